@@ -1,0 +1,250 @@
+//! The plugin contract (`wit/v0.1`) as plain Rust: what the engine speaks, whoever runs the code.
+//! Field by field as in the WIT, where layouts and duties are described.
+
+use crate::{Micros, window::Window};
+use serde::{Deserialize, Serialize};
+
+/// What a column holds; 8 bytes a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ValueType {
+    Int,
+    Float,
+    Text,
+    Bool,
+    Time,
+}
+
+/// A named, typed value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Field {
+    pub name: String,
+    pub value_type: ValueType,
+    pub nullable: bool,
+}
+
+/// A result of `evaluate`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Output {
+    pub name: String,
+    pub value_type: ValueType,
+    pub is_list: bool,
+    pub nullable: bool,
+    pub unit: String,
+    pub description: String,
+}
+
+/// A source that a metric reads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Input {
+    pub source: String,
+    pub fields: Vec<Field>,
+    /// Names out of `fields`; empty = all.
+    pub watches: Vec<String>,
+}
+
+/// Which rows the host keeps for a metric over current values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RowMemory {
+    Live,
+    All,
+}
+
+/// Everything the host must know about one metric.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetricInfo {
+    pub name: String,
+    pub title: String,
+    pub unit: String,
+    pub description: String,
+    pub owner: String,
+    pub version: String,
+    pub deprecated: Option<String>,
+    pub replaced_by: Option<String>,
+    pub inputs: Vec<Input>,
+    pub dimensions: Vec<String>,
+    /// Never empty here: the loader expands "every subset".
+    pub dimension_sets: Vec<Vec<String>>,
+    pub windows: Vec<Window>,
+    pub values: Vec<Field>,
+    pub computed_dimensions: Vec<Field>,
+    pub outputs: Vec<Output>,
+    pub time_varying: bool,
+    pub rows: RowMemory,
+    pub state_version: u32,
+    pub state_versions_read: Vec<u32>,
+    pub meaning_version: u32,
+    pub extra: Vec<(String, String)>,
+}
+
+impl MetricInfo {
+    /// Whether it is a metric over current values.
+    pub fn is_now(&self) -> bool {
+        self.windows == [Window::Now]
+    }
+}
+
+/// Values of one field, packed as on the contract.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PackedColumn {
+    pub validity: Vec<u8>,
+    pub values: Vec<u8>,
+    pub offsets: Vec<u8>,
+}
+
+/// The distinct texts of one text field, packed as on the contract.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PackedDictionary {
+    pub offsets: Vec<u8>,
+    pub bytes: Vec<u8>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    pub rows: u32,
+    pub before_present: Vec<u8>,
+    pub after_present: Vec<u8>,
+    pub event_times: Vec<u8>,
+    pub before: Vec<PackedColumn>,
+    pub after: Vec<PackedColumn>,
+    pub dictionaries: Vec<PackedDictionary>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Images {
+    pub rows: u32,
+    pub columns: Vec<PackedColumn>,
+    pub dictionaries: Vec<PackedDictionary>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Samples {
+    pub rows: Vec<u8>,
+    pub weights: Vec<u8>,
+    pub images: Vec<u8>,
+    pub times: Vec<u8>,
+    pub times_validity: Vec<u8>,
+    pub untils: Vec<u8>,
+    pub values: Vec<PackedColumn>,
+    pub computed: Vec<PackedColumn>,
+    pub dictionaries: Vec<PackedDictionary>,
+    pub rejects: Vec<(u32, String)>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct States {
+    pub offsets: Vec<u8>,
+    pub bytes: Vec<u8>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outputs {
+    pub columns: Vec<PackedColumn>,
+    pub dictionaries: Vec<PackedDictionary>,
+}
+
+/// Arguments of `accumulate`, packed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parts {
+    pub slots: Vec<u8>,
+    pub weights: Vec<u8>,
+    pub times: Vec<u8>,
+    pub untils: Vec<u8>,
+    pub values: Vec<PackedColumn>,
+    pub dictionaries: Vec<PackedDictionary>,
+}
+
+/// Why a call into a guest did not give a result.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GuestError {
+    /// The guest answered `err(…)`.
+    #[error("the metric refused the call: {0}")]
+    Refused(String),
+    /// The guest trapped (with the trap's text).
+    #[error("the metric crashed: {0}")]
+    Trap(String),
+    /// The call took longer than the limit.
+    #[error("the call took longer than {limit_ms} ms")]
+    Timeout { limit_ms: u64 },
+    /// What came back breaks the contract.
+    #[error("the metric broke the contract: {0}")]
+    BadOutput(String),
+}
+
+/// One opened metric. All packed layouts and duties as in the WIT. Implemented by the sandbox, and
+/// natively by the benchmark. Called from one thread at a time; may take as long as the time limit.
+/// After an error the instance must be dropped.
+///
+/// Implementations check what comes back: lengths, indexes in range, valid UTF-8, ordered rows,
+/// counts of columns; a caller may rely on it.
+pub trait MetricInstance: Send {
+    fn observe(&mut self, input: u32, changes: &Changes) -> Result<Samples, GuestError>;
+    fn observe_image(&mut self, input: u32, images: &Images) -> Result<Samples, GuestError>;
+    fn accumulate(&mut self, parts: &Parts) -> Result<(), GuestError>;
+    fn merge(&mut self, into: &[u32], from: &[u32]) -> Result<(), GuestError>;
+    /// `starts` and `ends` are empty for `now`.
+    fn evaluate(
+        &mut self,
+        slots: &[u32],
+        starts: &[Micros],
+        ends: &[Micros],
+        now: Micros,
+    ) -> Result<Outputs, GuestError>;
+    fn save(&mut self, slots: &[u32]) -> Result<States, GuestError>;
+    fn load(&mut self, slots: &[u32], states: &States, state_version: u32) -> Result<(), GuestError>;
+    fn release(&mut self, slots: &[u32]) -> Result<(), GuestError>;
+    /// Bytes of memory that the instance holds.
+    fn memory_bytes(&self) -> usize;
+}
+
+/// Makes instances of one metric of one component, always the same way.
+pub trait MetricFactory: Send + Sync {
+    fn info(&self) -> &MetricInfo;
+    /// Hex digest of the component's bytes.
+    fn digest(&self) -> &str;
+    fn open(&self) -> Result<Box<dyn MetricInstance>, GuestError>;
+}
+
+/// Packing and unpacking of the contract's byte lists.
+pub mod pack {
+    /// Packed u32 list.
+    pub fn u32s(values: &[u32]) -> Vec<u8> {
+        values.iter().flat_map(|v| v.to_le_bytes()).collect()
+    }
+    /// Packed i64 list.
+    pub fn i64s(values: &[i64]) -> Vec<u8> {
+        values.iter().flat_map(|v| v.to_le_bytes()).collect()
+    }
+    /// The i-th entry of a packed u32 list. The length must have been checked.
+    #[inline(always)]
+    pub fn u32_at(bytes: &[u8], i: usize) -> u32 {
+        let at = i * 4;
+        u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+    }
+    /// The i-th entry of a packed i64 list. The length must have been checked.
+    #[inline(always)]
+    pub fn i64_at(bytes: &[u8], i: usize) -> i64 {
+        let mut entry = [0; 8];
+        entry.copy_from_slice(&bytes[i * 8..i * 8 + 8]);
+        i64::from_le_bytes(entry)
+    }
+    /// Bit i of a bit list; an empty list is all ones.
+    #[inline(always)]
+    pub fn bit(bits: &[u8], i: usize) -> bool {
+        bits.is_empty() || bits[i >> 3] >> (i & 7) & 1 == 1
+    }
+    /// Bit list of n entries; empty if all are set.
+    pub fn bits(n: usize, mut set: impl FnMut(usize) -> bool) -> Vec<u8> {
+        let mut bytes = vec![0u8; n.div_ceil(8)];
+        let mut all = true;
+        for i in 0..n {
+            if set(i) {
+                bytes[i >> 3] |= 1 << (i & 7);
+            } else {
+                all = false;
+            }
+        }
+        if all { Vec::new() } else { bytes }
+    }
+}

@@ -1,0 +1,123 @@
+//! What the engine tells the serving side, once an epoch is durable.
+
+use crate::Micros;
+use crate::contract::MetricInfo;
+use crate::record::TopicPartition;
+use crate::rows::{Counts, OutputValue};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A metric that is loaded.
+#[derive(Clone, Debug)]
+pub struct CatalogueEntry {
+    pub info: Arc<MetricInfo>,
+    pub incarnation: i64,
+    pub digest: String,
+    /// `live`, `quarantined`, `retired`.
+    pub status: String,
+    /// Why, where the status needs a reason.
+    pub reason: Option<String>,
+    /// The epoch's clock when it joined.
+    pub since: Micros,
+    pub cost: MetricCost,
+}
+
+/// What a metric has cost since it was loaded in this process.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MetricCost {
+    /// Nanoseconds in calls into the metric.
+    pub busy_ns: u64,
+    /// Rows given to `observe` and `observe-image`.
+    pub rows_in: u64,
+    pub samples: u64,
+    /// Rows not shown because a field did not fit, and rows rejected by the metric.
+    pub excluded: u64,
+    pub rejected: u64,
+    /// Samples without a time.
+    pub skipped: u64,
+    /// Samples too late for at least one window.
+    pub late: u64,
+    pub live_slots: u64,
+    pub memory_bytes: u64,
+    /// Crashes, time-outs and contract breaks.
+    pub failures: u64,
+}
+
+/// The newest value of one key in one window kind.
+#[derive(Clone, Debug)]
+pub struct LiveRow {
+    pub metric: Arc<str>,
+    pub window: Arc<str>,
+    pub dimension_set: Arc<str>,
+    /// Canonical texts, in the set's order.
+    pub dims: Arc<[String]>,
+    pub start: Micros,
+    pub end: Micros,
+    /// In the order of the metric's outputs.
+    pub outputs: Vec<OutputValue>,
+    pub is_final: bool,
+    pub complete: bool,
+    pub samples: u64,
+    /// True when the key no longer holds anything: remove it from the cache.
+    pub gone: bool,
+}
+
+/// How a source stands.
+#[derive(Clone, Debug)]
+pub struct SourceStatus {
+    pub name: String,
+    pub watermark: Option<Micros>,
+    /// Why it does not move, if it does not.
+    pub trouble: Option<String>,
+    pub partitions: Vec<PartitionStatus>,
+}
+
+#[derive(Clone, Debug)]
+pub struct PartitionStatus {
+    pub partition: TopicPartition,
+    pub next_offset: i64,
+    pub caught_up: bool,
+    pub idle: bool,
+    pub greatest_event_time: Option<Micros>,
+    /// Since the start of the process.
+    pub counts: Counts,
+}
+
+/// One durable epoch.
+#[derive(Clone, Debug)]
+pub struct EpochUpdate {
+    pub epoch: u64,
+    pub clock: Micros,
+    pub generation: Option<u64>,
+    /// Changed values; for a key in several windows of a kind only the newest window is shown.
+    pub rows: Vec<LiveRow>,
+    /// Set when the catalogue changed, and on the first update.
+    pub catalogue: Option<Arc<Vec<CatalogueEntry>>>,
+    pub costs: BTreeMap<String, MetricCost>,
+    pub sources: Vec<SourceStatus>,
+    /// Nanoseconds of this epoch by stage: `decode`, `watch`, `observe`, `accumulate`, `merge`,
+    /// `evaluate`, `encode`, `write`.
+    pub stages_ns: BTreeMap<&'static str, u64>,
+    /// Bytes of the durable write.
+    pub write_bytes: u64,
+}
+
+/// A reason for which the host is not ready, or works with less.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// A stable word: `kafka`, `clickhouse`, `state`, `recovery`, `stalled`.
+    pub part: &'static str,
+    /// Whether it makes `/readyz` fail.
+    pub blocking: bool,
+    /// What is wrong and what is done about it.
+    pub reason: String,
+}
+
+/// Receives updates, in order, on the engine's commit thread; must not block for long.
+pub trait Publisher: Send + Sync {
+    fn publish(&self, update: EpochUpdate);
+    /// Replaces what is said of one part; None = it is well.
+    fn condition(&self, part: &'static str, condition: Option<Condition>);
+    /// How delivery stands: epochs waiting and rows inserted since the start.
+    fn delivery(&self, waiting_epochs: u64, waiting_rows: u64, inserted_rows: u64);
+}

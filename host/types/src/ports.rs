@@ -1,0 +1,137 @@
+//! What the engine needs from outside, as traits: adapters implement them, the binary wires them,
+//! tests and simulation put fakes behind them. All calls block; none may be made from an async task.
+
+use crate::Micros;
+use crate::contract::{MetricFactory, MetricInfo};
+use crate::record::{SourceEvent, TopicPartition};
+use crate::rows::Outbox;
+use crate::schema::SourceDecl;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+
+/// The time that everything in the host calls "now".
+pub trait Clock: Send + Sync {
+    fn now(&self) -> Micros;
+}
+
+/// What the caller of a state store must do about an error.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// A newer host has taken over: this one must exit and not be restarted.
+    #[error("another host has taken over this state: {0}")]
+    Fenced(String),
+    /// Trying again may help (store away, disk full): the text says what is wrong.
+    #[error("{0}")]
+    Unavailable(String),
+    /// What is stored cannot be read.
+    #[error("{0}")]
+    Corrupt(String),
+}
+
+/// Keys to put and delete in one atomic, durable write.
+#[derive(Clone, Debug, Default)]
+pub struct WriteSet {
+    pub puts: Vec<(Vec<u8>, Vec<u8>)>,
+    pub deletes: Vec<Vec<u8>>,
+}
+
+impl WriteSet {
+    pub fn put(&mut self, key: impl Into<Vec<u8>>, value: Vec<u8>) {
+        self.puts.push((key.into(), value));
+    }
+    pub fn delete(&mut self, key: impl Into<Vec<u8>>) {
+        self.deletes.push(key.into());
+    }
+    pub fn size_bytes(&self) -> usize {
+        self.puts.iter().map(|(k, v)| k.len() + v.len()).sum()
+    }
+}
+
+/// Keys and values as a scan gives them.
+pub type KeyValues = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// A key-value store with one writer, and blobs beside it.
+pub trait StateStore: Send + Sync {
+    /// All or nothing, and durable when it returns.
+    fn write(&self, writes: WriteSet) -> Result<(), StateError>;
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StateError>;
+    /// All keys that begin with `prefix`, ascending.
+    fn scan(&self, prefix: &[u8]) -> Result<KeyValues, StateError>;
+    /// Puts an object by name beside the database; overwriting with the same bytes is harmless.
+    fn put_blob(&self, name: &str, bytes: &[u8]) -> Result<(), StateError>;
+    fn get_blob(&self, name: &str) -> Result<Option<Vec<u8>>, StateError>;
+    /// Claims the least free generation that is ≥ `at_least`, by put-if-absent; greater than every
+    /// generation claimed before on this store.
+    fn claim_generation(&self, at_least: u64) -> Result<u64, StateError>;
+}
+
+/// What the caller of a sink must do about an error.
+#[derive(Debug, thiserror::Error)]
+pub enum SinkError {
+    /// Trying again may help.
+    #[error("{0}")]
+    Retry(String),
+    /// No retry can heal it: the text says what to do.
+    #[error("{0}")]
+    Fatal(String),
+}
+
+/// Where rows go.
+pub trait Sink: Send + Sync {
+    /// Creates what is missing and refuses what differs.
+    fn prepare(&self) -> Result<(), SinkError>;
+    /// The greatest generation found in the sink's rows; 0 if none.
+    fn max_generation(&self) -> Result<u64, SinkError>;
+    /// Makes what a metric needs in the sink (its typed view). Repeating it changes nothing.
+    fn prepare_metric(&self, info: &MetricInfo) -> Result<(), SinkError>;
+    /// Inserts all rows under versions of this generation; when it returns, they are durable.
+    /// Repeating it changes nothing.
+    fn insert(&self, generation: u64, rows: &Outbox) -> Result<(), SinkError>;
+}
+
+/// Where reading of a partition begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StartAt {
+    /// The next offset to read.
+    pub next: i64,
+    /// The last consumed record and its [`crate::record::Record::fingerprint`]: read again at the start
+    /// and compared, so that a topic made anew is noticed.
+    pub last: Option<(i64, u64)>,
+}
+
+/// The broker. Partitions without an entry in `start` are read from their beginning.
+pub trait Broker: Send + Sync {
+    /// Starts one reader over all partitions of the topics. Events go to `events` in order; when it
+    /// is full the reader pauses its partitions and goes on polling. A broker that is away is no
+    /// error: the reader sends [`SourceEvent::Trouble`] and keeps trying.
+    fn read(
+        &self,
+        topics: &[String],
+        start: &BTreeMap<TopicPartition, StartAt>,
+        events: SyncSender<SourceEvent>,
+    ) -> Result<Box<dyn ReaderHandle>, String>;
+}
+
+/// A running reader. Dropping it stops the reader too.
+pub trait ReaderHandle: Send {
+    /// Next offsets that are durable, to be shown to lag monitors (best effort).
+    fn committed(&self, next: &[(TopicPartition, i64)]);
+    /// Stops and waits for the end.
+    fn stop(self: Box<Self>);
+}
+
+/// Where components become metrics. Compiling may take seconds: never called on the hot path.
+pub trait Loader: Send + Sync {
+    /// Checks (imports, contract, fields against the sources, laws) and compiles a component; one
+    /// factory for each metric in it. `origin` names the file or upload in error texts.
+    fn load(
+        &self,
+        origin: &str,
+        component: &[u8],
+        sources: &[Arc<SourceDecl>],
+    ) -> Result<Vec<Arc<dyn MetricFactory>>, String>;
+    /// As `load` for a component that has passed its checks before: compile (or take it from the
+    /// cache), but do not check the laws again.
+    fn reload(&self, origin: &str, component: &[u8]) -> Result<Vec<Arc<dyn MetricFactory>>, String>;
+}

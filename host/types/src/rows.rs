@@ -1,0 +1,187 @@
+//! Rows that an epoch gives to ClickHouse: what the outbox holds and delivery inserts.
+
+use crate::{Micros, record::TopicPartition};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One output of one slot.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum OutputValue {
+    Null,
+    Int(i64),
+    Float(f64),
+    Bool(bool),
+    /// Microseconds since the Unix epoch.
+    Time(Micros),
+    Text(String),
+    Ints(Vec<i64>),
+    Floats(Vec<f64>),
+    Texts(Vec<String>),
+}
+
+/// One value of `metric_realtime`. Key: metric, incarnation, window, dimension_set, dims, start.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RealtimeRow {
+    pub metric: String,
+    pub incarnation: i64,
+    /// [`crate::window::Window::name`].
+    pub window: String,
+    /// [`crate::key::set_name`].
+    pub dimension_set: String,
+    /// Canonical texts ([`crate::key`]), in the set's order.
+    pub dims: Vec<String>,
+    /// Days since 1970-01-01 of the local day of `start`.
+    pub day: i32,
+    pub start: Micros,
+    /// Equal to `start` for `now`.
+    pub end: Micros,
+    /// By name of the output, in the order of the metric's description.
+    pub outputs: Vec<(String, OutputValue)>,
+    pub is_final: bool,
+    /// False where the window began before the metric's coverage did.
+    pub complete: bool,
+    pub watermark: Micros,
+    /// Hex digest of the component.
+    pub digest: String,
+    /// The epoch that gave this row; delivery makes the version from it.
+    pub epoch: u64,
+    /// The epoch that first touched the window.
+    pub epoch_first: u64,
+    pub samples: u64,
+    pub late: u64,
+    /// Merged sessions only.
+    pub deleted: bool,
+}
+
+/// Counts of one partition in one epoch: read = applied + skipped + dead.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    pub read: u64,
+    pub applied: u64,
+    /// By reason: tombstone, ddl, mark, heartbeat, unknown_table, repeat.
+    pub skipped: BTreeMap<String, u64>,
+    pub dead: u64,
+}
+
+impl Counts {
+    /// All skipped records.
+    pub fn skipped_total(&self) -> u64 {
+        self.skipped.values().sum()
+    }
+    pub fn add(&mut self, other: &Counts) {
+        self.read += other.read;
+        self.applied += other.applied;
+        self.dead += other.dead;
+        for (reason, n) in &other.skipped {
+            *self.skipped.entry(reason.clone()).or_default() += n;
+        }
+    }
+}
+
+/// What one epoch took from one partition.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EpochPartition {
+    pub partition: TopicPartition,
+    /// Offsets [from, to): `to` is the next offset to read.
+    pub from: i64,
+    pub to: i64,
+    pub counts: Counts,
+}
+
+/// One row of `epochs`: what an epoch read, and when. Key: epoch, version.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EpochRow {
+    pub epoch: u64,
+    /// The epoch's clock.
+    pub clock: Micros,
+    pub partitions: Vec<EpochPartition>,
+    /// Digest of each loaded metric.
+    pub digests: BTreeMap<String, String>,
+}
+
+/// One row of `late_events`: a sample (or part of a span) that came too late for some windows.
+/// Key: metric, incarnation, topic, partition, offset, row, sample.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LateEventRow {
+    pub metric: String,
+    pub incarnation: i64,
+    pub partition: TopicPartition,
+    pub offset: i64,
+    pub row: u32,
+    /// Number of the sample among those of its row.
+    pub sample: u32,
+    /// The sample's time.
+    pub time: Micros,
+    /// Names of the windows that it missed.
+    pub windows: Vec<String>,
+    pub weight: i64,
+    /// Dimension values of the finest key.
+    pub dims: Vec<String>,
+    /// The watermark that had passed.
+    pub watermark: Micros,
+    pub epoch: u64,
+}
+
+/// One row of `dead_letters`. Key: topic, partition, offset, metric.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeadLetterRow {
+    pub partition: TopicPartition,
+    pub offset: i64,
+    /// Empty when the record could not be read at all; else the metric that could not use it.
+    pub metric: String,
+    /// A stable word: `not-json`, `wrong-shape`, `key`, `registry-framed`, `too-large`, `future-time`, ….
+    pub code: String,
+    /// One sentence for people.
+    pub reason: String,
+    /// The first 64 kB of the record's key and value.
+    pub key: Vec<u8>,
+    pub value: Vec<u8>,
+    /// Whether `value` is the whole value.
+    pub whole: bool,
+    /// The epoch's clock.
+    pub clock: Micros,
+    pub epoch: u64,
+}
+
+/// One row of `promoted`: the incarnation of a metric that views and API show. Key: metric.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PromotedRow {
+    pub metric: String,
+    pub incarnation: i64,
+    pub digest: String,
+    /// True once the metric is retired: views show nothing.
+    pub retired: bool,
+    pub epoch: u64,
+}
+
+/// All rows of one epoch.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Outbox {
+    pub realtime: Vec<RealtimeRow>,
+    /// Rows of `metric_latest`: as `realtime`, with `window` = `now`; key without start.
+    pub latest: Vec<RealtimeRow>,
+    pub epochs: Vec<EpochRow>,
+    pub late_events: Vec<LateEventRow>,
+    pub dead_letters: Vec<DeadLetterRow>,
+    pub promoted: Vec<PromotedRow>,
+}
+
+impl Outbox {
+    pub fn len(&self) -> usize {
+        self.realtime.len()
+            + self.latest.len()
+            + self.epochs.len()
+            + self.late_events.len()
+            + self.dead_letters.len()
+            + self.promoted.len()
+    }
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Version of a row: greater for a later generation, within it for a later epoch.
+/// `generation` < 2²³, `epoch` < 2⁴⁰.
+pub fn version(generation: u64, epoch: u64) -> u64 {
+    (generation << 40) + epoch
+}

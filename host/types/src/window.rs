@@ -1,0 +1,128 @@
+//! The one definition of window arithmetic. Every window is half-open: [start, end).
+
+use crate::{DAY, HOUR, MINUTE, Micros, SECOND};
+use jiff::{Timestamp, tz::TimeZone};
+use serde::{Deserialize, Serialize};
+
+/// A way to cut time. Lengths in microseconds, > 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Window {
+    Tumbling(Micros),
+    Day,
+    Sliding { size: Micros, step: Micros },
+    Session { gap: Micros },
+    Now,
+}
+
+impl Window {
+    /// The name in rows and API: `1m`, `15m`, `1h`, `day`, `5m/10s`, `session-60s`, `now`.
+    pub fn name(self) -> String {
+        match self {
+            Window::Tumbling(length) => length_name(length),
+            Window::Day => "day".into(),
+            Window::Sliding { size, step } => format!("{}/{}", length_name(size), length_name(step)),
+            Window::Session { gap } if gap % SECOND == 0 => format!("session-{}s", gap / SECOND),
+            Window::Session { gap } => format!("session-{gap}us"),
+            Window::Now => "now".into(),
+        }
+    }
+}
+
+fn length_name(length: Micros) -> String {
+    for (unit, name) in [(HOUR, "h"), (MINUTE, "m"), (SECOND, "s"), (1_000, "ms")] {
+        if length % unit == 0 {
+            return format!("{}{name}", length / unit);
+        }
+    }
+    format!("{length}us")
+}
+
+/// A half-open interval [start, end).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Interval {
+    pub start: Micros,
+    pub end: Micros,
+}
+
+/// Start of the tumbling window of `length` that holds `time`. Right for times before 1970 too.
+#[inline]
+pub fn tumbling_start(time: Micros, length: Micros) -> Micros {
+    time - time.rem_euclid(length)
+}
+
+/// Calendar arithmetic in one time zone.
+#[derive(Clone, Debug)]
+pub struct Calendar {
+    zone: TimeZone,
+}
+
+impl Calendar {
+    pub fn new(zone: TimeZone) -> Self {
+        Calendar { zone }
+    }
+
+    /// The calendar day that holds `time`.
+    pub fn day(&self, time: Micros) -> Interval {
+        let date = self.zone.to_datetime(timestamp(time)).date();
+        let next = date.tomorrow().unwrap_or(date);
+        Interval { start: self.day_start(date), end: self.day_start(next) }
+    }
+
+    /// Days since 1970-01-01 of the local date that holds `time`.
+    pub fn local_day_number(&self, time: Micros) -> i32 {
+        let date = self.zone.to_datetime(timestamp(time)).date();
+        let epoch = jiff::civil::date(1970, 1, 1);
+        (date - epoch).get_days()
+    }
+
+    fn day_start(&self, date: jiff::civil::Date) -> Micros {
+        // Where midnight does not exist (clocks put forward at 0:00) the day begins at the first
+        // instant after the gap; where it occurs twice, at the first: jiff's "compatible" rule gives both.
+        self.zone.to_timestamp(date.at(0, 0, 0, 0)).map_or(Micros::MAX, |t| t.as_microsecond())
+    }
+
+    /// The window of a tumbling or day kind that holds `time`; None for the other kinds.
+    pub fn interval(&self, window: Window, time: Micros) -> Option<Interval> {
+        match window {
+            Window::Tumbling(length) => {
+                let start = tumbling_start(time, length);
+                Some(Interval { start, end: start + length })
+            }
+            Window::Day => Some(self.day(time)),
+            Window::Sliding { .. } | Window::Session { .. } | Window::Now => None,
+        }
+    }
+}
+
+/// Length of the panes into which a metric's time is cut: the greatest length of which every window
+/// border is a multiple (day borders apart, see [`pane_start`]). None when no window is cut by time.
+pub fn pane_length(windows: &[Window]) -> Option<Micros> {
+    let lengths = windows.iter().filter_map(|w| match *w {
+        Window::Tumbling(length) => Some(length),
+        // Zones have had day borders at any whole second; those of today fall on quarters of an hour.
+        Window::Day => Some(15 * MINUTE),
+        Window::Sliding { size, step } => Some(gcd(size, step)),
+        Window::Session { .. } | Window::Now => None,
+    });
+    lengths.reduce(gcd).map(|l| l.min(DAY))
+}
+
+/// Start of the pane that holds `time`: panes are tumbling, and cut at day borders besides.
+pub fn pane_start(time: Micros, length: Micros, day: Option<Interval>) -> Micros {
+    let start = tumbling_start(time, length);
+    day.map_or(start, |day| start.max(day.start))
+}
+
+fn gcd(a: Micros, b: Micros) -> Micros {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+/// jiff's timestamp of a time; times beyond its range (years −9999 to 9999) stop at its ends.
+fn timestamp(time: Micros) -> Timestamp {
+    Timestamp::from_microsecond(time)
+        .unwrap_or(if time < 0 { Timestamp::MIN } else { Timestamp::MAX })
+}
+
+#[cfg(test)]
+mod tests;

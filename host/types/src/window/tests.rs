@@ -1,0 +1,70 @@
+use super::*;
+
+fn calendar(zone: &str) -> Calendar {
+    Calendar::new(TimeZone::get(zone).expect("bundled zone"))
+}
+
+fn at(text: &str) -> Micros {
+    text.parse::<Timestamp>().expect("timestamp").as_microsecond()
+}
+
+#[test]
+fn tumbling_windows_are_half_open_and_right_before_1970() {
+    assert_eq!(tumbling_start(0, MINUTE), 0);
+    assert_eq!(tumbling_start(MINUTE - 1, MINUTE), 0);
+    assert_eq!(tumbling_start(MINUTE, MINUTE), MINUTE);
+    assert_eq!(tumbling_start(-1, MINUTE), -MINUTE);
+    assert_eq!(tumbling_start(-MINUTE, MINUTE), -MINUTE);
+}
+
+#[test]
+fn a_day_has_23_hours_when_clocks_go_forward_and_25_when_they_go_back() {
+    let berlin = calendar("Europe/Berlin");
+    let spring = berlin.day(at("2026-03-29T10:00:00Z"));
+    assert_eq!(spring, Interval { start: at("2026-03-28T23:00:00Z"), end: at("2026-03-29T22:00:00Z") });
+    let autumn = berlin.day(at("2026-10-25T10:00:00Z"));
+    assert_eq!(autumn.end - autumn.start, 25 * HOUR);
+}
+
+#[test]
+fn a_day_begins_after_the_gap_where_midnight_does_not_exist() {
+    // Clocks in Beirut go from 0:00 to 1:00.
+    let day = calendar("Asia/Beirut").day(at("2026-03-29T10:00:00Z"));
+    assert_eq!(day.start, at("2026-03-28T22:00:00Z"));
+    assert_eq!(day.end - day.start, 23 * HOUR);
+}
+
+#[test]
+fn the_last_microsecond_of_a_day_still_belongs_to_it() {
+    let shanghai = calendar("Asia/Shanghai");
+    let day = shanghai.day(at("2026-11-23T16:00:00Z"));
+    assert_eq!(shanghai.day(day.end - 1), day);
+    assert_eq!(shanghai.day(day.end).start, day.end);
+    assert_eq!(shanghai.local_day_number(day.start), shanghai.local_day_number(day.end - 1));
+}
+
+#[test]
+fn local_day_numbers_count_from_1970_and_go_below_zero() {
+    let utc = calendar("UTC");
+    assert_eq!(utc.local_day_number(0), 0);
+    assert_eq!(utc.local_day_number(-1), -1);
+    assert_eq!(utc.local_day_number(at("2026-11-23T00:00:00Z")), 20780);
+}
+
+#[test]
+fn panes_divide_every_window() {
+    use Window::*;
+    assert_eq!(pane_length(&[Tumbling(MINUTE), Tumbling(15 * MINUTE), Tumbling(HOUR), Day]), Some(MINUTE));
+    assert_eq!(pane_length(&[Sliding { size: 5 * MINUTE, step: 10 * SECOND }]), Some(10 * SECOND));
+    assert_eq!(pane_length(&[Day]), Some(15 * MINUTE));
+    assert_eq!(pane_length(&[Now]), None);
+}
+
+#[test]
+fn names_are_short_and_tell_windows_apart() {
+    use Window::*;
+    let names = [Tumbling(MINUTE), Tumbling(15 * MINUTE), Tumbling(HOUR), Day, Now].map(Window::name);
+    assert_eq!(names, ["1m", "15m", "1h", "day", "now"]);
+    assert_eq!(Sliding { size: 5 * MINUTE, step: 10 * SECOND }.name(), "5m/10s");
+    assert_eq!(Session { gap: MINUTE }.name(), "session-60s");
+}
