@@ -1,0 +1,192 @@
+//! Which request goes where.
+
+use crate::cache::Row;
+use crate::problem::Problem;
+use crate::query::Query;
+use crate::server::{App, Reply, full};
+use crate::{assets, json, plugins, prometheus, series, stream};
+use hyper::body::Incoming;
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// What stands at a path.
+#[derive(Clone, Debug, PartialEq)]
+enum Route {
+    Metrics,
+    Latest,
+    Series,
+    Stream,
+    Status,
+    Plugins,
+    Plugin(String),
+    Healthz,
+    Readyz,
+    Prometheus,
+    Asset,
+}
+
+impl Route {
+    fn find(path: &str) -> Option<Route> {
+        let route = match path {
+            "/api/v1/metrics" => Route::Metrics,
+            "/api/v1/latest" => Route::Latest,
+            "/api/v1/series" => Route::Series,
+            "/api/v1/stream" => Route::Stream,
+            "/api/v1/status" => Route::Status,
+            "/api/v1/plugins" => Route::Plugins,
+            "/healthz" => Route::Healthz,
+            "/readyz" => Route::Readyz,
+            "/metrics" => Route::Prometheus,
+            _ => match path.strip_prefix("/api/v1/plugins/") {
+                Some(metric) if !metric.is_empty() && !metric.contains('/') => {
+                    Route::Plugin(crate::query::decode(metric)?)
+                }
+                _ if assets::exists(path) => Route::Asset,
+                _ => return None,
+            },
+        };
+        Some(route)
+    }
+
+    /// Stable, for counting: never a part of the path that the caller chose.
+    fn name(&self) -> &'static str {
+        match self {
+            Route::Metrics => "/api/v1/metrics",
+            Route::Latest => "/api/v1/latest",
+            Route::Series => "/api/v1/series",
+            Route::Stream => "/api/v1/stream",
+            Route::Status => "/api/v1/status",
+            Route::Plugins => "/api/v1/plugins",
+            Route::Plugin(_) => "/api/v1/plugins/{metric}",
+            Route::Healthz => "/healthz",
+            Route::Readyz => "/readyz",
+            Route::Prometheus => "/metrics",
+            Route::Asset => "dashboard",
+        }
+    }
+
+    fn allow(&self) -> &'static str {
+        match self {
+            Route::Plugins => "GET, HEAD, POST",
+            Route::Plugin(_) => "DELETE",
+            _ => "GET, HEAD",
+        }
+    }
+}
+
+/// Answers one request. Never fails: what goes wrong is a problem document.
+pub(crate) async fn answer(app: Arc<App>, peer: SocketAddr, request: Request<Incoming>) -> Reply {
+    let path = request.uri().path().to_string();
+    let route = Route::find(&path);
+    let name = route.as_ref().map_or("unknown", Route::name);
+    let result = match route {
+        Some(route) => dispatch(&app, peer, route, request).await,
+        None => Err(Problem::not_found(&path)),
+    };
+    let mut reply = result.unwrap_or_else(Problem::into_reply);
+    app.live.totals.request(name, reply.status().as_u16());
+    let headers = reply.headers_mut();
+    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    headers.insert("referrer-policy", HeaderValue::from_static("no-referrer"));
+    headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    reply
+}
+
+async fn dispatch(
+    app: &Arc<App>,
+    peer: SocketAddr,
+    route: Route,
+    request: Request<Incoming>,
+) -> Result<Reply, Problem> {
+    let method = request.method().clone();
+    let read = method == Method::GET || method == Method::HEAD;
+    match (&route, &method) {
+        (Route::Plugins, &Method::POST) => return plugins::push(app, peer, request).await,
+        (Route::Plugin(metric), &Method::DELETE) => {
+            return plugins::retire(app, peer, &request, metric).await;
+        }
+        _ if read && !matches!(route, Route::Plugin(_)) => {}
+        _ => return Err(Problem::method(method.as_str(), route.allow())),
+    }
+    let query = request.uri().query();
+    match route {
+        Route::Metrics => catalogue(app, query),
+        Route::Latest => latest(app, query),
+        Route::Series => series::answer(app, query).await,
+        Route::Stream => open_stream(app, query, method == Method::HEAD),
+        Route::Status => {
+            Query::parse(query, &[])?;
+            Ok(json_reply(StatusCode::OK, &app.live.status()))
+        }
+        Route::Plugins => plugins::list(app).await,
+        Route::Plugin(_) => Err(Problem::method(method.as_str(), "DELETE")),
+        Route::Healthz => Ok(text_reply("text/plain; charset=utf-8", "ok\n".into())),
+        Route::Readyz => Ok(readyz(app)),
+        Route::Prometheus => {
+            Ok(text_reply("text/plain; version=0.0.4; charset=utf-8", prometheus::render(&app.live)))
+        }
+        Route::Asset => assets::reply(request.uri().path()),
+    }
+}
+
+pub(crate) fn json_reply(status: StatusCode, body: &Value) -> Reply {
+    let mut reply = text_reply("application/json", body.to_string());
+    *reply.status_mut() = status;
+    reply
+}
+
+fn text_reply(content_type: &'static str, body: String) -> Reply {
+    let mut reply = Response::new(full(body));
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    reply
+}
+
+fn catalogue(app: &App, query: Option<&str>) -> Result<Reply, Problem> {
+    Query::parse(query, &[])?;
+    let inner = app.live.lock();
+    let entries = inner.served().map(|entry| {
+        let cost = inner.costs.get(&entry.info.name).unwrap_or(&entry.cost);
+        json::entry(entry, Some(cost))
+    });
+    let body = json!({ "metrics": entries.collect::<Vec<_>>() });
+    drop(inner);
+    Ok(json_reply(StatusCode::OK, &body))
+}
+
+fn latest(app: &App, query: Option<&str>) -> Result<Reply, Problem> {
+    let query = Query::parse(query, &["metric", "window", "set", "dim", "select"])?;
+    let (rows, epoch, clock) = {
+        let inner = app.live.lock();
+        (inner.cache.select(&query.filter(&inner)?), inner.epoch, inner.clock)
+    };
+    let rows: Vec<&str> = rows.iter().map(|row: &Arc<Row>| row.json(app.live.display())).collect();
+    let clock = clock.map(json::time);
+    let body =
+        format!(r#"{{"epoch":{},"clock":{},"rows":[{}]}}"#, json!(epoch), json!(clock), rows.join(","));
+    Ok(text_reply("application/json", body))
+}
+
+fn open_stream(app: &Arc<App>, query: Option<&str>, head: bool) -> Result<Reply, Problem> {
+    let query = Query::parse(query, &["metric", "window", "set", "dim", "select"])?;
+    let filter = query.filter(&app.live.lock())?;
+    if head {
+        return Ok(text_reply("text/event-stream", String::new()));
+    }
+    let most = app.options.subscribers_max;
+    let seat = app
+        .live
+        .seat(most)
+        .ok_or_else(|| Problem::busy(format!("{most} streams are served already; try again later")))?;
+    Ok(stream::reply(app.live.clone(), seat, filter, app.options.keep_alive, app.stop.clone()))
+}
+
+fn readyz(app: &App) -> Reply {
+    let readiness = app.live.readiness();
+    let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let conditions: Vec<Value> = readiness.conditions.iter().map(json::condition).collect();
+    json_reply(status, &json!({ "ready": readiness.ready, "conditions": conditions }))
+}
