@@ -1,10 +1,17 @@
 //! Kafka, and the only user of rdkafka: a reader that implements the port of `weir-types`, and
 //! what demo and tests need beside it (producer, mock cluster, reading whole topics).
 
+mod admin;
+mod broker;
 mod config;
 mod mock;
+mod native;
 mod producer;
+mod reader;
+mod scout;
 
+pub use admin::{JournalRecord, PartitionRange, create_topics, partitions, read_topics, watermarks};
+pub use broker::KafkaBroker;
 pub use mock::MockBroker;
 pub use producer::{Delivered, Producer};
 

@@ -14,8 +14,8 @@ pub struct MockBroker {
 impl MockBroker {
     /// Starts it with topics and their numbers of partitions.
     pub fn start(topics: &[(String, i32)]) -> Result<MockBroker, IngestError> {
-        let cluster =
-            MockCluster::new(1).map_err(|e| IngestError::Broker(format!("mock cluster does not start: {e}")))?;
+        let cluster = MockCluster::new(1)
+            .map_err(|e| IngestError::Broker(format!("mock cluster does not start: {e}")))?;
         let broker = MockBroker { cluster };
         for (topic, partitions) in topics {
             broker.create_topic(topic, *partitions)?;
@@ -30,18 +30,22 @@ impl MockBroker {
 
     /// Makes a topic.
     pub fn create_topic(&self, topic: &str, partitions: i32) -> Result<(), IngestError> {
-        self.cluster
-            .create_topic(topic, partitions, 1)
-            .map_err(|e| IngestError::Broker(format!("cannot make topic {topic} of {partitions} partitions: {e}")))
+        self.cluster.create_topic(topic, partitions, 1).map_err(|e| {
+            IngestError::Broker(format!("cannot make topic {topic} of {partitions} partitions: {e}"))
+        })
     }
 
     /// Closes the broker's connections and refuses new ones, until [`MockBroker::up`].
     pub fn down(&self) -> Result<(), IngestError> {
-        self.cluster.broker_down(1).map_err(|e| IngestError::Broker(format!("mock broker does not go down: {e}")))
+        self.cluster
+            .broker_down(1)
+            .map_err(|e| IngestError::Broker(format!("mock broker does not go down: {e}")))
     }
 
     pub fn up(&self) -> Result<(), IngestError> {
-        self.cluster.broker_up(1).map_err(|e| IngestError::Broker(format!("mock broker does not come up: {e}")))
+        self.cluster
+            .broker_up(1)
+            .map_err(|e| IngestError::Broker(format!("mock broker does not come up: {e}")))
     }
 
     /// Lets metadata requests for a topic fail as if it did not exist; false = ends that.

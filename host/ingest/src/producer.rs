@@ -92,8 +92,9 @@ impl Producer {
         record.payload = value;
         if !headers.is_empty() {
             let new = OwnedHeaders::new_with_capacity(headers.len());
-            record.headers =
-                Some(headers.iter().fold(new, |all, (key, value)| all.insert(Header { key, value: Some(*value) })));
+            record.headers = Some(
+                headers.iter().fold(new, |all, (key, value)| all.insert(Header { key, value: Some(*value) })),
+            );
         }
         loop {
             match self.inner.send(record) {

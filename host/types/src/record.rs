@@ -61,6 +61,10 @@ pub struct RecordBatch {
 }
 
 impl RecordBatch {
+    /// An empty batch with room for so many records and bytes.
+    pub fn with_capacity(records: usize, bytes: usize) -> Self {
+        RecordBatch { bytes: Vec::with_capacity(bytes), metas: Vec::with_capacity(records) }
+    }
     pub fn push(&mut self, record: Record<'_>) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(record.key.unwrap_or_default());

@@ -1,0 +1,392 @@
+//! The reading thread: polls, sorts messages into events, and hands them to the engine in order.
+
+use crate::native::{Consumer, Message, Messages, code, list_of};
+use crate::scout::{Finding, Found, deleted};
+use rdkafka::Offset;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError};
+use std::time::Duration;
+use weir_types::record::{RecordBatch, SourceEvent, TopicPartition};
+
+/// Longest wait in one call, so that nothing goes unserved for longer.
+const STEP: Duration = Duration::from_millis(50);
+/// A batch of records is sent when it has reached this size.
+const BATCH_BYTES: usize = 1 << 20;
+/// How long a full channel is waited for before partitions are paused: pausing throws away what is
+/// fetched already, so a short jam must not lead to it.
+const JAM_STEP: Duration = Duration::from_millis(2);
+const JAM_STEPS: u32 = 100;
+
+struct Partition {
+    name: TopicPartition,
+    /// Records before this offset were consumed before.
+    next: i64,
+    /// Offset and fingerprint of the last consumed record, until it is compared.
+    verify: Option<(i64, u64)>,
+}
+
+struct Trouble {
+    text: String,
+    /// Stays until the partition gives something; else until the scout finds all well.
+    sticky: bool,
+}
+
+enum Sent {
+    All,
+    /// The engine has no room.
+    Blocked,
+    /// Nobody listens any more.
+    Gone,
+}
+
+pub struct Reader {
+    pub consumer: Arc<Consumer>,
+    pub events: SyncSender<SourceEvent>,
+    pub findings: Receiver<Finding>,
+    /// Calls the scout.
+    pub wake: SyncSender<()>,
+    pub stop: Arc<AtomicBool>,
+    partitions: Vec<Partition>,
+    places: HashMap<(usize, i32), u32>,
+    /// The last place looked up: messages of a partition come in runs.
+    last_place: ((usize, i32), u32),
+    /// Events in order that are not yet sent.
+    pending: VecDeque<SourceEvent>,
+    troubles: BTreeMap<u32, Trouble>,
+    scouted: Option<String>,
+    told: Option<String>,
+    errors_seen: u64,
+    paused: bool,
+    jam_steps: u32,
+    /// A fatal event is the last one.
+    over: bool,
+}
+
+impl Reader {
+    pub fn new(
+        consumer: Arc<Consumer>,
+        events: SyncSender<SourceEvent>,
+        findings: Receiver<Finding>,
+        wake: SyncSender<()>,
+        stop: Arc<AtomicBool>,
+    ) -> Reader {
+        Reader {
+            consumer,
+            events,
+            findings,
+            wake,
+            stop,
+            partitions: Vec::new(),
+            places: HashMap::new(),
+            last_place: ((0, -1), u32::MAX),
+            pending: VecDeque::new(),
+            troubles: BTreeMap::new(),
+            scouted: None,
+            told: None,
+            errors_seen: 0,
+            paused: false,
+            jam_steps: 0,
+            over: false,
+        }
+    }
+
+    pub fn run(mut self) {
+        let mut messages = Messages::default();
+        while !self.stop.load(Ordering::Relaxed) {
+            match self.send_pending() {
+                Sent::Gone => return,
+                Sent::Blocked => self.wait_for_room(&mut messages),
+                Sent::All if self.over => return,
+                Sent::All => {
+                    self.go_on();
+                    self.take_findings();
+                    self.consumer.poll(&mut messages, STEP);
+                    self.sort(&messages);
+                    self.notice_errors();
+                    self.tell_trouble();
+                }
+            }
+        }
+    }
+
+    fn send_pending(&mut self) -> Sent {
+        while let Some(event) = self.pending.pop_front() {
+            match self.events.try_send(event) {
+                Ok(()) => {}
+                Err(TrySendError::Full(event)) => {
+                    self.pending.push_front(event);
+                    return Sent::Blocked;
+                }
+                Err(TrySendError::Disconnected(_)) => return Sent::Gone,
+            }
+        }
+        Sent::All
+    }
+
+    fn wait_for_room(&mut self, messages: &mut Messages) {
+        if self.jam_steps < JAM_STEPS {
+            self.jam_steps += 1;
+            std::thread::sleep(JAM_STEP);
+            return;
+        }
+        if !self.paused {
+            tracing::debug!("the engine is behind: partitions are paused");
+            self.with_all_partitions(Consumer::pause);
+            self.paused = true;
+        }
+        self.consumer.poll(messages, STEP.min(JAM_STEP * 5));
+        self.sort(messages);
+    }
+
+    fn go_on(&mut self) {
+        self.jam_steps = 0;
+        if self.paused {
+            self.with_all_partitions(Consumer::resume);
+            self.paused = false;
+        }
+    }
+
+    fn with_all_partitions(&self, call: impl Fn(&Consumer, &rdkafka::TopicPartitionList)) {
+        let all: Vec<_> = self
+            .partitions
+            .iter()
+            .map(|p| (p.name.topic.as_str(), p.name.partition, Offset::Invalid))
+            .collect();
+        match list_of(&all) {
+            Ok(list) => call(&self.consumer, &list),
+            Err(error) => tracing::warn!(error, "partitions cannot be listed"),
+        }
+    }
+
+    fn take_findings(&mut self) {
+        while !self.over {
+            match self.findings.try_recv() {
+                Ok(Finding::Partition(found)) => self.join(found),
+                Ok(Finding::Round(trouble)) => {
+                    if trouble.is_none() {
+                        self.troubles.retain(|_, t| t.sticky);
+                    }
+                    self.scouted = trouble;
+                }
+                Ok(Finding::Fatal(text)) => self.end(text),
+                // The scout ends after a fatal finding only.
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn join(&mut self, found: Found) {
+        let TopicPartition { topic, partition } = &found.partition;
+        if let Err(error) = self.consumer.assign(topic, *partition, found.begin) {
+            return self
+                .end(format!("kafka does not assign partition {partition} of topic `{topic}`: {error}"));
+        }
+        tracing::info!(topic, partition, begin = ?found.begin, "reading partition");
+        let index = self.partitions.len() as u32;
+        self.pending.push_back(SourceEvent::Partition { index, partition: found.partition.clone() });
+        self.partitions.push(Partition { name: found.partition, next: found.next, verify: found.verify });
+    }
+
+    /// Turns messages into events, keeping the order within each partition.
+    fn sort(&mut self, messages: &Messages) {
+        let mut batch = new_batch(messages.iter());
+        let mut ends: Vec<u32> = Vec::new();
+        for (done, message) in messages.iter().enumerate() {
+            if self.over {
+                return;
+            }
+            match message.error() {
+                code::NONE => {}
+                code::END_OF_PARTITION => {
+                    if let Some(index) = self.index_of(&message) {
+                        self.at_end(index);
+                        ends.push(index);
+                    }
+                    continue;
+                }
+                _ => {
+                    self.failed(&message);
+                    continue;
+                }
+            }
+            let Some(index) = self.index_of(&message) else { continue };
+            if !self.is_new(index, &message) {
+                continue;
+            }
+            if !ends.is_empty() {
+                // It has gone on: another end will come.
+                ends.retain(|end| *end != index);
+            }
+            batch.push(message.record(index));
+            if batch.size_bytes() >= BATCH_BYTES {
+                let next = new_batch(messages.iter().skip(done + 1));
+                self.pending.push_back(SourceEvent::Records(std::mem::replace(&mut batch, next)));
+            }
+        }
+        if !batch.is_empty() {
+            self.pending.push_back(SourceEvent::Records(batch));
+        }
+        self.pending.extend(ends.into_iter().map(|index| SourceEvent::EndOfPartition { index }));
+    }
+
+    #[inline]
+    fn index_of(&mut self, message: &Message<'_>) -> Option<u32> {
+        let place = message.place();
+        if place == self.last_place.0 {
+            return Some(self.last_place.1);
+        }
+        let index = match self.places.get(&place) {
+            Some(index) => *index,
+            None => {
+                let topic = message.topic();
+                let found = self
+                    .partitions
+                    .iter()
+                    .position(|p| p.name.partition == message.partition() && p.name.topic == topic)?;
+                self.places.insert(place, found as u32);
+                found as u32
+            }
+        };
+        self.last_place = (place, index);
+        Some(index)
+    }
+
+    /// Whether a record goes to the engine; compares the last consumed one.
+    #[inline]
+    fn is_new(&mut self, index: u32, message: &Message<'_>) -> bool {
+        let partition = &mut self.partitions[index as usize];
+        let offset = message.offset();
+        if let Some((last, expected)) = partition.verify {
+            partition.verify = None;
+            if offset == last {
+                let found = message.record(index).fingerprint();
+                if found != expected {
+                    let text = made_anew(&partition.name, offset);
+                    self.end(text);
+                }
+                return false;
+            }
+            warn_not_compared(&partition.name, last);
+        }
+        if !self.troubles.is_empty() {
+            self.troubles.remove(&index);
+        }
+        let partition = &mut self.partitions[index as usize];
+        if offset < partition.next {
+            return false;
+        }
+        partition.next = offset + 1;
+        true
+    }
+
+    fn at_end(&mut self, index: u32) {
+        self.troubles.remove(&index);
+        let partition = &mut self.partitions[index as usize];
+        if let Some((last, _)) = partition.verify.take() {
+            warn_not_compared(&partition.name, last);
+        }
+    }
+
+    fn failed(&mut self, message: &Message<'_>) {
+        let error = message.error();
+        let text = message.error_text();
+        let Some(index) = self.index_of(message) else {
+            // Of the group or of the client: offsets for lag monitors, or what the scout will see.
+            tracing::debug!(error, "kafka: {text}");
+            self.call_scout();
+            return;
+        };
+        let name = self.partitions[index as usize].name.clone();
+        match error {
+            code::OFFSET_RESET | code::OFFSET_OUT_OF_RANGE => {
+                let text = self.out_of_range(index);
+                self.end(text);
+            }
+            code::GROUP_DENIED => tracing::debug!("kafka: {text}"),
+            _ => {
+                let text = format!(
+                    "partition {} of topic `{}` cannot be read: {text}; trying again",
+                    name.partition, name.topic
+                );
+                self.troubles.insert(index, Trouble { text, sticky: error == code::TOPIC_DENIED });
+                self.call_scout();
+            }
+        }
+    }
+
+    fn out_of_range(&self, index: u32) -> String {
+        let Partition { name, next, .. } = &self.partitions[index as usize];
+        match self.consumer.client().fetch_watermarks(&name.topic, name.partition, Duration::from_secs(1)) {
+            Ok((low, _)) if low > *next => deleted(name, *next, low),
+            _ => format!(
+                "topic `{}` partition {} no longer holds offset {next}, the next to read: it was made anew or \
+                 its records were deleted; begin with a new `state`, or bring the old topic back",
+                name.topic, name.partition
+            ),
+        }
+    }
+
+    fn notice_errors(&mut self) {
+        let (errors, _) = self.consumer.client().context().last_error();
+        if errors != self.errors_seen {
+            self.errors_seen = errors;
+            self.call_scout();
+        }
+    }
+
+    fn call_scout(&self) {
+        // Full = it has been called already; disconnected = it has ended.
+        let _called = self.wake.try_send(());
+    }
+
+    fn tell_trouble(&mut self) {
+        let of_partitions = self.troubles.values().next().map(|t| t.text.clone());
+        let trouble = self.scouted.clone().or(of_partitions);
+        if trouble != self.told && !self.over {
+            match &trouble {
+                Some(reason) => tracing::warn!("{reason}"),
+                None => tracing::info!("kafka is well again"),
+            }
+            self.told = trouble.clone();
+            self.pending.push_back(SourceEvent::Trouble(trouble));
+        }
+    }
+
+    fn end(&mut self, text: String) {
+        self.pending.push_back(SourceEvent::Fatal(text));
+        self.over = true;
+    }
+}
+
+/// An empty batch with room for the messages, up to the size at which it is sent.
+fn new_batch<'a>(messages: impl Iterator<Item = Message<'a>>) -> RecordBatch {
+    let (mut records, mut bytes) = (0, 0);
+    for message in messages.filter(|m| m.error() == code::NONE) {
+        records += 1;
+        bytes += message.size();
+        if bytes >= BATCH_BYTES {
+            break;
+        }
+    }
+    RecordBatch::with_capacity(records, bytes)
+}
+
+fn made_anew(name: &TopicPartition, offset: i64) -> String {
+    format!(
+        "topic `{}` partition {}: the record at offset {offset} is not the one that was consumed before: the \
+         topic was made anew; begin with a new `state` (and ClickHouse keeps what it has), or bring the old \
+         topic back",
+        name.topic, name.partition
+    )
+}
+
+fn warn_not_compared(name: &TopicPartition, offset: i64) {
+    tracing::warn!(
+        topic = name.topic,
+        partition = name.partition,
+        offset,
+        "the last consumed record is gone (compacted?) and cannot be compared"
+    );
+}

@@ -1,0 +1,253 @@
+//! Finds partitions and what is wrong, on a thread of its own: asking brokers blocks.
+
+use crate::native::{Consumer, code, describe};
+use rdkafka::Offset;
+use rdkafka::error::KafkaError;
+use rdkafka::metadata::{MetadataPartition, MetadataTopic};
+use rdkafka::types::RDKafkaErrorCode;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::Duration;
+use weir_types::ports::StartAt;
+use weir_types::record::TopicPartition;
+
+/// How long one question to a broker may take.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Pause between two rounds while all is well; new partitions are found this late at most.
+const PAUSE_WELL: Duration = Duration::from_secs(5);
+/// The same while something is wrong.
+const PAUSE_TROUBLE: Duration = Duration::from_millis(250);
+
+/// A partition that may be read.
+#[derive(Debug)]
+pub struct Found {
+    pub partition: TopicPartition,
+    /// Where to begin fetching: at the last consumed record if it is to be compared.
+    pub begin: Offset,
+    /// Records before this offset are not given to the engine.
+    pub next: i64,
+    /// Offset and fingerprint of the last consumed record.
+    pub verify: Option<(i64, u64)>,
+}
+
+/// What the scout tells the reader.
+#[derive(Debug)]
+pub enum Finding {
+    Partition(Found),
+    /// A round is over; what is wrong, if anything.
+    Round(Option<String>),
+    /// What happened and what to do.
+    Fatal(String),
+}
+
+pub struct Scout {
+    pub consumer: Arc<Consumer>,
+    /// For texts.
+    pub servers: String,
+    pub topics: Vec<String>,
+    pub start: BTreeMap<TopicPartition, StartAt>,
+    pub findings: Sender<Finding>,
+    /// A message starts a round at once; the end of the channel ends the scout.
+    pub wake: Receiver<()>,
+}
+
+impl Scout {
+    pub fn run(self) {
+        let mut known = BTreeSet::new();
+        loop {
+            let problems = match self.round(&mut known) {
+                Ok(problems) => problems,
+                Err(fatal) => {
+                    let _gone = self.findings.send(Finding::Fatal(fatal));
+                    return;
+                }
+            };
+            let trouble = (!problems.is_empty()).then(|| problems.join("; "));
+            let pause = if trouble.is_some() { PAUSE_TROUBLE } else { PAUSE_WELL };
+            if self.findings.send(Finding::Round(trouble)).is_err() {
+                return;
+            }
+            match self.wake.recv_timeout(pause) {
+                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => {}
+                // Errors come in swarms: one question a tenth of a second is enough.
+                Ok(()) => std::thread::sleep(Duration::from_millis(100)),
+            }
+        }
+    }
+
+    /// Looks at every topic once. Ok = what is wrong and may heal.
+    fn round(&self, known: &mut BTreeSet<TopicPartition>) -> Result<Vec<String>, String> {
+        let mut problems = Vec::new();
+        for topic in &self.topics {
+            let metadata = match self.consumer.client().fetch_metadata(Some(topic), PATIENCE) {
+                Ok(metadata) => metadata,
+                Err(error) => {
+                    problems.push(self.unreachable(&error));
+                    // The other topics stand on the same brokers.
+                    return Ok(problems);
+                }
+            };
+            match metadata.topics().iter().find(|t| t.name() == topic) {
+                Some(found) => self.look_at(found, known, &mut problems)?,
+                None => problems.push(format!("kafka says nothing about topic `{topic}`; trying again")),
+            }
+        }
+        Ok(problems)
+    }
+
+    fn unreachable(&self, error: &KafkaError) -> String {
+        let (_, reason) = self.consumer.client().context().last_error();
+        let reason = if reason.is_empty() { error.to_string() } else { reason };
+        format!("kafka does not answer at {}: {reason}; trying again", self.servers)
+    }
+
+    fn look_at(
+        &self,
+        topic: &MetadataTopic,
+        known: &mut BTreeSet<TopicPartition>,
+        problems: &mut Vec<String>,
+    ) -> Result<(), String> {
+        let name = topic.name();
+        if let Some(error) = topic.error() {
+            problems.push(match error as i32 {
+                code::UNKNOWN_TOPIC => format!(
+                    "topic `{name}` does not exist at {}: create it, or correct `topics` of its source; \
+                     trying again",
+                    self.servers
+                ),
+                code::TOPIC_DENIED => format!(
+                    "reading topic `{name}` is not allowed: grant READ and DESCRIBE on it; trying again"
+                ),
+                _ => format!("topic `{name}` is not available: {}; trying again", describe(error)),
+            });
+            return Ok(());
+        }
+        for missing in self.start.keys().filter(|tp| tp.topic == name) {
+            if !topic.partitions().iter().any(|p| p.id() == missing.partition) {
+                problems.push(format!(
+                    "partition {} of topic `{name}` was read before and is not there now; trying again",
+                    missing.partition
+                ));
+            }
+        }
+        let mut partitions: Vec<_> = topic.partitions().iter().collect();
+        partitions.sort_by_key(|p| p.id());
+        for partition in partitions {
+            self.look_at_partition(name, partition, known, problems)?;
+        }
+        Ok(())
+    }
+
+    fn look_at_partition(
+        &self,
+        topic: &str,
+        metadata: &MetadataPartition,
+        known: &mut BTreeSet<TopicPartition>,
+        problems: &mut Vec<String>,
+    ) -> Result<(), String> {
+        let id = metadata.id();
+        if metadata.leader() < 0 {
+            problems.push(format!("partition {id} of topic `{topic}` has no leader; trying again"));
+            return Ok(());
+        }
+        let partition = TopicPartition { topic: topic.to_string(), partition: id };
+        if known.contains(&partition) {
+            return Ok(());
+        }
+        let found = match self.start.get(&partition) {
+            None => Found { partition: partition.clone(), begin: Offset::Beginning, next: 0, verify: None },
+            Some(start) => match self.consumer.client().fetch_watermarks(topic, id, PATIENCE) {
+                Ok((low, high)) => resume_at(&partition, start, low, high)?,
+                Err(error) => {
+                    problems.push(match error {
+                        KafkaError::MetadataFetch(RDKafkaErrorCode::BrokerTransportFailure) => {
+                            self.unreachable(&error)
+                        }
+                        _ => format!(
+                            "kafka does not tell the offsets of partition {id} of topic `{topic}`: {error}; \
+                             trying again"
+                        ),
+                    });
+                    return Ok(());
+                }
+            },
+        };
+        known.insert(partition);
+        // A reader that is gone shows at the end of the round.
+        let _gone = self.findings.send(Finding::Partition(found));
+        Ok(())
+    }
+}
+
+/// Decides where reading goes on, given the offsets [low, high) that the broker holds.
+///
+/// | broker holds | |
+/// |---|---|
+/// | low ≤ last, next ≤ high | fetch from `last` to compare it |
+/// | last < low ≤ next ≤ high | `last` was deleted by retention: fetch from `next` |
+/// | next < low | a gap: fatal |
+/// | high < next | the topic was made anew: fatal |
+fn resume_at(partition: &TopicPartition, start: &StartAt, low: i64, high: i64) -> Result<Found, String> {
+    let TopicPartition { topic, partition: id } = partition;
+    let next = start.next;
+    if high < next {
+        return Err(format!(
+            "topic `{topic}` partition {id} ends at offset {high}, but was read up to offset {next} before: \
+             the topic was made anew; begin with a new `state` (and ClickHouse keeps what it has), or bring \
+             the old topic back"
+        ));
+    }
+    if next < low {
+        return Err(deleted(partition, next, low));
+    }
+    let verify = start.last.filter(|(offset, _)| *offset >= low && *offset < next);
+    if verify.is_none() && start.last.is_some() {
+        tracing::warn!(
+            topic,
+            partition = id,
+            next,
+            "the last consumed record is gone and cannot be compared"
+        );
+    }
+    let begin = Offset::Offset(verify.map_or(next, |(offset, _)| offset));
+    Ok(Found { partition: partition.clone(), begin, next, verify })
+}
+
+/// The text for a gap.
+pub fn deleted(partition: &TopicPartition, next: i64, low: i64) -> String {
+    let TopicPartition { topic, partition: id } = partition;
+    format!(
+        "topic `{topic}` partition {id}: the next offset to read is {next}, but offsets below {low} were \
+         deleted, so records are missing; lengthen the topic's retention, and begin with a new `state` to \
+         count from what is there"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn partition() -> TopicPartition {
+        TopicPartition { topic: "t".into(), partition: 3 }
+    }
+
+    #[test]
+    fn the_last_record_is_read_again_while_the_broker_holds_it() {
+        let start = StartAt { next: 10, last: Some((9, 77)) };
+        let found = resume_at(&partition(), &start, 0, 10).expect("resumes");
+        assert_eq!((found.begin, found.next, found.verify), (Offset::Offset(9), 10, Some((9, 77))));
+        let found = resume_at(&partition(), &start, 10, 30).expect("resumes");
+        assert_eq!((found.begin, found.next, found.verify), (Offset::Offset(10), 10, None));
+    }
+
+    #[test]
+    fn a_gap_and_a_topic_made_anew_are_fatal_and_say_where() {
+        let start = StartAt { next: 10, last: None };
+        let gap = resume_at(&partition(), &start, 11, 30).expect_err("a gap");
+        assert!(gap.contains("`t` partition 3") && gap.contains("offsets below 11 were deleted"), "{gap}");
+        let anew = resume_at(&partition(), &start, 0, 9).expect_err("made anew");
+        assert!(anew.contains("ends at offset 9") && anew.contains("made anew"), "{anew}");
+    }
+}
