@@ -1,0 +1,318 @@
+//! The state store of `weir-types` over SlateDB.
+
+use crate::{DirLock, Location, OpenError};
+use slatedb::config::{GarbageCollectorDirectoryOptions, GarbageCollectorOptions, ScanOptions, Settings};
+use slatedb::object_store::path::Path;
+use slatedb::object_store::{self, ObjectStore, ObjectStoreExt as _, PutMode, PutPayload};
+use slatedb::{CloseReason, Db, ErrorKind, WriteBatch, WriteHandle};
+use std::future::Future;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::runtime::Runtime;
+use weir_types::ports::{KeyValues, StateError, StateStore, WriteSet};
+
+/// How long a call may take before it is reported as trouble. SlateDB itself tries for ever.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Opening replays a log, which takes longer.
+const OPEN_PATIENCE: Duration = Duration::from_secs(120);
+const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A shard's state. Its calls block and must not be made from an async task.
+pub struct Store {
+    /// None once closed.
+    runtime: Option<Runtime>,
+    db: Db,
+    objects: Arc<dyn ObjectStore>,
+    /// For error texts.
+    place: String,
+    /// A write that was handed over, but whose end was not waited for.
+    unfinished: Mutex<Option<Unfinished>>,
+    _lock: Option<DirLock>,
+}
+
+struct Unfinished {
+    /// Of the write set: the caller repeats it after a failure.
+    hash: u64,
+    handle: WriteHandle,
+}
+
+impl Store {
+    /// Opens the state of a shard at a directory or URL, making it if it is missing. From then on
+    /// an older host on the same state is fenced off.
+    pub fn open(state: &str, shard: &str) -> Result<Store, OpenError> {
+        let location = Location::parse(state)?;
+        let lock = match &location {
+            Location::Directory(directory) => Some(DirLock::take(directory)?),
+            Location::Url(_) => None,
+        };
+        Self::open_with(&location, shard, lock)
+    }
+
+    fn open_with(location: &Location, shard: &str, lock: Option<DirLock>) -> Result<Store, OpenError> {
+        if shard.is_empty() || !shard.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
+            return Err(OpenError::Location(format!("shard `{shard}`: use letters, digits, `-` and `_`")));
+        }
+        let objects = location.open()?;
+        let place = match location {
+            Location::Directory(directory) => format!("state directory {}", directory.display()),
+            Location::Url(url) => format!("state {url}"),
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("state")
+            .enable_all()
+            .build()
+            .map_err(|e| OpenError::Unavailable(format!("threads for the state do not start: {e}")))?;
+        let builder = Db::builder(format!("shards/{shard}"), Arc::clone(&objects))
+            .with_settings(settings(matches!(location, Location::Directory(_))));
+        let db = runtime
+            .block_on(async { tokio::time::timeout(OPEN_PATIENCE, builder.build()).await })
+            .map_err(|_| {
+                OpenError::Unavailable(format!(
+                    "{place} does not answer within {} s",
+                    OPEN_PATIENCE.as_secs()
+                ))
+            })?
+            .map_err(|error| match error.kind() {
+                ErrorKind::Data => OpenError::Corrupt(format!("{place} cannot be read: {error}")),
+                _ => OpenError::Unavailable(format!("{place} cannot be opened: {error}")),
+            })?;
+        Ok(Store { runtime: Some(runtime), db, objects, place, unfinished: Mutex::new(None), _lock: lock })
+    }
+
+    /// Runs one call to its end, or to the end of patience.
+    fn run<T>(
+        &self,
+        call: &str,
+        future: impl Future<Output = Result<T, StateError>>,
+    ) -> Result<T, StateError> {
+        let Some(runtime) = &self.runtime else {
+            return Err(StateError::Unavailable(format!("{} is closed", self.place)));
+        };
+        runtime.block_on(async {
+            match tokio::time::timeout(PATIENCE, future).await {
+                Ok(result) => result,
+                Err(_) => Err(StateError::Unavailable(format!(
+                    "{}: {call} is not done after {} s{}",
+                    self.place,
+                    PATIENCE.as_secs(),
+                    self.probe().await
+                ))),
+            }
+        })
+    }
+
+    /// SlateDB retries without saying why: asks the object store itself.
+    async fn probe(&self) -> String {
+        let path = Path::from("probe");
+        let probe = self.objects.put(&path, PutPayload::from_static(b"x"));
+        match tokio::time::timeout(PATIENCE, probe).await {
+            Ok(Ok(_)) => String::new(),
+            Ok(Err(error)) => format!(": {}", root_cause(&error)),
+            Err(_) => ": it does not answer".into(),
+        }
+    }
+
+    fn error(&self, call: &str, error: &slatedb::Error) -> StateError {
+        let text = format!("{}: {call} failed: {error}", self.place);
+        match error.kind() {
+            ErrorKind::Closed(CloseReason::Fenced) => StateError::Fenced(self.place.clone()),
+            ErrorKind::Data => StateError::Corrupt(text),
+            ErrorKind::Closed(_) => StateError::Unavailable(format!("{text}; restart this host")),
+            _ => StateError::Unavailable(text),
+        }
+    }
+
+    fn object_error(&self, call: &str, error: &object_store::Error) -> StateError {
+        StateError::Unavailable(format!("{}: {call} failed: {}", self.place, root_cause(error)))
+    }
+
+    async fn commit(&self, writes: WriteSet, hash: u64) -> Result<(), StateError> {
+        let earlier = self.unfinished.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(earlier) = earlier {
+            let handle = self.keep(earlier.hash, earlier.handle);
+            self.finish(&handle).await?;
+            if earlier.hash == hash {
+                // It is the same write, repeated because its end was not seen.
+                return Ok(());
+            }
+        }
+        let mut batch = WriteBatch::new();
+        for (key, value) in writes.puts {
+            batch.put_bytes(key.into(), value.into());
+        }
+        for key in writes.deletes {
+            batch.delete(key);
+        }
+        let handle = self.db.write(batch).await.map_err(|e| self.error("a write", &e))?;
+        let handle = self.keep(hash, handle);
+        self.finish(&handle).await
+    }
+
+    /// Remembers the write until it is finished: this future may be dropped while it waits.
+    fn keep(&self, hash: u64, handle: WriteHandle) -> WriteHandle {
+        let copy = handle.clone();
+        *self.unfinished.lock().unwrap_or_else(PoisonError::into_inner) = Some(Unfinished { hash, handle });
+        copy
+    }
+
+    async fn finish(&self, handle: &WriteHandle) -> Result<(), StateError> {
+        // At once, not at the next tick.
+        let done = match self.db.flush().await {
+            Ok(()) => handle.await_durable().await,
+            Err(error) => Err(error),
+        };
+        done.map_err(|e| self.error("a write", &e))?;
+        self.unfinished.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Ok(())
+    }
+
+    async fn greatest_generation(&self) -> Result<u64, StateError> {
+        let listed = self
+            .objects
+            .list_with_delimiter(Some(&Path::from("generation")))
+            .await
+            .map_err(|e| self.object_error("listing generations", &e))?;
+        let numbers = listed.objects.iter().filter_map(|o| o.location.filename()?.parse::<u64>().ok());
+        Ok(numbers.max().unwrap_or(0))
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        let Some(runtime) = self.runtime.take() else { return };
+        // Everything acknowledged is durable already; closing in order only makes the next start quick.
+        match runtime.block_on(async { tokio::time::timeout(CLOSE_PATIENCE, self.db.close()).await }) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "the state was not closed in order"),
+            Err(_) => tracing::warn!("the state did not close in time; nothing is lost"),
+        }
+        runtime.shutdown_timeout(Duration::from_secs(1));
+    }
+}
+
+impl StateStore for Store {
+    fn write(&self, writes: WriteSet) -> Result<(), StateError> {
+        if writes.puts.is_empty() && writes.deletes.is_empty() {
+            return Ok(());
+        }
+        let hash = hash_of(&writes);
+        self.run("a write", self.commit(writes, hash))
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
+        self.run("a read", async {
+            let value = self.db.get(key).await.map_err(|e| self.error("a read", &e))?;
+            Ok(value.map(|bytes| bytes.to_vec()))
+        })
+    }
+
+    fn scan(&self, prefix: &[u8]) -> Result<KeyValues, StateError> {
+        let Some(runtime) = &self.runtime else {
+            return Err(StateError::Unavailable(format!("{} is closed", self.place)));
+        };
+        // Without a time limit: a scan at recovery may read much, and nothing goes on without it.
+        runtime.block_on(async {
+            let options = ScanOptions::new()
+                .with_read_ahead_bytes(4 << 20)
+                .with_max_fetch_tasks(4)
+                .with_cache_blocks(false);
+            let failed = |e: slatedb::Error| self.error("a scan", &e);
+            let mut entries = self.db.scan_prefix_with_options(prefix, .., &options).await.map_err(failed)?;
+            let mut found = KeyValues::new();
+            while let Some(entry) = entries.next().await.map_err(failed)? {
+                found.push((entry.key.to_vec(), entry.value.to_vec()));
+            }
+            Ok(found)
+        })
+    }
+
+    fn put_blob(&self, name: &str, bytes: &[u8]) -> Result<(), StateError> {
+        let payload = PutPayload::from(bytes.to_vec());
+        self.run("storing an object", async {
+            let put = self.objects.put(&blob_path(name), payload).await;
+            put.map(|_| ()).map_err(|e| self.object_error("storing an object", &e))
+        })
+    }
+
+    fn get_blob(&self, name: &str) -> Result<Option<Vec<u8>>, StateError> {
+        self.run("reading an object", async {
+            let failed = |e: object_store::Error| self.object_error("reading an object", &e);
+            match self.objects.get(&blob_path(name)).await {
+                Ok(found) => Ok(Some(found.bytes().await.map_err(failed)?.to_vec())),
+                Err(object_store::Error::NotFound { .. }) => Ok(None),
+                Err(error) => Err(failed(error)),
+            }
+        })
+    }
+
+    fn claim_generation(&self, at_least: u64) -> Result<u64, StateError> {
+        self.run("claiming a generation", async {
+            let mut number = at_least.max(self.greatest_generation().await? + 1);
+            loop {
+                // Ten digits, so that listings are in order for people too.
+                let path = Path::from(format!("generation/{number:010}"));
+                let put = self.objects.put_opts(&path, PutPayload::from_static(b""), PutMode::Create.into());
+                match put.await {
+                    Ok(_) => return Ok(number),
+                    Err(
+                        object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. },
+                    ) => {
+                        number += 1;
+                    }
+                    Err(error) => return Err(self.object_error("claiming a generation", &error)),
+                }
+            }
+        })
+    }
+}
+
+fn blob_path(name: &str) -> Path {
+    Path::from_iter(["blobs", name])
+}
+
+fn hash_of(writes: &WriteSet) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    writes.puts.hash(&mut hasher);
+    writes.deletes.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Object stores wrap their errors; the innermost says what is wrong.
+fn root_cause(error: &object_store::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    let (outer, inner) = (error.to_string(), cause.to_string());
+    if outer.contains(&inner) { outer } else { format!("{outer}: {inner}") }
+}
+
+fn settings(is_local: bool) -> Settings {
+    let directory = GarbageCollectorDirectoryOptions {
+        interval: Some(Duration::from_secs(60)),
+        min_age: Duration::from_secs(120),
+        ..GarbageCollectorDirectoryOptions::default()
+    };
+    Settings {
+        // Writes are flushed one by one; the tick only serves what SlateDB does on the side.
+        flush_interval: Some(Duration::from_millis(100)),
+        // An epoch's write is a few MB at most: more than this unflushed means that storage is away.
+        max_unflushed_bytes: 256 << 20,
+        l0_sst_size_bytes: 32 << 20,
+        garbage_collector_options: Some(GarbageCollectorOptions {
+            manifest_options: Some(directory),
+            wal_options: Some(directory),
+            compacted_options: Some(directory),
+            compactions_options: Some(directory),
+            // A file system has no conditional overwrite, and the lock stands for it.
+            boundary_files_enabled: !is_local,
+            ..GarbageCollectorOptions::default()
+        }),
+        ..Settings::default()
+    }
+}
+
+#[cfg(test)]
+mod tests;
