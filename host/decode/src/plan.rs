@@ -1,0 +1,52 @@
+//! What to decode of a source.
+
+use crate::cell::CellType;
+use rustc_hash::FxHashMap;
+use std::collections::BTreeSet;
+use weir_types::schema::SourceDecl;
+
+/// A source's declaration, made ready for decoding, and the columns asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub table: String,
+    /// All declared columns.
+    pub types: Vec<CellType>,
+    columns: FxHashMap<String, usize>,
+    always: BTreeSet<usize>,
+    /// Columns to decode, ascending.
+    pub asked: Vec<usize>,
+    is_asked: Vec<bool>,
+    pub key_names: Vec<String>,
+    pub event_time: usize,
+}
+
+impl Plan {
+    pub fn new(source: &SourceDecl) -> Plan {
+        let mut plan = Plan {
+            table: source.table.clone(),
+            types: source.columns.iter().map(|c| CellType { ty: c.ty, nullable: c.nullable }).collect(),
+            columns: source.columns.iter().enumerate().map(|(i, c)| (c.name.clone(), i)).collect(),
+            always: source.primary_key.iter().copied().chain([source.event_time]).collect(),
+            asked: Vec::new(),
+            is_asked: Vec::new(),
+            key_names: source.primary_key.iter().map(|&i| source.columns[i].name.clone()).collect(),
+            event_time: source.event_time,
+        };
+        plan.ask(&BTreeSet::new());
+        plan
+    }
+
+    /// Decodes these columns from now on; primary key and event time besides.
+    pub fn ask(&mut self, columns: &BTreeSet<usize>) {
+        self.asked = columns.union(&self.always).copied().filter(|c| *c < self.types.len()).collect();
+        self.is_asked = vec![false; self.types.len()];
+        for &column in &self.asked {
+            self.is_asked[column] = true;
+        }
+    }
+
+    /// Index of the declared column of that name, if it is asked for.
+    pub fn asked_column(&self, name: &str) -> Option<usize> {
+        self.columns.get(name).copied().filter(|&i| self.is_asked[i])
+    }
+}
