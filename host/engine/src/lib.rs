@@ -3,15 +3,38 @@
 //! It knows sources, metrics, time, windows and state, and reaches everything else through the ports
 //! of `weir-types`. See ARCHITECTURE.md for the way of an event.
 
+mod control;
+mod delivery;
+mod emit;
+mod keys;
+mod metric;
+mod outbox;
+mod plan;
+mod recover;
+mod rowtable;
+mod run;
+pub mod shard;
+mod shared;
+mod sources;
+mod stored;
+mod view;
+mod watermark;
+
+use control::EngineControl;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use weir_types::Micros;
 use weir_types::control::Control;
 use weir_types::live::Publisher;
-use weir_types::ports::{Broker, Clock, Loader, Sink, StateStore};
+use weir_types::ports::{Broker, Clock, Loader, Sink, StateError, StateStore};
 use weir_types::schema::SourceDecl;
 use weir_types::window::Window;
+
+/// Requests of operators that may wait.
+const COMMANDS: usize = 16;
 
 /// How the engine works. All of it comes from the configuration file.
 #[derive(Clone, Debug)]
@@ -65,29 +88,58 @@ pub enum EngineError {
     Fatal(String),
 }
 
+impl From<StateError> for EngineError {
+    fn from(error: StateError) -> Self {
+        match error {
+            StateError::Fenced(text) => EngineError::Fenced(text),
+            StateError::Unavailable(text) | StateError::Corrupt(text) => EngineError::Fatal(text),
+        }
+    }
+}
+
 /// A running engine.
 pub struct Engine {
-    _private: (),
+    control: Arc<EngineControl>,
+    signals: Arc<run::Signals>,
+    thread: std::thread::JoinHandle<()>,
 }
 
 impl Engine {
     /// Recovers state, then reads, computes and delivers on threads of its own. Returns at once;
     /// progress and trouble are told through the publisher.
-    pub fn start(_options: Options, _ports: Ports) -> Result<Engine, EngineError> {
-        Err(EngineError::Fatal("not built yet".into()))
+    pub fn start(options: Options, ports: Ports) -> Result<Engine, EngineError> {
+        let ports = Arc::new(ports);
+        let (send, receive) = sync_channel(COMMANDS);
+        let signals = Arc::new(run::Signals::default());
+        let control = EngineControl::new(send, &ports, &options);
+        let thread = run::start(options, ports, receive, signals.clone())
+            .map_err(|e| EngineError::Fatal(format!("cannot start the engine's thread: {e}")))?;
+        Ok(Engine { control: Arc::new(control), signals, thread })
     }
+
     pub fn control(&self) -> Arc<dyn Control> {
-        unreachable!()
+        self.control.clone()
     }
+
     /// Asks for a graceful stop: the running epoch is committed, due rows are emitted and delivered
     /// if ClickHouse answers within `patience`.
-    pub fn stop(&self, _patience: Duration) {}
+    pub fn stop(&self, patience: Duration) {
+        *self.signals.patience.lock().unwrap_or_else(PoisonError::into_inner) = patience;
+        self.signals.stop.store(true, Ordering::Release);
+    }
+
     /// Whether the engine has ended by itself.
     pub fn is_finished(&self) -> bool {
-        false
+        self.thread.is_finished()
     }
+
     /// Waits for the end.
     pub fn join(self) -> Result<(), EngineError> {
-        Ok(())
+        if self.thread.join().is_err() {
+            return Err(EngineError::Fatal(
+                "the engine's thread panicked: please report it with the log".into(),
+            ));
+        }
+        self.signals.take_error().map_or(Ok(()), Err)
     }
 }

@@ -45,6 +45,9 @@ pub struct Interval {
     pub end: Micros,
 }
 
+/// The interval of `now`.
+pub const ALL_OF_TIME: Interval = Interval { start: Micros::MIN, end: Micros::MAX };
+
 /// Start of the tumbling window of `length` that holds `time`. Right for times before 1970 too.
 #[inline]
 pub fn tumbling_start(time: Micros, length: Micros) -> Micros {
@@ -82,15 +85,24 @@ impl Calendar {
         self.zone.to_timestamp(date.at(0, 0, 0, 0)).map_or(Micros::MAX, |t| t.as_microsecond())
     }
 
-    /// The window of a tumbling or day kind that holds `time`; None for the other kinds.
-    pub fn interval(&self, window: Window, time: Micros) -> Option<Interval> {
+    /// The windows of a kind that hold `time`, ascending: one for tumbling windows and days,
+    /// size ÷ step for sliding ones, all of time for `now`, none for sessions (which are made by
+    /// their samples).
+    pub fn intervals(&self, window: Window, time: Micros) -> Vec<Interval> {
         match window {
             Window::Tumbling(length) => {
                 let start = tumbling_start(time, length);
-                Some(Interval { start, end: start + length })
+                vec![Interval { start, end: start.saturating_add(length) }]
             }
-            Window::Day => Some(self.day(time)),
-            Window::Sliding { .. } | Window::Session { .. } | Window::Now => None,
+            Window::Day => vec![self.day(time)],
+            Window::Sliding { size, step } => {
+                let last = tumbling_start(time, step);
+                let first = last.saturating_sub(size - step);
+                let starts = (0..size / step).map(|i| first.saturating_add(i * step));
+                starts.map(|start| Interval { start, end: start.saturating_add(size) }).collect()
+            }
+            Window::Now => vec![ALL_OF_TIME],
+            Window::Session { .. } => Vec::new(),
         }
     }
 }
@@ -120,8 +132,7 @@ fn gcd(a: Micros, b: Micros) -> Micros {
 
 /// jiff's timestamp of a time; times beyond its range (years −9999 to 9999) stop at its ends.
 fn timestamp(time: Micros) -> Timestamp {
-    Timestamp::from_microsecond(time)
-        .unwrap_or(if time < 0 { Timestamp::MIN } else { Timestamp::MAX })
+    Timestamp::from_microsecond(time).unwrap_or(if time < 0 { Timestamp::MIN } else { Timestamp::MAX })
 }
 
 #[cfg(test)]

@@ -68,3 +68,17 @@ fn names_are_short_and_tell_windows_apart() {
     assert_eq!(Sliding { size: 5 * MINUTE, step: 10 * SECOND }.name(), "5m/10s");
     assert_eq!(Session { gap: MINUTE }.name(), "session-60s");
 }
+
+#[test]
+fn every_sliding_window_that_holds_a_time_is_given_once_and_no_other() {
+    let utc = calendar("UTC");
+    let window = Window::Sliding { size: 5 * MINUTE, step: 10 * SECOND };
+    for time in [0, 7 * SECOND, 10 * SECOND, -1, HOUR + 3] {
+        let given = utc.intervals(window, time);
+        assert_eq!(given.len(), 30);
+        assert!(
+            given.iter().all(|i| i.start <= time && time < i.end && i.start.rem_euclid(10 * SECOND) == 0)
+        );
+        assert!(given.windows(2).all(|pair| pair[1].start - pair[0].start == 10 * SECOND));
+    }
+}

@@ -1,0 +1,221 @@
+//! Dense ids for texts and for keys (tuples of dimension values), shared by all metrics.
+
+use rustc_hash::FxHashMap;
+use std::sync::Arc;
+use weir_types::batch::{Cells, Dictionary, cell};
+use weir_types::contract::ValueType;
+use weir_types::key;
+
+/// Texts with dense ids.
+#[derive(Debug, Default)]
+pub struct Texts {
+    ids: FxHashMap<Arc<str>, u32>,
+    texts: Vec<Arc<str>>,
+}
+
+impl Texts {
+    pub fn id(&mut self, text: &str) -> u32 {
+        if let Some(id) = self.ids.get(text) {
+            return *id;
+        }
+        let text: Arc<str> = text.into();
+        let id = self.texts.len() as u32;
+        self.ids.insert(text.clone(), id);
+        self.texts.push(text);
+        id
+    }
+    pub fn get(&self, id: u32) -> &str {
+        &self.texts[id as usize]
+    }
+}
+
+/// Translates the codes of one batch's dictionary into ids of [`Texts`].
+#[derive(Debug, Default)]
+pub struct TextMap {
+    ids: Vec<u32>,
+}
+
+impl TextMap {
+    pub fn of(dictionary: &Dictionary, texts: &mut Texts) -> TextMap {
+        TextMap { ids: (0..dictionary.len() as u32).map(|c| texts.id(dictionary.get(c))).collect() }
+    }
+    #[inline]
+    pub fn id(&self, code: i64) -> i64 {
+        i64::from(self.ids[code as usize])
+    }
+}
+
+/// A key inside the process: its null mask (bit i = value i is null) and then its values, texts as ids.
+pub type Key = Box<[i64]>;
+
+/// The keys over one list of dimensions.
+#[derive(Debug)]
+pub struct KeySpace {
+    types: Vec<ValueType>,
+    ids: FxHashMap<Key, u32>,
+    keys: Vec<Key>,
+}
+
+impl KeySpace {
+    pub fn new(types: Vec<ValueType>) -> KeySpace {
+        KeySpace { types, ids: FxHashMap::default(), keys: Vec::new() }
+    }
+    /// The id of a key given as mask and values.
+    #[inline]
+    pub fn id(&mut self, key: &[i64]) -> u32 {
+        match self.ids.get(key) {
+            Some(id) => *id,
+            None => {
+                let id = self.keys.len() as u32;
+                self.ids.insert(key.into(), id);
+                self.keys.push(key.into());
+                id
+            }
+        }
+    }
+    pub fn get(&self, id: u32) -> &[i64] {
+        &self.keys[id as usize]
+    }
+    /// Canonical texts of a key's values.
+    pub fn render(&self, id: u32, texts: &Texts) -> Vec<String> {
+        let key = self.get(id);
+        let value = |i: usize| (key[0] >> i & 1 == 0).then_some(key[i + 1]);
+        let render = |(i, ty): (usize, &ValueType)| key::render(*ty, value(i), |t| texts.get(t).to_string());
+        self.types.iter().enumerate().map(render).collect()
+    }
+    /// The key in a form that outlives the process.
+    pub fn to_stored(&self, id: u32, texts: &Texts) -> StoredKey {
+        let key = self.get(id);
+        let part = |(i, ty): (usize, &ValueType)| match ty {
+            _ if key[0] >> i & 1 == 1 => StoredPart::Null,
+            ValueType::Text => StoredPart::Text(texts.get(key[i + 1] as u32).to_string()),
+            _ => StoredPart::Value(key[i + 1]),
+        };
+        self.types.iter().enumerate().map(part).collect()
+    }
+    /// The id of a stored key. A key of other arity is not of this space: None.
+    pub fn of_stored(&mut self, stored: &[StoredPart], texts: &mut Texts) -> Option<u32> {
+        (stored.len() == self.types.len()).then(|| {
+            let key = key_of(stored, texts);
+            self.id(&key)
+        })
+    }
+}
+
+/// A key's value as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+pub enum StoredPart {
+    Null,
+    Value(i64),
+    Text(String),
+}
+
+/// A key as it is stored.
+pub type StoredKey = Vec<StoredPart>;
+
+/// A stored key's mask and values.
+pub fn key_of(stored: &[StoredPart], texts: &mut Texts) -> Key {
+    let mut key = vec![0i64; stored.len() + 1];
+    for (i, part) in stored.iter().enumerate() {
+        match part {
+            StoredPart::Null => key[0] |= 1 << i,
+            StoredPart::Value(value) => key[i + 1] = *value,
+            StoredPart::Text(text) => key[i + 1] = i64::from(texts.id(text)),
+        }
+    }
+    key.into()
+}
+
+/// The key group of a stored key: a stable hash of its parts, mod 1024.
+pub fn key_group(stored: &StoredKey) -> u16 {
+    let bytes = postcard::to_allocvec(stored).unwrap_or_default();
+    let hash = blake3::hash(&bytes);
+    u16::from_le_bytes([hash.as_bytes()[0], hash.as_bytes()[1]]) % 1024
+}
+
+/// One dimension's cells of a batch, with how to read its texts.
+pub struct DimColumn<'a> {
+    pub cells: &'a Cells,
+    pub texts: Option<&'a TextMap>,
+}
+
+/// Writes the key of a row (mask, values) into `key`, which must have one entry more than dimensions.
+#[inline]
+pub fn key_of_row(columns: &[DimColumn<'_>], row: usize, key: &mut [i64]) {
+    key[0] = 0;
+    for (i, column) in columns.iter().enumerate() {
+        let valid = column.cells.states[row] == cell::VALUE;
+        let value = column.cells.values[row];
+        key[0] |= i64::from(!valid) << i;
+        key[i + 1] = match column.texts {
+            _ if !valid => 0,
+            Some(map) => map.id(value),
+            None => value,
+        };
+    }
+}
+
+/// Projections of the keys of a full space onto one of its dimension sets.
+#[derive(Debug)]
+pub struct Projection {
+    /// Which of the full space's dimensions the set has, ascending.
+    pub dims: Vec<usize>,
+    pub space: KeySpace,
+    to: Vec<u32>,
+}
+
+impl Projection {
+    pub fn new(full: &[ValueType], dims: Vec<usize>) -> Projection {
+        let types = dims.iter().map(|d| full[*d]).collect();
+        Projection { dims, space: KeySpace::new(types), to: Vec::new() }
+    }
+    /// The id in the set's space of a key of the full space.
+    #[inline]
+    pub fn of(&mut self, full: &KeySpace, id: u32) -> u32 {
+        while self.to.len() <= id as usize {
+            let projected = self.project(full, self.to.len() as u32);
+            self.to.push(projected);
+        }
+        self.to[id as usize]
+    }
+    fn project(&mut self, full: &KeySpace, id: u32) -> u32 {
+        let key = full.get(id);
+        let mut projected = [0i64; 9];
+        for (i, dim) in self.dims.iter().enumerate() {
+            projected[0] |= (key[0] >> dim & 1) << i;
+            projected[i + 1] = key[dim + 1];
+        }
+        self.space.id(&projected[..=self.dims.len()])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_survives_being_stored_and_read_into_another_process() {
+        let (mut texts, mut other) = (Texts::default(), Texts::default());
+        other.id("something else");
+        let types = vec![ValueType::Int, ValueType::Text, ValueType::Int];
+        let (mut space, mut second) = (KeySpace::new(types.clone()), KeySpace::new(types));
+        let app = i64::from(texts.id("app"));
+        let id = space.id(&[0b100, 7, app, 0]);
+        let stored = space.to_stored(id, &texts);
+        let back = second.of_stored(&stored, &mut other).expect("same arity");
+        assert_eq!(second.render(back, &other), ["7", "app", "\\N"]);
+        assert_eq!(space.render(id, &texts), second.render(back, &other));
+    }
+
+    #[test]
+    fn null_and_zero_are_different_keys_and_projections_keep_them_apart() {
+        let types = vec![ValueType::Int, ValueType::Int];
+        let mut full = KeySpace::new(types.clone());
+        let (null, zero) = (full.id(&[0b01, 0, 5]), full.id(&[0, 0, 5]));
+        assert_ne!(null, zero);
+        let mut first = Projection::new(&types, vec![0]);
+        assert_ne!(first.of(&full, null), first.of(&full, zero));
+        let mut second = Projection::new(&types, vec![1]);
+        assert_eq!(second.of(&full, null), second.of(&full, zero));
+    }
+}

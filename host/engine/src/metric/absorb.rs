@@ -1,0 +1,478 @@
+//! Rows → samples → cells.
+
+use super::cells::CellTable;
+use super::{EpochRows, Metric, outputs};
+use crate::plan::{DimensionFrom, InputPlan};
+use crate::shared::{Shared, columns_only};
+use crate::view::{Image, RowImage, View, pack_images};
+use crate::watermark::FUTURE;
+use std::time::Duration;
+use weir_types::Micros;
+use weir_types::batch::cell;
+use weir_types::contract::{GuestError, PackedColumn, Parts, Samples, ValueType, pack};
+use weir_types::rows::{DeadLetterRow, LateEventRow};
+use weir_types::window::Interval;
+
+/// Parts into which one span may be cut at the most; a longer one is rejected.
+const MAX_SPAN_PARTS: i64 = 100_000;
+
+/// Monotonic time, for costs.
+pub type Monotonic<'a> = &'a dyn Fn() -> Duration;
+
+/// Old and new images of rows of one source, for metrics over current values.
+pub struct ImageBatch<'a> {
+    pub source: usize,
+    /// Declared column of each position in the images.
+    pub columns: &'a [usize],
+    pub images: &'a [&'a RowImage],
+    /// −1 for an image that ceases to hold, 1 for one that begins to.
+    pub signs: &'a [i64],
+}
+
+/// Samples on their way into cells: arguments of `accumulate`, and which sample each comes from.
+#[derive(Default)]
+struct Entries {
+    samples: Vec<u32>,
+    slots: Vec<u8>,
+    weights: Vec<u8>,
+    times: Vec<u8>,
+    untils: Vec<u8>,
+}
+
+impl Entries {
+    fn push(&mut self, sample: usize, slot: u32, weight: i64) {
+        self.samples.push(sample as u32);
+        self.slots.extend_from_slice(&slot.to_le_bytes());
+        self.weights.extend_from_slice(&weight.to_le_bytes());
+    }
+}
+
+/// What the running epoch offers to rows.
+pub struct Running<'a> {
+    pub shared: &'a mut Shared,
+    pub rows: &'a mut EpochRows,
+    pub epoch: u64,
+    /// The clock now.
+    pub now: Micros,
+    pub monotonic: Monotonic<'a>,
+}
+
+impl Metric {
+    /// Shows the changes of one source's batch to an event metric.
+    pub fn observe(
+        &mut self,
+        source: usize,
+        view: &mut View<'_>,
+        run: &mut Running<'_>,
+    ) -> Result<(), GuestError> {
+        for at in 0..self.plan.inputs.len() {
+            if self.plan.inputs[at].source != source {
+                continue;
+            }
+            let input = self.plan.inputs[at].clone();
+            let start = (run.monotonic)();
+            let (rows, excluded) = view.select(&input);
+            self.cost.excluded += excluded;
+            if rows.is_empty() {
+                continue;
+            }
+            let changes = view.gather(&input, &rows);
+            self.cost.rows_in += rows.len() as u64;
+            let gathered = (run.monotonic)();
+            self.spent("watch", start, gathered);
+            let samples = self.instance.observe(at as u32, &changes)?;
+            let observed = (run.monotonic)();
+            self.spent("observe", gathered, observed);
+            self.absorb(&input, view, &rows, samples, run)?;
+            self.spent("accumulate", observed, (run.monotonic)());
+        }
+        Ok(())
+    }
+
+    fn absorb(
+        &mut self,
+        input: &InputPlan,
+        view: &mut View<'_>,
+        rows: &[u32],
+        samples: Samples,
+        run: &mut Running<'_>,
+    ) -> Result<(), GuestError> {
+        let count = samples.rows.len() / 4;
+        self.cost.samples += count as u64;
+        self.cost.rejected += samples.rejects.len() as u64;
+        if count == 0 {
+            return Ok(());
+        }
+        let keys = self.sample_keys(input, view, rows, &samples, run.shared);
+        let mut entries = Entries::default();
+        let (mut row_before, mut nth) = (u32::MAX, 0);
+        for (sample, key) in keys.into_iter().enumerate() {
+            let row = rows[pack::u32_at(&samples.rows, sample) as usize];
+            nth = if row == row_before { nth + 1 } else { 0 };
+            row_before = row;
+            let Some((time, until)) = self.sample_time(view, row, &samples, sample, run) else { continue };
+            let weight = weight_of(&samples, sample);
+            let origin = (row, nth);
+            self.spread(key, time, until, weight, sample, &mut entries, view, origin, run);
+        }
+        self.accumulate(samples, entries)
+    }
+
+    /// The sample's [time, until), unless it has none that counts.
+    fn sample_time(
+        &mut self,
+        view: &View<'_>,
+        row: u32,
+        samples: &Samples,
+        sample: usize,
+        run: &mut Running<'_>,
+    ) -> Option<(Micros, Option<Micros>)> {
+        let batch = view.batch;
+        let row = row as usize;
+        let after = pack::bit(&samples.images, sample);
+        let present = if after { batch.after_present[row] } else { batch.before_present[row] };
+        if present == 0 {
+            self.cost.rejected += 1;
+            return None;
+        }
+        if !pack::bit(&samples.times_validity, sample) {
+            self.cost.skipped += 1;
+            return None;
+        }
+        let time = pack::i64_at(&samples.times, sample);
+        let until = (!samples.untils.is_empty()).then(|| pack::i64_at(&samples.untils, sample));
+        let until = until.filter(|u| *u != time);
+        if until.unwrap_or(time) > run.now.saturating_add(FUTURE) {
+            let reason =
+                format!("sample time {time} µs is more than 5 minutes ahead of the clock, {} µs", run.now);
+            self.dead_letter(batch.partitions[row], batch.offsets[row], reason, run);
+            return None;
+        }
+        let too_long = until.is_some_and(|u| u < time || (u - time) / self.plan.pane > MAX_SPAN_PARTS);
+        if too_long {
+            self.cost.rejected += 1;
+            return None;
+        }
+        Some((time, until))
+    }
+
+    fn dead_letter(&mut self, partition: u32, offset: i64, reason: String, run: &mut Running<'_>) {
+        self.cost.rejected += 1;
+        run.rows.outbox.dead_letters.push(DeadLetterRow {
+            partition: run.shared.partitions[partition as usize].clone(),
+            offset,
+            metric: self.info.name.clone(),
+            code: "future-time".into(),
+            reason,
+            key: Vec::new(),
+            value: Vec::new(),
+            whole: false,
+            clock: run.now,
+            epoch: run.epoch,
+        });
+    }
+
+    /// Puts a sample into the cells of its panes.
+    fn spread(
+        &mut self,
+        key: u32,
+        time: Micros,
+        until: Option<Micros>,
+        weight: i64,
+        sample: usize,
+        entries: &mut Entries,
+        view: &View<'_>,
+        origin: (u32, u32),
+        run: &mut Running<'_>,
+    ) {
+        let spans = !self.info_has_no_spans(until, entries);
+        let mut at = time;
+        loop {
+            let pane = self.pane_at(at, &run.shared.calendar);
+            let part_end = until.map(|u| u.min(self.cells.panes[pane].interval.end));
+            if !self.cells.panes[pane].missed.is_empty() {
+                self.late_event(pane, key, at, weight, view, origin, run);
+            }
+            if !self.cells.panes[pane].lost {
+                let numbers = &mut self.numbers;
+                let cell = self.cells.cell(pane, key, || numbers.take());
+                cell.weight += weight;
+                cell.samples += 1;
+                cell.first = cell.first.min(at);
+                cell.last = cell.last.max(at);
+                let slot = cell.slot;
+                entries.push(sample, slot, weight);
+                entries.times.extend_from_slice(&at.to_le_bytes());
+                if spans {
+                    entries.untils.extend_from_slice(&part_end.unwrap_or(at).to_le_bytes());
+                }
+            }
+            match (part_end, until) {
+                (Some(end), Some(until)) if end < until => at = end,
+                _ => return,
+            }
+        }
+    }
+
+    /// Whether no span was seen so far in this call; the first one fills `untils` for the points before it.
+    fn info_has_no_spans(&self, until: Option<Micros>, entries: &mut Entries) -> bool {
+        if until.is_some() && entries.untils.is_empty() {
+            entries.untils = entries.times.clone();
+        }
+        until.is_none() && entries.untils.is_empty()
+    }
+
+    fn pane_at(&mut self, time: Micros, calendar: &weir_types::window::Calendar) -> usize {
+        let (rule, kinds, records) = (self.pane_rule(), &self.plan.kinds, self.watermarks.records);
+        let missed = |pane: Interval| {
+            let mut missed = Vec::new();
+            for (at, kind) in kinds.iter().enumerate() {
+                let windows = calendar.intervals(kind.window, pane.start);
+                if windows.iter().all(|w| w.end.saturating_add(kind.correct_for) <= records) {
+                    missed.push(at as u16);
+                }
+            }
+            let lost = missed.len() == kinds.len();
+            (missed, lost)
+        };
+        CellTable::pane(&mut self.cells, time, rule, calendar, missed)
+    }
+
+    fn late_event(
+        &mut self,
+        pane: usize,
+        key: u32,
+        time: Micros,
+        weight: i64,
+        view: &View<'_>,
+        (row, sample): (u32, u32),
+        run: &mut Running<'_>,
+    ) {
+        self.cost.late += 1;
+        let (batch, row) = (view.batch, row as usize);
+        let missed = &self.cells.panes[pane].missed;
+        run.rows.outbox.late_events.push(LateEventRow {
+            metric: self.info.name.clone(),
+            incarnation: self.entry.incarnation,
+            partition: run.shared.partitions[batch.partitions[row] as usize].clone(),
+            offset: batch.offsets[row],
+            row: batch.rows_in_record[row],
+            sample,
+            time,
+            windows: missed.iter().map(|k| self.plan.kinds[*k as usize].name.to_string()).collect(),
+            weight,
+            dims: run.shared.spaces[self.space].render(key, &run.shared.texts),
+            watermark: self.watermarks.records,
+            epoch: run.epoch,
+        });
+    }
+
+    /// Shows old and new images to a metric over current values. Gives, for each image, whether it
+    /// gave a sample.
+    pub fn observe_images(
+        &mut self,
+        batch: &ImageBatch<'_>,
+        run: &mut Running<'_>,
+    ) -> Result<Vec<bool>, GuestError> {
+        let mut gave = vec![false; batch.images.len()];
+        for at in 0..self.plan.inputs.len() {
+            let input = self.plan.inputs[at].clone();
+            if input.source != batch.source {
+                continue;
+            }
+            let start = (run.monotonic)();
+            let position =
+                |column: usize| batch.columns.iter().position(|c| *c == column).unwrap_or(usize::MAX);
+            let needed: Vec<usize> = input.needed.iter().map(|c| position(*c)).collect();
+            let fits = |i: &usize| {
+                let states = &batch.images[*i].states;
+                needed.iter().all(|p| states.get(*p).is_some_and(|s| *s != cell::UNFIT))
+            };
+            let shown: Vec<usize> = (0..batch.images.len()).filter(fits).collect();
+            self.cost.excluded += (batch.images.len() - shown.len()) as u64;
+            if shown.is_empty() {
+                continue;
+            }
+            let images: Vec<&RowImage> = shown.iter().map(|i| batch.images[*i]).collect();
+            let fields: Vec<(usize, ValueType)> =
+                input.fields.iter().zip(&input.types).map(|(f, t)| (position(*f), *t)).collect();
+            let packed = pack_images(&images, &fields, &run.shared.texts);
+            self.cost.rows_in += images.len() as u64;
+            let gathered = (run.monotonic)();
+            self.spent("watch", start, gathered);
+            let samples = self.instance.observe_image(at as u32, &packed)?;
+            let observed = (run.monotonic)();
+            self.spent("observe", gathered, observed);
+            for sample in 0..samples.rows.len() / 4 {
+                gave[shown[pack::u32_at(&samples.rows, sample) as usize]] = true;
+            }
+            let signs: Vec<i64> = shown.iter().map(|i| batch.signs[*i]).collect();
+            self.absorb_images(&input, &position, &images, &signs, samples, run)?;
+            self.spent("accumulate", observed, (run.monotonic)());
+        }
+        Ok(gave)
+    }
+
+    fn absorb_images(
+        &mut self,
+        input: &InputPlan,
+        position: &dyn Fn(usize) -> usize,
+        images: &[&RowImage],
+        signs: &[i64],
+        samples: Samples,
+        run: &mut Running<'_>,
+    ) -> Result<(), GuestError> {
+        let count = samples.rows.len() / 4;
+        self.cost.samples += count as u64;
+        self.cost.rejected += samples.rejects.len() as u64;
+        let pane = self.cells.now_pane();
+        let mut entries = Entries::default();
+        let mut key = [0i64; 9];
+        let width = input.dimensions.len();
+        for sample in 0..count {
+            let row = pack::u32_at(&samples.rows, sample) as usize;
+            key[0] = 0;
+            for (i, dimension) in input.dimensions.iter().enumerate() {
+                let value = match dimension {
+                    DimensionFrom::Column(column) => {
+                        let at = position(*column);
+                        (images[row].states[at] == cell::VALUE).then(|| images[row].values[at])
+                    }
+                    DimensionFrom::Computed(at) => self.computed(*at, &samples, sample, run.shared),
+                };
+                key[0] |= i64::from(value.is_none()) << i;
+                key[i + 1] = value.unwrap_or(0);
+            }
+            let id = run.shared.spaces[self.space].id(&key[..=width]);
+            let weight = weight_of(&samples, sample) * signs[row];
+            let numbers = &mut self.numbers;
+            let cell = self.cells.cell(pane, id, || numbers.take());
+            cell.weight += weight;
+            cell.samples += 1;
+            let slot = cell.slot;
+            entries.push(sample, slot, weight);
+        }
+        self.accumulate(samples, entries)
+    }
+
+    fn accumulate(&mut self, samples: Samples, entries: Entries) -> Result<(), GuestError> {
+        if entries.samples.is_empty() {
+            return Ok(());
+        }
+        let count = samples.rows.len() / 4;
+        let whole =
+            entries.samples.len() == count && entries.samples.iter().enumerate().all(|(i, s)| i as u32 == *s);
+        let mut dictionaries = samples.dictionaries;
+        dictionaries.truncate(samples.values.len());
+        let values = match whole {
+            true => samples.values,
+            false => samples.values.iter().map(|c| pick(c, &entries.samples)).collect(),
+        };
+        self.instance.accumulate(&Parts {
+            slots: entries.slots,
+            weights: entries.weights,
+            times: entries.times,
+            untils: entries.untils,
+            values,
+            dictionaries,
+        })
+    }
+
+    /// Keys of samples in the metric's full key space.
+    fn sample_keys(
+        &mut self,
+        input: &InputPlan,
+        view: &mut View<'_>,
+        rows: &[u32],
+        samples: &Samples,
+        shared: &mut Shared,
+    ) -> Vec<u32> {
+        let count = samples.rows.len() / 4;
+        let row_of = |sample: usize| rows[pack::u32_at(&samples.rows, sample) as usize];
+        let typed: Vec<(usize, ValueType)> = columns_of(input, &self.plan.dimension_types);
+        view.map_texts(&typed, &mut shared.texts);
+        let mut keys = Vec::with_capacity(count);
+        if columns_only(&input.dimensions).is_some() {
+            let space = (self.space, &mut shared.spaces[self.space]);
+            if samples.images.is_empty() {
+                view.key_ids(space, &typed, Image::After, (0..count).map(row_of), &mut keys);
+                return keys;
+            }
+            for sample in 0..count {
+                let image = if pack::bit(&samples.images, sample) { Image::After } else { Image::Before };
+                let space = (self.space, &mut shared.spaces[self.space]);
+                view.key_ids(space, &typed, image, std::iter::once(row_of(sample)), &mut keys);
+            }
+            return keys;
+        }
+        let mut key = [0i64; 9];
+        for sample in 0..count {
+            let side =
+                if pack::bit(&samples.images, sample) { &view.batch.after } else { &view.batch.before };
+            let row = row_of(sample) as usize;
+            key[0] = 0;
+            for (i, dimension) in input.dimensions.iter().enumerate() {
+                let value = match dimension {
+                    DimensionFrom::Column(column) => (side[*column].states[row] == cell::VALUE).then(|| {
+                        let value = side[*column].values[row];
+                        view.text_map(*column).map_or(value, |map| map.id(value))
+                    }),
+                    DimensionFrom::Computed(at) => self.computed(*at, samples, sample, shared),
+                };
+                key[0] |= i64::from(value.is_none()) << i;
+                key[i + 1] = value.unwrap_or(0);
+            }
+            keys.push(shared.spaces[self.space].id(&key[..=input.dimensions.len()]));
+        }
+        keys
+    }
+
+    /// Value of a computed dimension, texts as ids.
+    fn computed(&self, at: usize, samples: &Samples, sample: usize, shared: &mut Shared) -> Option<i64> {
+        let column = &samples.computed[at];
+        if !pack::bit(&column.validity, sample) {
+            return None;
+        }
+        let value = pack::i64_at(&column.values, sample);
+        match self.info.computed_dimensions[at].value_type {
+            ValueType::Text => {
+                let dictionary = &samples.dictionaries[samples.values.len() + at];
+                Some(i64::from(shared.texts.id(&outputs::text(dictionary, value))))
+            }
+            _ => Some(value),
+        }
+    }
+}
+
+fn columns_of(input: &InputPlan, types: &[ValueType]) -> Vec<(usize, ValueType)> {
+    let column = |(d, ty): (&DimensionFrom, &ValueType)| match d {
+        DimensionFrom::Column(column) => Some((*column, *ty)),
+        DimensionFrom::Computed(_) => None,
+    };
+    input.dimensions.iter().zip(types).filter_map(column).collect()
+}
+
+fn weight_of(samples: &Samples, sample: usize) -> i64 {
+    if samples.weights.is_empty() { 1 } else { pack::i64_at(&samples.weights, sample) }
+}
+
+/// The entries of a column at `at`, in that order.
+fn pick(column: &PackedColumn, at: &[u32]) -> PackedColumn {
+    let validity = match column.validity.is_empty() {
+        true => Vec::new(),
+        false => pack::bits(at.len(), |i| pack::bit(&column.validity, at[i] as usize)),
+    };
+    if column.offsets.is_empty() {
+        let values =
+            at.iter().flat_map(|i| pack::i64_at(&column.values, *i as usize).to_le_bytes()).collect();
+        return PackedColumn { validity, values, offsets: Vec::new() };
+    }
+    let (mut values, mut offsets) = (Vec::new(), vec![0u32]);
+    for i in at {
+        let range = pack::u32_at(&column.offsets, *i as usize) as usize
+            ..pack::u32_at(&column.offsets, *i as usize + 1) as usize;
+        values.extend_from_slice(&column.values[range.start * 8..range.end * 8]);
+        offsets.push((values.len() / 8) as u32);
+    }
+    PackedColumn { validity, values, offsets: pack::u32s(&offsets) }
+}

@@ -1,0 +1,163 @@
+//! One loaded metric: its instance, its cells of the running epoch, its windows.
+
+mod absorb;
+pub mod cells;
+mod evaluate;
+mod outputs;
+mod persist;
+pub mod windows;
+
+use crate::keys::Projection;
+use crate::plan::Plan;
+use crate::shared::Shared;
+use crate::stored::{Status, StoredMetric};
+use crate::watermark::Watermarks;
+use cells::{CellTable, PaneRule};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use weir_types::Micros;
+use weir_types::contract::{GuestError, MetricFactory, MetricInfo, MetricInstance};
+use weir_types::live::{CatalogueEntry, LiveRow, MetricCost};
+use weir_types::rows::Outbox;
+use windows::{Numbers, Windows};
+
+pub use absorb::{ImageBatch, Running};
+pub use persist::RestoreError;
+
+/// See the module.
+pub struct Metric {
+    pub info: Arc<MetricInfo>,
+    pub plan: Plan,
+    pub entry: StoredMetric,
+    pub cost: MetricCost,
+    /// By which lateness is decided in the running epoch.
+    pub watermarks: Watermarks,
+    instance: Box<dyn MetricInstance>,
+    /// Index of its full key space in [`Shared::spaces`].
+    space: usize,
+    projections: Vec<Projection>,
+    numbers: Numbers,
+    cells: CellTable,
+    windows: Windows,
+    /// Slots to evaluate at the next occasion: touched, or changed and not yet emitted.
+    due: Vec<u32>,
+    /// Windows that are not closed yet, by end.
+    open: BTreeMap<(Micros, u32), ()>,
+    /// Closed or open windows, by the time at which correction ends.
+    kept: BTreeMap<(Micros, u32), ()>,
+    /// Epochs whose cells are stored and not yet covered by a checkpoint.
+    stored_cells: Vec<u64>,
+    /// Stored chunks of windows that are gone: (kind, start, number of parts).
+    dropped: Vec<(u16, Micros, u32)>,
+    /// Nanoseconds of the running epoch by stage.
+    pub stages: BTreeMap<&'static str, u64>,
+    /// Prefixes of names for the serving side, made once.
+    name: Arc<str>,
+}
+
+/// What one epoch gives besides state.
+#[derive(Debug, Default)]
+pub struct EpochRows {
+    pub outbox: Outbox,
+    pub live: Vec<LiveRow>,
+}
+
+/// The end of an epoch, as metrics see it.
+#[derive(Clone, Copy, Debug)]
+pub struct Boundary {
+    pub epoch: u64,
+    pub clock: Micros,
+    /// The clock of the epoch before, for emission ticks; None at the first.
+    pub clock_before: Option<Micros>,
+    /// Whether every due row is emitted, tick or not.
+    pub flush: bool,
+}
+
+impl Metric {
+    pub fn new(
+        factory: Arc<dyn MetricFactory>,
+        plan: Plan,
+        entry: StoredMetric,
+        shared: &mut Shared,
+    ) -> Result<Metric, GuestError> {
+        let info = Arc::new(factory.info().clone());
+        let projections = plan.sets.iter().map(|s| Projection::new(&plan.dimension_types, s.clone()));
+        Ok(Metric {
+            instance: factory.open()?,
+            space: shared.space_for(&plan),
+            projections: projections.collect(),
+            name: info.name.as_str().into(),
+            info,
+            plan,
+            entry,
+            cost: MetricCost::default(),
+            watermarks: Watermarks::default(),
+            numbers: Numbers::default(),
+            cells: CellTable::default(),
+            windows: Windows::default(),
+            due: Vec::new(),
+            open: BTreeMap::new(),
+            kept: BTreeMap::new(),
+            stored_cells: Vec::new(),
+            dropped: Vec::new(),
+            stages: BTreeMap::new(),
+        })
+    }
+
+    fn pane_rule(&self) -> PaneRule {
+        PaneRule { length: self.plan.pane, by_day: self.plan.by_day }
+    }
+
+    /// Whether the end of an epoch has work for it, without any new sample.
+    pub fn has_due(&self) -> bool {
+        !self.due.is_empty()
+    }
+
+    /// Whether a window would close under these watermarks.
+    pub fn closes_by(&self, watermarks: Watermarks) -> bool {
+        self.open.first_key_value().is_some_and(|((end, _), ())| *end <= watermarks.closing)
+    }
+
+    pub fn live_slots(&self) -> u64 {
+        self.windows.live()
+    }
+
+    /// How it stands, for the catalogue.
+    pub fn catalogue_entry(&self) -> CatalogueEntry {
+        catalogue_entry(self.info.clone(), &self.entry, self.cost_now())
+    }
+
+    pub fn cost_now(&self) -> MetricCost {
+        MetricCost {
+            live_slots: self.live_slots(),
+            memory_bytes: self.instance.memory_bytes() as u64,
+            ..self.cost
+        }
+    }
+
+    fn spent(&mut self, stage: &'static str, from: std::time::Duration, to: std::time::Duration) {
+        let ns = to.saturating_sub(from).as_nanos() as u64;
+        *self.stages.entry(stage).or_default() += ns;
+        self.cost.busy_ns += ns;
+    }
+}
+
+/// The catalogue's line for a metric of the metric table.
+pub fn catalogue_entry(info: Arc<MetricInfo>, entry: &StoredMetric, cost: MetricCost) -> CatalogueEntry {
+    let (status, reason) = match &entry.status {
+        Status::Live => ("live", None),
+        Status::Quarantined { epoch, reason } => {
+            ("quarantined", Some(format!("stopped at epoch {epoch}: {reason}")))
+        }
+        Status::Retired => ("retired", None),
+    };
+    CatalogueEntry {
+        info,
+        incarnation: entry.incarnation,
+        digest: entry.digest.clone(),
+        status: status.into(),
+        reason,
+        since: entry.since,
+        cost,
+    }
+}

@@ -1,0 +1,293 @@
+//! The row table of one source: primary key → the columns that metrics over current values ask for.
+//! Old images always come from here, never from a record.
+
+use crate::keys::{Key, StoredKey, StoredPart, TextMap, Texts, key_of};
+use crate::stored::{Keyspace, StoredRow, StoredRowCell, decode, encode, epoch_of};
+use crate::view::RowImage;
+use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
+use weir_types::batch::{ChangeBatch, Op, cell};
+use weir_types::contract::ValueType;
+use weir_types::ports::{StateError, StateStore, WriteSet};
+use weir_types::record::TopicPartition;
+use weir_types::schema::SourceDecl;
+
+/// Buckets into which the stored table is cut; each epoch rewrites one, if it changed.
+const BUCKETS: u32 = 64;
+
+/// See the module.
+pub struct RowTable {
+    source: SourceDecl,
+    /// Declared column of each position of an image; grows, never shrinks.
+    columns: Vec<usize>,
+    rows: FxHashMap<Key, RowImage>,
+    /// Rows changed in the running epoch, by partition, in order.
+    changed: BTreeMap<u32, Vec<Key>>,
+    /// Whether a bucket has changed since it was last stored, and the epoch at which it was.
+    buckets: Vec<Bucket>,
+    /// Epochs whose changes are stored: (epoch, key).
+    deltas: Vec<(u64, Vec<u8>)>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Bucket {
+    dirty: bool,
+    stored_at: u64,
+}
+
+/// What a batch does to one row.
+pub struct RowChange {
+    pub key: Key,
+    pub old: Option<RowImage>,
+    pub new: Option<RowImage>,
+    pub partition: u32,
+}
+
+impl RowTable {
+    pub fn new(source: SourceDecl) -> RowTable {
+        RowTable {
+            source,
+            columns: Vec::new(),
+            rows: FxHashMap::default(),
+            changed: BTreeMap::new(),
+            buckets: vec![Bucket::default(); BUCKETS as usize],
+            deltas: Vec::new(),
+        }
+    }
+
+    pub fn columns(&self) -> &[usize] {
+        &self.columns
+    }
+
+    /// Columns by name, as the head stores them.
+    pub fn column_names(&self) -> Vec<String> {
+        self.columns.iter().map(|c| self.source.columns[*c].name.clone()).collect()
+    }
+
+    /// Makes the table hold these columns too. Rows that stand already do not have them: to a metric
+    /// that asks for one, they are as rows that do not fit.
+    pub fn add_columns(&mut self, columns: impl IntoIterator<Item = usize>) {
+        for column in columns {
+            if self.columns.contains(&column) {
+                continue;
+            }
+            self.columns.push(column);
+            for row in self.rows.values_mut() {
+                row.values = row.values.iter().copied().chain([0]).collect();
+                row.states = row.states.iter().copied().chain([cell::UNFIT]).collect();
+            }
+        }
+    }
+
+    pub fn is_used(&self) -> bool {
+        !self.columns.is_empty()
+    }
+
+    /// What a batch changes, one entry a row: the image before the batch, and the last one in it.
+    /// Rows whose images do not differ are left out. Truncates empty the table.
+    pub fn changes(&self, batch: &ChangeBatch, texts: &mut Texts) -> Vec<RowChange> {
+        let map = |c: usize, texts: &mut Texts| TextMap::of(&batch.dictionaries[c], texts);
+        let maps: Vec<Option<TextMap>> = (0..self.source.columns.len())
+            .map(|c| (self.source.columns[c].ty.value_type() == ValueType::Text).then(|| map(c, texts)))
+            .collect();
+        let mut order: Vec<RowChange> = Vec::new();
+        let mut index: FxHashMap<Key, usize> = FxHashMap::default();
+        for row in 0..batch.len() {
+            if batch.ops[row] == Op::Truncate {
+                self.truncate(batch.partitions[row], &mut order, &mut index);
+                continue;
+            }
+            let Some(key) = self.primary_key(batch, row, &maps) else { continue };
+            let new = (batch.after_present[row] != 0).then(|| self.image(batch, row, &maps));
+            match index.get(&key) {
+                Some(at) => order[*at].new = new,
+                None => {
+                    index.insert(key.clone(), order.len());
+                    let old = self.rows.get(&key).cloned();
+                    order.push(RowChange { key, old, new, partition: batch.partitions[row] });
+                }
+            }
+        }
+        order.retain(|change| change.old != change.new);
+        order
+    }
+
+    fn truncate(&self, partition: u32, order: &mut Vec<RowChange>, index: &mut FxHashMap<Key, usize>) {
+        order.iter_mut().for_each(|change| change.new = None);
+        let mut keys: Vec<&Key> = self.rows.keys().filter(|k| !index.contains_key(*k)).collect();
+        keys.sort();
+        for key in keys {
+            index.insert(key.clone(), order.len());
+            let old = self.rows.get(key).cloned();
+            order.push(RowChange { key: key.clone(), old, new: None, partition });
+        }
+    }
+
+    /// The row's primary key; None when a part of it does not fit.
+    fn primary_key(&self, batch: &ChangeBatch, row: usize, maps: &[Option<TextMap>]) -> Option<Key> {
+        let side = if batch.after_present[row] != 0 { &batch.after } else { &batch.before };
+        let mut key = vec![0i64; self.source.primary_key.len() + 1];
+        for (i, column) in self.source.primary_key.iter().enumerate() {
+            if side[*column].states[row] != cell::VALUE {
+                return None;
+            }
+            let value = side[*column].values[row];
+            key[i + 1] = maps[*column].as_ref().map_or(value, |map| map.id(value));
+        }
+        Some(key.into())
+    }
+
+    fn image(&self, batch: &ChangeBatch, row: usize, maps: &[Option<TextMap>]) -> RowImage {
+        let value = |column: &usize| {
+            let cells = &batch.after[*column];
+            match (cells.states[row], &maps[*column]) {
+                (cell::VALUE, Some(map)) => map.id(cells.values[row]),
+                _ => cells.values[row],
+            }
+        };
+        RowImage {
+            values: self.columns.iter().map(value).collect(),
+            states: self.columns.iter().map(|c| batch.after[*c].states[row]).collect(),
+        }
+    }
+
+    /// Carries out a change; `keep` says whether the new image is to be remembered.
+    pub fn set(&mut self, change: RowChange, keep: bool) {
+        let stood = change.old.is_some();
+        match change.new.filter(|_| keep) {
+            Some(image) => {
+                self.rows.insert(change.key.clone(), image);
+            }
+            None => {
+                self.rows.remove(&change.key);
+                if !stood {
+                    return;
+                }
+            }
+        }
+        self.changed.entry(change.partition).or_default().push(change.key);
+    }
+
+    /// Puts the epoch's changes, and one bucket of the table, into the write.
+    pub fn save(
+        &mut self,
+        epoch: u64,
+        partitions: &[TopicPartition],
+        keys: &Keyspace,
+        texts: &Texts,
+        writes: &mut WriteSet,
+    ) {
+        for (partition, mut changed) in std::mem::take(&mut self.changed) {
+            changed.sort();
+            changed.dedup();
+            let rows: Vec<StoredRow> = changed.iter().map(|k| self.stored_row(k, texts)).collect();
+            for row in &rows {
+                self.buckets[bucket_of(&row.primary_key) as usize].dirty = true;
+            }
+            let key = keys.rows_delta(&self.source.name, epoch, &partitions[partition as usize]);
+            writes.put(key.clone(), encode(&rows));
+            self.deltas.push((epoch, key));
+        }
+        let bucket = (epoch % u64::from(BUCKETS)) as u32;
+        if self.buckets[bucket as usize].dirty {
+            let mut rows: Vec<StoredRow> = self.rows.keys().map(|k| self.stored_row(k, texts)).collect();
+            rows.retain(|r| bucket_of(&r.primary_key) == bucket);
+            rows.sort_by(|a, b| a.primary_key.cmp(&b.primary_key));
+            writes.put(keys.rows_bucket(&self.source.name, bucket), encode(&(epoch, rows)));
+            self.buckets[bucket as usize].dirty = false;
+        }
+        self.buckets[bucket as usize].stored_at = epoch;
+        let covered =
+            self.buckets.iter().map(|b| if b.dirty { b.stored_at } else { epoch }).min().unwrap_or(0);
+        for (_, key) in self.deltas.extract_if(.., |(e, _)| *e <= covered) {
+            writes.delete(key);
+        }
+    }
+
+    fn stored_row(&self, key: &Key, texts: &Texts) -> StoredRow {
+        let part = |ty: ValueType, value: i64| match ty {
+            ValueType::Text => StoredPart::Text(texts.get(value as u32).to_string()),
+            _ => StoredPart::Value(value),
+        };
+        let key_part = |(i, c): (usize, &usize)| part(self.source.columns[*c].ty.value_type(), key[i + 1]);
+        let cells = self.rows.get(key).map(|image| {
+            let cell = |(i, c): (usize, &usize)| match image.states[i] {
+                cell::VALUE => {
+                    StoredRowCell::Part(part(self.source.columns[*c].ty.value_type(), image.values[i]))
+                }
+                cell::NULL => StoredRowCell::Part(StoredPart::Null),
+                _ => StoredRowCell::Unfit,
+            };
+            self.columns.iter().enumerate().map(cell).collect()
+        });
+        StoredRow { primary_key: self.source.primary_key.iter().enumerate().map(key_part).collect(), cells }
+    }
+
+    /// Reads the stored table: buckets, and the changes since each was written.
+    pub fn restore(
+        &mut self,
+        column_names: &[String],
+        keys: &Keyspace,
+        texts: &mut Texts,
+        store: &dyn StateStore,
+    ) -> Result<(), StateError> {
+        let names = column_names.iter().filter_map(|name| self.source.column(name));
+        self.columns = names.collect();
+        if self.columns.len() != column_names.len() {
+            return Err(StateError::Corrupt(format!(
+                "source {}: a column of its stored row table is no longer declared (stored are: {}): declare it again",
+                self.source.name,
+                column_names.join(", ")
+            )));
+        }
+        for (_, value) in store.scan(keys.rows_buckets(&self.source.name).as_bytes())? {
+            let (epoch, rows): (u64, Vec<StoredRow>) = decode("row table", &value)?;
+            for row in rows {
+                self.buckets[bucket_of(&row.primary_key) as usize].stored_at = epoch;
+                self.restore_row(row, texts);
+            }
+        }
+        let prefix = keys.rows_deltas(&self.source.name);
+        for (key, value) in store.scan(prefix.as_bytes())? {
+            let Some(epoch) = epoch_of(&key, &prefix) else { continue };
+            self.deltas.push((epoch, key));
+            for row in decode::<Vec<StoredRow>>("row changes", &value)? {
+                let bucket = &mut self.buckets[bucket_of(&row.primary_key) as usize];
+                if epoch > bucket.stored_at {
+                    bucket.dirty = true;
+                    self.restore_row(row, texts);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn restore_row(&mut self, row: StoredRow, texts: &mut Texts) {
+        let key = key_of(&row.primary_key, texts);
+        let Some(cells) = row.cells else {
+            self.rows.remove(&key);
+            return;
+        };
+        let (mut values, mut states) = (Vec::new(), Vec::new());
+        for at in 0..self.columns.len() {
+            let (value, state) = match cells.get(at) {
+                Some(StoredRowCell::Part(StoredPart::Value(value))) => (*value, cell::VALUE),
+                Some(StoredRowCell::Part(StoredPart::Text(text))) => (i64::from(texts.id(text)), cell::VALUE),
+                Some(StoredRowCell::Part(StoredPart::Null)) => (0, cell::NULL),
+                Some(StoredRowCell::Unfit) | None => (0, cell::UNFIT),
+            };
+            values.push(value);
+            states.push(state);
+        }
+        self.rows.insert(key, RowImage { values: values.into(), states: states.into() });
+    }
+
+    /// Rows remembered.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+}
+
+fn bucket_of(key: &StoredKey) -> u32 {
+    u32::from(crate::keys::key_group(key)) % BUCKETS
+}

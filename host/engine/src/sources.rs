@@ -1,0 +1,286 @@
+//! Where the partitions stand: offsets, replay marks, watermarks, counts.
+
+use crate::stored::{Head, ReplayMark, StoredPartition};
+use crate::watermark::{Bounds, FUTURE, Partition, Watermarks};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use weir_types::Micros;
+use weir_types::batch::{ChangeBatch, Op, Origin, cell};
+use weir_types::live::{PartitionStatus, SourceStatus};
+use weir_types::ports::StartAt;
+use weir_types::record::{Record, TopicPartition};
+use weir_types::rows::{Counts, EpochPartition};
+use weir_types::schema::SourceDecl;
+
+/// One partition.
+struct Standing {
+    partition: TopicPartition,
+    /// Sources that read its topic.
+    sources: Vec<usize>,
+    next: Option<i64>,
+    /// Offset of the first record of the running epoch.
+    from: Option<i64>,
+    last: Option<(i64, u64)>,
+    mark: Option<ReplayMark>,
+    time: Partition,
+    counts: Counts,
+    total: Counts,
+}
+
+/// All partitions and the watermarks of all sources.
+pub struct Sources {
+    decls: Vec<Arc<SourceDecl>>,
+    standings: Vec<Standing>,
+    stored: BTreeMap<TopicPartition, StoredPartition>,
+    pub watermarks: Vec<Watermarks>,
+    pub trouble: Option<String>,
+}
+
+/// Whether a change was taken from its partition before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replay {
+    New,
+    Repeat,
+    /// The position went back while the source's time went on: another log.
+    NewLineage,
+}
+
+/// Decides by the replay mark. Positions of different servers cannot be compared.
+pub fn replay(mark: Option<&ReplayMark>, origin: &Origin) -> Replay {
+    match mark {
+        Some(mark) if mark.server == origin.server && origin.position <= mark.position() => {
+            if origin.source_time > mark.source_time { Replay::NewLineage } else { Replay::Repeat }
+        }
+        _ => Replay::New,
+    }
+}
+
+impl Sources {
+    pub fn new(decls: Vec<Arc<SourceDecl>>, head: &Head) -> Sources {
+        let marks = decls.iter().map(|d| head.watermarks.get(&d.name).copied().unwrap_or_default());
+        Sources {
+            watermarks: marks.collect(),
+            decls,
+            standings: Vec::new(),
+            stored: head.partitions.clone(),
+            trouble: None,
+        }
+    }
+
+    /// Where the reader begins.
+    pub fn start(&self) -> BTreeMap<TopicPartition, StartAt> {
+        let at = |s: &StoredPartition| StartAt { next: s.next, last: s.last };
+        self.stored.iter().map(|(p, s)| (p.clone(), at(s))).collect()
+    }
+
+    /// A partition joins, under the index that its records carry.
+    pub fn join(&mut self, partition: TopicPartition, now: Micros) {
+        let stored = self.stored.get(&partition);
+        let reads = |(i, d): (usize, &Arc<SourceDecl>)| d.topics.contains(&partition.topic).then_some(i);
+        self.standings.push(Standing {
+            sources: self.decls.iter().enumerate().filter_map(reads).collect(),
+            next: stored.map(|s| s.next),
+            from: None,
+            last: stored.and_then(|s| s.last),
+            mark: stored.and_then(|s| s.mark),
+            time: Partition { greatest: stored.and_then(|s| s.greatest), caught_up: false, last_record: now },
+            counts: Counts::default(),
+            total: Counts::default(),
+            partition,
+        });
+    }
+
+    pub fn partition(&self, partition: u32) -> &TopicPartition {
+        &self.standings[partition as usize].partition
+    }
+
+    /// A record came; false if its offset was consumed before (a reader that went back).
+    pub fn read(&mut self, record: &Record<'_>, now: Micros) -> bool {
+        let standing = &mut self.standings[record.partition as usize];
+        if standing.next.is_some_and(|next| record.offset < next) {
+            return false;
+        }
+        standing.from.get_or_insert(record.offset);
+        standing.next = Some(record.offset + 1);
+        standing.time.caught_up = false;
+        standing.time.last_record = now;
+        standing.counts.read += 1;
+        true
+    }
+
+    /// Remembers the newest record of a partition in a batch, to know it again after a restart.
+    pub fn remember(&mut self, record: &Record<'_>) {
+        self.standings[record.partition as usize].last = Some((record.offset, record.fingerprint()));
+    }
+
+    pub fn end_of_partition(&mut self, partition: u32) {
+        if let Some(standing) = self.standings.get_mut(partition as usize) {
+            standing.time.caught_up = true;
+        }
+    }
+
+    pub fn skipped(&mut self, partition: u32, reason: &str) {
+        let skipped = &mut self.standings[partition as usize].counts.skipped;
+        *skipped.entry(reason.to_string()).or_default() += 1;
+    }
+
+    pub fn dead(&mut self, partition: u32) {
+        self.standings[partition as usize].counts.dead += 1;
+    }
+
+    pub fn applied(&mut self, partition: u32) {
+        self.standings[partition as usize].counts.applied += 1;
+    }
+
+    /// Whether the rows of a record, from `first` on, are repeats; moves the mark if not.
+    pub fn replay(&mut self, partition: u32, batch: &ChangeBatch, first: usize) -> Replay {
+        let standing = &mut self.standings[partition as usize];
+        let Some(Some(origin)) = batch.origins.get(first) else { return Replay::New };
+        let decision = replay(standing.mark.as_ref(), origin);
+        if decision != Replay::Repeat {
+            let position = origin.position;
+            standing.mark = Some(ReplayMark {
+                server: origin.server,
+                file: position.file,
+                pos: position.pos,
+                row: position.row,
+                rank: position.rank,
+                source_time: origin.source_time,
+            });
+        }
+        decision
+    }
+
+    /// Event times of the rows from `first` on move the partition's greatest.
+    pub fn advance(&mut self, partition: u32, batch: &ChangeBatch, first: usize, now: Micros) {
+        let standing = &mut self.standings[partition as usize];
+        for row in first..batch.len() {
+            let time = batch.event_times.values[row];
+            let counts = batch.ops[row] != Op::Read && batch.event_times.states[row] == cell::VALUE;
+            if counts && time <= now.saturating_add(FUTURE) {
+                standing.time.greatest = standing.time.greatest.max(Some(time));
+            }
+        }
+    }
+
+    fn bounds(decl: &SourceDecl) -> Bounds {
+        Bounds { out_of_orderness: decl.out_of_orderness, idle_after: decl.idle_after }
+    }
+
+    fn times_of(&self, source: usize) -> Vec<Partition> {
+        self.standings.iter().filter(|s| s.sources.contains(&source)).map(|s| s.time).collect()
+    }
+
+    /// The watermarks at the end of an epoch.
+    pub fn advanced(&self, now: Micros) -> Vec<Watermarks> {
+        let one = |(i, d): (usize, &Arc<SourceDecl>)| {
+            self.watermarks[i].advance(&self.times_of(i), now, Self::bounds(d))
+        };
+        self.decls.iter().enumerate().map(one).collect()
+    }
+
+    /// Whether every partition of every source is idle.
+    pub fn all_idle(&self, now: Micros) -> bool {
+        let idle =
+            |s: &Standing| s.sources.iter().all(|i| s.time.is_idle(now, Self::bounds(&self.decls[*i])));
+        !self.standings.is_empty() && self.standings.iter().all(idle)
+    }
+
+    /// Greatest event time seen anywhere.
+    pub fn greatest(&self) -> Option<Micros> {
+        self.standings.iter().filter_map(|s| s.time.greatest).max()
+    }
+
+    /// Whether anything was ever read, in this process or before.
+    pub fn untouched(&self) -> bool {
+        self.stored.is_empty() && self.standings.iter().all(|s| s.next.is_none())
+    }
+
+    /// What the epoch took; the counts begin anew.
+    pub fn take_epoch(&mut self) -> Vec<EpochPartition> {
+        let mut taken = Vec::new();
+        for standing in &mut self.standings {
+            let counts = std::mem::take(&mut standing.counts);
+            standing.total.add(&counts);
+            if let (Some(from), Some(to)) = (standing.from.take(), standing.next) {
+                taken.push(EpochPartition { partition: standing.partition.clone(), from, to, counts });
+            }
+        }
+        taken
+    }
+
+    /// Where the partitions stand, for the head; partitions not seen since the start keep their place.
+    pub fn stored(&self) -> BTreeMap<TopicPartition, StoredPartition> {
+        let mut stored = self.stored.clone();
+        for s in &self.standings {
+            if let Some(next) = s.next {
+                let entry = StoredPartition { next, last: s.last, greatest: s.time.greatest, mark: s.mark };
+                stored.insert(s.partition.clone(), entry);
+            }
+        }
+        stored
+    }
+
+    /// Next offsets, for lag monitors.
+    pub fn next_offsets(&self) -> Vec<(TopicPartition, i64)> {
+        self.standings.iter().filter_map(|s| s.next.map(|n| (s.partition.clone(), n))).collect()
+    }
+
+    pub fn status(&self, now: Micros) -> Vec<SourceStatus> {
+        let partition = |s: &Standing, decl: &SourceDecl| PartitionStatus {
+            partition: s.partition.clone(),
+            next_offset: s.next.unwrap_or(0),
+            caught_up: s.time.caught_up,
+            idle: s.time.is_idle(now, Self::bounds(decl)),
+            greatest_event_time: s.time.greatest,
+            counts: s.total.clone(),
+        };
+        let source = |(i, decl): (usize, &Arc<SourceDecl>)| SourceStatus {
+            name: decl.name.clone(),
+            watermark: (self.watermarks[i].closing != Micros::MIN).then_some(self.watermarks[i].closing),
+            trouble: self.trouble.clone(),
+            partitions: self
+                .standings
+                .iter()
+                .filter(|s| s.sources.contains(&i))
+                .map(|s| partition(s, decl))
+                .collect(),
+        };
+        self.decls.iter().enumerate().map(source).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_types::batch::Position;
+
+    fn origin(pos: u64, rank: u8, source_time: Micros) -> Origin {
+        Origin { server: 1, position: Position { file: 1, pos, row: 0, rank }, source_time }
+    }
+
+    fn mark(pos: u64, source_time: Micros) -> ReplayMark {
+        ReplayMark { server: 1, file: 1, pos, row: 0, rank: 1, source_time }
+    }
+
+    #[test]
+    fn a_change_at_or_below_the_mark_is_a_repeat() {
+        assert_eq!(replay(Some(&mark(10, 5)), &origin(10, 1, 5)), Replay::Repeat);
+        assert_eq!(replay(Some(&mark(10, 5)), &origin(9, 1, 5)), Replay::Repeat);
+        assert_eq!(replay(Some(&mark(10, 5)), &origin(11, 1, 5)), Replay::New);
+        assert_eq!(replay(None, &origin(1, 1, 5)), Replay::New);
+    }
+
+    #[test]
+    fn the_insert_half_of_a_changed_key_follows_its_delete_half() {
+        let delete = ReplayMark { rank: 0, ..mark(10, 5) };
+        assert_eq!(replay(Some(&delete), &origin(10, 1, 5)), Replay::New);
+    }
+
+    #[test]
+    fn a_position_that_goes_back_while_time_goes_on_is_a_new_lineage_and_is_not_dropped() {
+        assert_eq!(replay(Some(&mark(10, 5)), &origin(3, 1, 6)), Replay::NewLineage);
+        let other_server = Origin { server: 2, ..origin(3, 1, 4) };
+        assert_eq!(replay(Some(&mark(10, 5)), &other_server), Replay::New);
+    }
+}

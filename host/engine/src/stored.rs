@@ -1,0 +1,252 @@
+//! What stands in the state store, and under which keys. Every key begins with the shard; every
+//! value begins with the version of its format.
+
+use crate::keys::{StoredKey, StoredPart};
+use crate::watermark::Watermarks;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::collections::BTreeMap;
+use weir_types::Micros;
+use weir_types::batch::Position;
+use weir_types::ports::StateError;
+use weir_types::record::TopicPartition;
+
+/// The version of every format here. Raise it, and read the old one, when one changes.
+const FORMAT: u8 = 1;
+
+/// Keys of the store.
+#[derive(Clone, Debug)]
+pub struct Keyspace {
+    shard: String,
+}
+
+impl Keyspace {
+    pub fn new(shard: &str) -> Keyspace {
+        Keyspace { shard: shard.to_string() }
+    }
+    pub fn head(&self) -> Vec<u8> {
+        format!("{}/head", self.shard).into()
+    }
+    /// Cells that one metric got in one epoch.
+    pub fn cells(&self, metric: &str, incarnation: i64, epoch: u64) -> Vec<u8> {
+        format!("{}{epoch:020}", self.cells_of(metric, incarnation)).into()
+    }
+    pub fn cells_of(&self, metric: &str, incarnation: i64) -> String {
+        format!("{}/cells/{metric}/{incarnation}/", self.shard)
+    }
+    /// A part of the slots of one window.
+    pub fn chunk(&self, metric: &str, incarnation: i64, window: &str, start: Micros, part: u32) -> Vec<u8> {
+        format!("{}{window}/{start}/{part:08}", self.chunks_of(metric, incarnation)).into()
+    }
+    pub fn chunks_of(&self, metric: &str, incarnation: i64) -> String {
+        format!("{}/chunk/{metric}/{incarnation}/", self.shard)
+    }
+    /// Changes of the row table that came from one partition in one epoch.
+    pub fn rows_delta(&self, source: &str, epoch: u64, partition: &TopicPartition) -> Vec<u8> {
+        format!("{}{epoch:020}/{}/{}", self.rows_deltas(source), partition.topic, partition.partition).into()
+    }
+    pub fn rows_deltas(&self, source: &str) -> String {
+        format!("{}/rows/{source}/delta/", self.shard)
+    }
+    /// One bucket of the row table.
+    pub fn rows_bucket(&self, source: &str, bucket: u32) -> Vec<u8> {
+        format!("{}{bucket:04}", self.rows_buckets(source)).into()
+    }
+    pub fn rows_buckets(&self, source: &str) -> String {
+        format!("{}/rows/{source}/bucket/", self.shard)
+    }
+    /// Rows of one epoch for one table (and one day of it).
+    pub fn outbox(&self, epoch: u64, table: &str) -> Vec<u8> {
+        format!("{}{epoch:020}/{table}", self.outboxes()).into()
+    }
+    pub fn outboxes(&self) -> String {
+        format!("{}/outbox/", self.shard)
+    }
+    /// Blob that holds a component.
+    pub fn component(digest: &str) -> String {
+        format!("components/{digest}.wasm")
+    }
+}
+
+/// The epoch number in a key that continues `prefix` with one.
+pub fn epoch_of(key: &[u8], prefix: &str) -> Option<u64> {
+    let digits = key.get(prefix.len()..prefix.len() + 20)?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// Where one partition stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredPartition {
+    pub next: i64,
+    /// Offset and fingerprint of the last record consumed.
+    pub last: Option<(i64, u64)>,
+    pub greatest: Option<Micros>,
+    pub mark: Option<ReplayMark>,
+}
+
+/// The newest binlog change that was taken from a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplayMark {
+    pub server: u64,
+    pub file: u64,
+    pub pos: u64,
+    pub row: u32,
+    pub rank: u8,
+    pub source_time: Micros,
+}
+
+impl ReplayMark {
+    pub fn position(&self) -> Position {
+        Position { file: self.file, pos: self.pos, row: self.row, rank: self.rank }
+    }
+}
+
+/// How a metric stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Status {
+    Live,
+    /// Stopped at the end of the epoch given, with the reason.
+    Quarantined {
+        epoch: u64,
+        reason: String,
+    },
+    Retired,
+}
+
+/// One line of the metric table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredMetric {
+    pub name: String,
+    /// The file or upload that it came from.
+    pub origin: String,
+    pub digest: String,
+    pub incarnation: i64,
+    pub status: Status,
+    /// The epoch's clock when it joined.
+    pub since: Micros,
+    /// Windows that begin before this are incomplete.
+    pub coverage: Micros,
+    /// The last epoch at whose end a checkpoint of it was written; 0 = none.
+    pub checkpoint: u64,
+    pub state_version: u32,
+}
+
+/// The one value that says where the shard stands. Written with every epoch.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Head {
+    pub epoch: u64,
+    pub clock: Micros,
+    pub generation: Option<u64>,
+    /// Outboxes up to this epoch are delivered.
+    pub delivered: u64,
+    pub partitions: BTreeMap<TopicPartition, StoredPartition>,
+    /// By source.
+    pub watermarks: BTreeMap<String, Watermarks>,
+    pub metrics: Vec<StoredMetric>,
+    /// Columns that the row tables hold, by source.
+    pub row_columns: BTreeMap<String, Vec<String>>,
+}
+
+/// Cells of one metric and one epoch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoredCells {
+    pub state_version: u32,
+    /// The metric's watermarks by which lateness was decided.
+    pub watermarks: Watermarks,
+    pub cells: Vec<StoredCell>,
+}
+
+/// The partial aggregate of a finest key and one pane.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoredCell {
+    pub key: StoredKey,
+    pub pane: Micros,
+    pub weight: i64,
+    pub samples: u64,
+    pub first: Micros,
+    pub last: Micros,
+    #[serde(with = "serde_bytes")]
+    pub state: Vec<u8>,
+}
+
+/// A part of the slots of one window.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoredChunk {
+    pub state_version: u32,
+    pub window: u16,
+    pub start: Micros,
+    pub end: Micros,
+    pub is_final: bool,
+    pub part: u32,
+    pub slots: Vec<StoredSlot>,
+}
+
+/// One slot of a window.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoredSlot {
+    pub set: u16,
+    pub key: StoredKey,
+    pub weight: i64,
+    pub samples: u64,
+    pub late: u64,
+    pub first: Micros,
+    pub last: Micros,
+    pub epoch_first: u64,
+    /// Hash of the outputs of the last row emitted, and whether it was a final one.
+    pub emitted: Option<(u64, bool)>,
+    #[serde(with = "serde_bytes")]
+    pub state: Vec<u8>,
+}
+
+/// One row of a row table: its primary key, and its cells unless it is gone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoredRow {
+    pub primary_key: StoredKey,
+    pub cells: Option<Vec<StoredRowCell>>,
+}
+
+/// One cell of a row table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum StoredRowCell {
+    Part(StoredPart),
+    Unfit,
+}
+
+/// Bytes of a stored value.
+pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    // Serializing plain data into memory cannot fail; an empty value would be refused on reading.
+    postcard::to_extend(value, vec![FORMAT]).unwrap_or_default()
+}
+
+/// A stored value from its bytes.
+pub fn decode<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, StateError> {
+    match bytes.split_first() {
+        Some((&FORMAT, body)) => postcard::from_bytes(body)
+            .map_err(|e| StateError::Corrupt(format!("the stored {what} cannot be read: {e}"))),
+        Some((version, _)) => Err(StateError::Corrupt(format!(
+            "the stored {what} has format {version}, this host reads {FORMAT}: use the host version that wrote it, or a newer one"
+        ))),
+        None => Err(StateError::Corrupt(format!("the stored {what} is empty"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_of_another_format_is_refused_with_what_to_do() {
+        let mut bytes = encode(&Head::default());
+        assert_eq!(decode::<Head>("head", &bytes).expect("readable"), Head::default());
+        bytes[0] = 99;
+        let error = decode::<Head>("head", &bytes).expect_err("other format").to_string();
+        assert!(error.contains("format 99") && error.contains("newer"), "{error}");
+    }
+
+    #[test]
+    fn epochs_are_read_back_from_their_keys_and_sort_by_number() {
+        let keys = Keyspace::new("0");
+        let key = keys.cells("a.b", 7, 42);
+        assert_eq!(epoch_of(&key, &keys.cells_of("a.b", 7)), Some(42));
+        assert!(keys.outbox(9, "x") < keys.outbox(10, "x"));
+    }
+}
