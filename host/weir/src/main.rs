@@ -1,1 +1,49 @@
-fn main() {}
+//! `weir`: the host.
+
+mod cli;
+mod clock;
+mod config;
+mod logging;
+mod plugin;
+
+use clap::Parser as _;
+use cli::{Cli, Command};
+use std::process::ExitCode;
+
+/// Why a command failed; each kind has an exit code of its own.
+#[derive(Debug)]
+pub enum Failure {
+    /// 1
+    Error(String),
+    /// 2: configuration or command line.
+    Config(String),
+    /// 3: another host has taken over; do not restart.
+    Fenced(String),
+}
+
+impl From<config::ConfigError> for Failure {
+    fn from(error: config::ConfigError) -> Self {
+        Failure::Config(error.to_string())
+    }
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Plugin { host, command } => {
+            plugin::run(&host, &command).map_err(|e| Failure::Error(format!("{e:#}")))
+        }
+        Command::Version => {
+            println!("weir {}", env!("CARGO_PKG_VERSION"));
+            Ok(())
+        }
+        Command::Run { .. } | Command::Check { .. } => Ok(()),
+    };
+    let (code, text) = match outcome {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Failure::Error(text)) => (1, text),
+        Err(Failure::Config(text)) => (2, text),
+        Err(Failure::Fenced(text)) => (3, text),
+    };
+    eprintln!("weir: {text}");
+    ExitCode::from(code)
+}
