@@ -551,3 +551,8 @@ fn promoted(entry: &StoredMetric, retired: bool, epoch: u64) -> PromotedRow {
         epoch,
     }
 }
+
+#[cfg(test)]
+mod fakes;
+#[cfg(test)]
+mod tests;

@@ -22,6 +22,8 @@ use weir_types::rows::Outbox;
 use windows::{Numbers, Windows};
 
 pub use absorb::{ImageBatch, Running};
+#[cfg(test)]
+pub use outputs::text as text_of;
 pub use persist::RestoreError;
 
 /// See the module.
