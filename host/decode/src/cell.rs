@@ -104,8 +104,20 @@ mod tests {
         assert_eq!(int("9223372036854775807"), Some(i64::MAX));
         assert_eq!(int("-9223372036854775808"), Some(i64::MIN));
         for token in [
-            "9223372036854775808", "18446744073709551615", "12.0", "1e3", "true", "\"\"", "\"ten\"", "\"+5\"",
-            "\" 5\"", "\"-\"", "{}", "[1]", "\"MDk=\"", "\"\\ud800\"",
+            "9223372036854775808",
+            "18446744073709551615",
+            "12.0",
+            "1e3",
+            "true",
+            "\"\"",
+            "\"ten\"",
+            "\"+5\"",
+            "\" 5\"",
+            "\"-\"",
+            "{}",
+            "[1]",
+            "\"MDk=\"",
+            "\"\\ud800\"",
         ] {
             assert_eq!(int(token), None, "{token}");
         }
@@ -125,7 +137,7 @@ mod tests {
 
     #[test]
     fn booleans_are_true_false_one_and_zero_quoted_or_not() {
-        let bool = |token| read(ColumnType::Bool, token);
+        let bool = |token: &str| read(ColumnType::Bool, token);
         for (token, value) in [("1", 1), ("0", 0), ("true", 1), ("false", 0)] {
             assert_eq!(bool(token), Some(value));
             assert_eq!(bool(&format!("\"{token}\"")), Some(value));
@@ -153,10 +165,15 @@ mod tests {
         let mut cells = Cells::default();
         let mut dictionary = Dictionary::default();
         let text = CellType { ty: ColumnType::Text, nullable: false };
-        for token in ["\"größe \\\"x\\\" \\u4f60好\"", "\"\"", "\"\\ud83d\\ude00\"", "5", "null", "\"\\udead\""] {
+        for token in
+            ["\"größe \\\"x\\\" \\u4f60好\"", "\"\"", "\"\\ud83d\\ude00\"", "5", "null", "\"\\udead\""]
+        {
             text.push(token.as_bytes(), &mut cells, &mut dictionary);
         }
-        assert_eq!(cells.states, [cell::VALUE, cell::VALUE, cell::VALUE, cell::UNFIT, cell::UNFIT, cell::UNFIT]);
+        assert_eq!(
+            cells.states,
+            [cell::VALUE, cell::VALUE, cell::VALUE, cell::UNFIT, cell::UNFIT, cell::UNFIT]
+        );
         assert_eq!(dictionary.get(0), "größe \"x\" 你好");
         assert_eq!(dictionary.get(1), "");
         assert_eq!(dictionary.get(2), "😀");

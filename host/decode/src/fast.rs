@@ -278,7 +278,8 @@ mod tests {
 
     #[test]
     fn what_is_no_small_integer_is_left_to_the_careful_way() {
-        for text in ["01,", "1.5,", "1e5,", "1E5,", "1234567890123456,", "-,", "-01,", "\"1\",", "-1.0,", "x"] {
+        for text in ["01,", "1.5,", "1e5,", "1E5,", "1234567890123456,", "-,", "-01,", "\"1\",", "-1.0,", "x"]
+        {
             assert_eq!(small_integer(format!("{text}                 ").as_bytes(), 0), None, "{text}");
         }
         assert_eq!(small_integer(b"12", 0), None, "too near to the end");

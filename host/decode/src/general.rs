@@ -89,7 +89,8 @@ pub(crate) struct Change<'a> {
 
 /// Takes a record's value apart.
 pub(crate) fn parse(value: &[u8]) -> Result<Parsed<'_>, DeadReason> {
-    let text = std::str::from_utf8(value).map_err(|e| DeadReason::NotJson(format!("it is not UTF-8: {e}")))?;
+    let text =
+        std::str::from_utf8(value).map_err(|e| DeadReason::NotJson(format!("it is not UTF-8: {e}")))?;
     let top = members(text, "the value")?;
     let Some(top) = top else { return Ok(Parsed::Skipped(SkipReason::Tombstone)) };
     let has = |entries: &[Entry], name: &str| entries.iter().any(|e| e.key == name);
@@ -133,7 +134,11 @@ fn members<'a>(text: &'a str, what: &str) -> Result<Option<Vec<Entry<'a>>>, Dead
         // Another kind of value, or no JSON at all: only reading all of it tells.
         Err(error) => match <&RawValue>::deserialize(&mut serde_json::Deserializer::from_str(text)) {
             Ok(raw) if error.is_data() && ends(text, raw.get()) => {
-                if raw.get() == "null" { Ok(None) } else { Err(wrong(format!("{what} is no object"))) }
+                if raw.get() == "null" {
+                    Ok(None)
+                } else {
+                    Err(wrong(format!("{what} is no object")))
+                }
             }
             _ => Err(DeadReason::NotJson(error.to_string())),
         },
@@ -210,7 +215,9 @@ fn shown(bytes: &[u8]) -> String {
 fn origin(source: &[Entry]) -> Result<Option<Origin>, DeadReason> {
     let number = |name: &str| match find(source, name) {
         None | Some("null") => Ok(None),
-        Some(raw) => raw.parse::<u64>().map(Some).map_err(|_| wrong(format!("its source.{name} is no count"))),
+        Some(raw) => {
+            raw.parse::<u64>().map(Some).map_err(|_| wrong(format!("its source.{name} is no count")))
+        }
     };
     let (server, ts_ms) = (number("server_id")?, number("ts_ms")?);
     let (pos, row) = (number("pos")?, number("row")?);

@@ -12,6 +12,8 @@ use weir_types::batch::{Origin, Position};
 /// Shapes remembered per topic: tables times variants (a schema before and after ALTER TABLE, two
 /// binlog files) that arrive interleaved.
 const TEMPLATES_MAX: usize = 16;
+/// The same for tables that nobody declared: few, so that they never push out the declared ones.
+const UNKNOWN_TEMPLATES_MAX: usize = 4;
 /// Longer shapes are not remembered: they are no records of a table.
 const SHAPE_BYTES_MAX: usize = 1 << 20;
 /// Longer values are never taken for constants.
@@ -232,13 +234,22 @@ impl Templates {
         match place {
             Some(at) => self.all[at] = new,
             None => {
-                if self.all.len() == TEMPLATES_MAX {
-                    self.all.remove(0);
-                }
+                self.make_room(new.source.is_some());
                 self.all.push(new);
             }
         }
         self.last = place.unwrap_or(self.all.len() - 1);
+    }
+
+    /// Forgets the oldest of the kind if there are too many.
+    fn make_room(&mut self, is_declared: bool) {
+        let most = if is_declared { TEMPLATES_MAX } else { UNKNOWN_TEMPLATES_MAX };
+        let of_kind = |t: &Template| t.source.is_some() == is_declared;
+        if self.all.iter().filter(|t| of_kind(t)).count() >= most
+            && let Some(oldest) = self.all.iter().position(of_kind)
+        {
+            self.all.remove(oldest);
+        }
     }
 }
 
@@ -255,10 +266,7 @@ impl Template {
 
     /// Whether the values that must not differ are the same, too.
     fn has_exact_of(&self, other: &Template) -> bool {
-        self.parts
-            .iter()
-            .zip(&other.parts)
-            .all(|(a, b)| a.slot != Slot::Exact || a.constant == b.constant)
+        self.parts.iter().zip(&other.parts).all(|(a, b)| a.slot != Slot::Exact || a.constant == b.constant)
     }
 
     /// Joins constants with the bytes around them.
