@@ -248,4 +248,4 @@ impl WindowRows {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

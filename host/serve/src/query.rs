@@ -148,7 +148,7 @@ pub(crate) fn check_set(info: &MetricInfo, set: &str) -> Result<(), Problem> {
         return Ok(());
     }
     let names: Vec<String> = names.iter().map(|n| format!("{n:?}")).collect();
-    let detail = format!("{} is not kept by {set:?}; it is kept by: {}", info.name, names.join(", "));
+    let detail = format!("{} has no set {set:?}; it has: {}", info.name, names.join(", "));
     Err(Problem::parameter("set", detail))
 }
 
