@@ -69,8 +69,7 @@ fn compare(
             let to = (from + BATCH).min(records.len());
             ours.iter_mut().chain(&mut theirs).for_each(ChangeBatch::clear);
             spent_theirs += timed(|| {
-                for i in from..to {
-                    let at = topics[i];
+                for (i, &at) in (from..to).zip(&topics[from..to]) {
                     yardsticks[at].decode(&records.get(i), &mut theirs[at]).unwrap();
                 }
             });
@@ -100,8 +99,8 @@ fn decode(
     range: std::ops::Range<usize>,
     into: &mut [ChangeBatch],
 ) {
-    for i in range {
-        let outcome = decoder.decode(topics[i], &records.get(i), into);
+    for (i, &topic) in range.clone().zip(&topics[range]) {
+        let outcome = decoder.decode(topic, &records.get(i), into);
         assert!(matches!(outcome, Outcome::Applied { .. }), "{outcome:?}");
     }
 }

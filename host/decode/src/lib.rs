@@ -226,3 +226,6 @@ fn origin(facts: &Facts) -> Option<Origin> {
     origin.position.rank = u8::from(facts.op != b'd');
     Some(origin)
 }
+
+#[cfg(test)]
+mod tests;
