@@ -1,1 +1,73 @@
-fn main() {}
+//! Everything a developer does with this repository: `cargo xtask demo`, `test`, `plugins`, `mutate`,
+//! `bench`. Each command installs or builds what it needs, shows what takes time, and says in one line
+//! what is missing when it cannot.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a developer's tool: it waits for real processes on the real clock"
+)]
+
+mod bench;
+mod build;
+mod demo;
+mod dirs;
+mod fences;
+mod mutate;
+mod plugins;
+mod say;
+mod suite;
+mod tools;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+use weir_e2e::interrupt;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Build, run and test Weir")]
+struct Cli {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Run everything on this machine and watch numbers move in a browser.
+    Demo(demo::Options),
+    /// Run all tests: exactly what CI runs.
+    Test(suite::Options),
+    /// Build the shipped metrics as WebAssembly components.
+    Plugins,
+    /// Build each metric with an off-by-one and fail unless the demo's check catches it.
+    Mutate(mutate::Options),
+    /// Run a benchmark by name, such as `throughput`.
+    Bench(bench::Options),
+    /// Check that adapters are used only where they may be, and that arrows point one way.
+    Fences,
+    /// Install one tool or all of them: wasm, clickhouse, kafka, debezium, mariadb, chromium, promtool.
+    Tools {
+        /// Names; none means all.
+        names: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = interrupt::listen().and_then(|()| match cli.command {
+        Task::Demo(options) => demo::run(&options),
+        Task::Test(options) => suite::run(&options),
+        Task::Plugins => plugins::build().map(|_| true),
+        Task::Mutate(options) => mutate::run(&options),
+        Task::Bench(options) => bench::run(&options),
+        Task::Fences => fences::run(),
+        Task::Tools { names } => tools::ensure_named(&names),
+    });
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(_) if interrupt::asked() => ExitCode::from(130),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
