@@ -47,6 +47,11 @@ impl Display {
         self.format(time, "%Y-%m-%d %H:%M:%S")
     }
 
+    /// `08:15`, for the axis of a chart.
+    pub fn minute(&self, time: Micros) -> String {
+        self.format(time, "%H:%M")
+    }
+
     /// The window of a row: `08:15 – 08:16`, `2026-11-23`, `now`.
     pub fn window(&self, window: &str, start: Micros, end: Micros) -> String {
         match window {

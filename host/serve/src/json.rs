@@ -52,6 +52,7 @@ pub(crate) fn row(row: &LiveRow, info: &MetricInfo, display: &Display) -> Value 
         "start": time(row.start),
         "end": time(row.end),
         "label": display.window(&row.window, row.start, row.end),
+        "at": display.minute(row.start),
         "outputs": outputs,
         "display": shown,
         "final": row.is_final,

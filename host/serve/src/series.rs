@@ -103,6 +103,7 @@ fn point(app: &App, info: &MetricInfo, window: &str, point: &SeriesPoint) -> Val
         "start": json::time(point.start),
         "end": json::time(point.end),
         "label": display.window(window, point.start, point.end),
+        "at": display.minute(point.start),
         "outputs": outputs,
         "display": shown,
         "final": point.is_final,

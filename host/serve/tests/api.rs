@@ -45,6 +45,7 @@ fn latest_gives_values_for_programs_and_for_people() {
         json!([{
             "metric": "ticket.created", "window": "1m", "set": "", "dims": [],
             "start": "2026-11-23T08:00:00Z", "end": "2026-11-23T08:01:00Z", "label": "08:00 – 08:01",
+            "at": "08:00",
             "outputs": { "count": 1234 }, "display": { "count": "1\u{202f}234" },
             "final": false, "complete": true, "samples": 3,
         }])
