@@ -9,9 +9,11 @@
 //! ```
 
 mod location;
+mod probe;
 mod store;
 
 pub use location::{DirLock, Location};
+pub use probe::probe;
 pub use store::Store;
 
 /// Why the state cannot be opened, with what to do about it.

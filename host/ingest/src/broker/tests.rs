@@ -284,3 +284,29 @@ fn a_whole_topic_is_read_for_the_journal() {
     let expected: Vec<_> = (0..100).map(|n| (0, n)).chain((0..50).map(|n| (2, n))).collect();
     assert_eq!(all, expected);
 }
+
+#[test]
+#[ignore = "prints how fast records are read; nothing is asserted"]
+fn rate_of_reading() {
+    let broker = started(16);
+    for partition in 0..16 {
+        produce(&broker, partition, (0..20_000).map(|n| format!("{n:0200}")));
+    }
+    for _ in 0..3 {
+        let (handle, events) = read(&broker, &BTreeMap::new(), 16);
+        let (mut count, mut batches, mut bytes) = (0, 0, 0);
+        let mut start = None;
+        while count < 320_000 {
+            if let SourceEvent::Records(batch) = events.recv_timeout(HANG).unwrap() {
+                #[allow(clippy::disallowed_methods, reason = "measures")]
+                start.get_or_insert_with(std::time::Instant::now);
+                count += batch.len();
+                batches += 1;
+                bytes += batch.size_bytes();
+            }
+        }
+        let seconds = start.map_or(0.0, |s| s.elapsed().as_secs_f64());
+        println!("{:.0} records/s, {batches} batches, {bytes} B", count as f64 / seconds);
+        handle.stop();
+    }
+}
