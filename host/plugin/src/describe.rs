@@ -1,0 +1,233 @@
+//! From what `describe` says to a [`MetricInfo`], or a sentence that says what is wrong with it.
+
+use crate::bindings::weir::metric::types as wit;
+use std::collections::BTreeSet;
+use weir_types::contract::{Field, Input, MetricInfo, Output, RowMemory, ValueType};
+use weir_types::window::Window;
+
+/// Dimensions of one metric at the most: every subset of them may be kept.
+const MAX_DIMENSIONS: usize = 8;
+
+/// Checks one description. The error names the metric.
+pub fn info(given: wit::MetricInfo) -> Result<MetricInfo, String> {
+    let name = given.name.clone();
+    let named = |text: String| format!("metric {name}: {text}");
+    let mut info = convert(given);
+    check_names(&info).map_err(named)?;
+    check_inputs(&info).map_err(named)?;
+    check_dimensions(&info).map_err(named)?;
+    check_windows(&info.windows).map_err(named)?;
+    if !info.state_versions_read.contains(&info.state_version) {
+        return Err(named(format!("it writes state version {}, but does not read it", info.state_version)));
+    }
+    if info.dimension_sets.is_empty() {
+        info.dimension_sets = subsets(&info.dimensions);
+    }
+    Ok(info)
+}
+
+fn convert(given: wit::MetricInfo) -> MetricInfo {
+    let fields = |fields: Vec<wit::Field>| fields.into_iter().map(field).collect();
+    let input = |i: wit::Input| Input {
+        source: i.source,
+        fields: i.fields.into_iter().map(field).collect(),
+        watches: i.watches,
+    };
+    let output = |o: wit::Output| Output {
+        name: o.name,
+        value_type: value_type(o.value_type),
+        is_list: o.is_list,
+        nullable: o.nullable,
+        unit: o.unit,
+        description: o.description,
+    };
+    MetricInfo {
+        name: given.name,
+        title: given.title,
+        unit: given.unit,
+        description: given.description,
+        owner: given.owner,
+        version: given.version,
+        deprecated: given.deprecated,
+        replaced_by: given.replaced_by,
+        inputs: given.inputs.into_iter().map(input).collect(),
+        dimensions: given.dimensions,
+        dimension_sets: given.dimension_sets,
+        windows: given.windows.into_iter().map(window).collect(),
+        values: fields(given.values),
+        computed_dimensions: fields(given.computed_dimensions),
+        outputs: given.outputs.into_iter().map(output).collect(),
+        time_varying: given.time_varying,
+        rows: match given.rows {
+            wit::RowMemory::Live => RowMemory::Live,
+            wit::RowMemory::All => RowMemory::All,
+        },
+        state_version: given.state_version,
+        state_versions_read: given.state_versions_read,
+        meaning_version: given.meaning_version,
+        extra: given.extra,
+    }
+}
+
+fn field(field: wit::Field) -> Field {
+    Field { name: field.name, value_type: value_type(field.value_type), nullable: field.nullable }
+}
+
+fn value_type(ty: wit::ValueType) -> ValueType {
+    match ty {
+        wit::ValueType::Int => ValueType::Int,
+        wit::ValueType::Float => ValueType::Float,
+        wit::ValueType::Text => ValueType::Text,
+        wit::ValueType::Bool => ValueType::Bool,
+        wit::ValueType::Time => ValueType::Time,
+    }
+}
+
+fn window(window: wit::Window) -> Window {
+    match window {
+        wit::Window::Tumbling(length) => Window::Tumbling(length),
+        wit::Window::Day => Window::Day,
+        wit::Window::Sliding(s) => Window::Sliding { size: s.size, step: s.step },
+        wit::Window::Session(gap) => Window::Session { gap },
+        wit::Window::Now => Window::Now,
+    }
+}
+
+/// Lower-case ASCII letters, digits and underscores, at most 63, a letter first.
+fn is_name(name: &str) -> bool {
+    let rest = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_';
+    name.len() <= 63 && name.bytes().next().is_some_and(|c| c.is_ascii_lowercase()) && name.bytes().all(rest)
+}
+
+fn check_names(info: &MetricInfo) -> Result<(), String> {
+    match info.name.split_once('.') {
+        Some((board, name)) if is_name(board) && is_name(name) => {}
+        _ => {
+            return Err("its name is not of the form `board.name` in lower-case letters, digits and _".into());
+        }
+    }
+    if info.title.is_empty() || info.title.chars().count() > 60 {
+        return Err("its title must have 1 to 60 characters".into());
+    }
+    if info.outputs.is_empty() {
+        return Err("it has no outputs".into());
+    }
+    unique("output", info.outputs.iter().map(|o| o.name.as_str()))?;
+    unique("sample value", info.values.iter().map(|f| f.name.as_str()))?;
+    unique("computed dimension", info.computed_dimensions.iter().map(|f| f.name.as_str()))
+}
+
+fn unique<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Result<(), String> {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        if !is_name(name) {
+            return Err(format!(
+                "{what} `{name}` is no name: lower-case letters, digits and _, a letter first"
+            ));
+        }
+        if !seen.insert(name) {
+            return Err(format!("{what} `{name}` stands twice"));
+        }
+    }
+    Ok(())
+}
+
+fn check_inputs(info: &MetricInfo) -> Result<(), String> {
+    if info.inputs.is_empty() {
+        return Err("it reads no source".into());
+    }
+    for input in &info.inputs {
+        if input.fields.is_empty() {
+            return Err(format!("it reads no field of source {}", input.source));
+        }
+        let mut seen = BTreeSet::new();
+        if let Some(twice) = input.fields.iter().find(|f| !seen.insert(f.name.as_str())) {
+            return Err(format!("it asks twice for field {}.{}", input.source, twice.name));
+        }
+        if let Some(watch) = input.watches.iter().find(|w| !seen.contains(w.as_str())) {
+            return Err(format!("it watches {}.{watch}, which is not among its fields", input.source));
+        }
+    }
+    Ok(())
+}
+
+fn check_dimensions(info: &MetricInfo) -> Result<(), String> {
+    if info.dimensions.len() > MAX_DIMENSIONS {
+        return Err(format!("it has {} dimensions, more than {MAX_DIMENSIONS}", info.dimensions.len()));
+    }
+    let mut seen = BTreeSet::new();
+    if let Some(twice) = info.dimensions.iter().find(|d| !seen.insert(d.as_str())) {
+        return Err(format!("dimension {twice} stands twice"));
+    }
+    let mut sets = BTreeSet::new();
+    for set in &info.dimension_sets {
+        let mut rest = info.dimensions.iter();
+        if !set.iter().all(|name| rest.any(|d| d == name)) {
+            return Err(format!(
+                "dimension set [{}] is no subset of its dimensions in their order",
+                set.join(", ")
+            ));
+        }
+        if !sets.insert(set) {
+            return Err(format!("dimension set [{}] stands twice", set.join(", ")));
+        }
+    }
+    Ok(())
+}
+
+fn check_windows(windows: &[Window]) -> Result<(), String> {
+    if windows.is_empty() {
+        return Err("it has no windows".into());
+    }
+    if windows.contains(&Window::Now) && windows.len() > 1 {
+        return Err("window `now` must stand alone".into());
+    }
+    let mut seen = BTreeSet::new();
+    for window in windows {
+        let fits = match *window {
+            Window::Tumbling(length) => length > 0,
+            Window::Sliding { size, step } => step > 0 && size >= step && size % step == 0,
+            Window::Session { gap } => gap > 0,
+            Window::Day | Window::Now => true,
+        };
+        if !fits || !seen.insert(window.name()) {
+            return Err(format!("window {window:?} is not possible, or stands twice"));
+        }
+    }
+    Ok(())
+}
+
+/// Every subset, in the dimensions' order; the grand total first.
+fn subsets(dimensions: &[String]) -> Vec<Vec<String>> {
+    let member = |set: usize| move |(i, _): &(usize, &String)| set >> i & 1 == 1;
+    let subset = |set| dimensions.iter().enumerate().filter(member(set)).map(|(_, d)| d.clone()).collect();
+    (0..1usize << dimensions.len()).map(subset).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_subset_is_given_once_and_in_the_order_of_the_dimensions() {
+        let sets = subsets(&["a".to_string(), "b".to_string()]);
+        assert_eq!(
+            sets,
+            [vec![], vec!["a".to_string()], vec!["b".to_string()], vec!["a".to_string(), "b".to_string()]]
+        );
+    }
+
+    #[test]
+    fn names_are_lower_case_and_begin_with_a_letter() {
+        assert!(is_name("queue_id") && is_name("p50"));
+        assert!(!is_name("") && !is_name("5m") && !is_name("Queue") && !is_name(&"a".repeat(64)));
+    }
+
+    #[test]
+    fn windows_that_cannot_be_are_refused() {
+        assert!(check_windows(&[Window::Now, Window::Day]).is_err());
+        assert!(check_windows(&[Window::Tumbling(0)]).is_err());
+        assert!(check_windows(&[Window::Sliding { size: 25, step: 10 }]).is_err());
+        assert!(check_windows(&[Window::Tumbling(60), Window::Day]).is_ok());
+    }
+}
