@@ -1,0 +1,163 @@
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+const START: i64 = 1_795_500_000_000;
+
+fn records(mischief: Mischief) -> Records {
+    Records::new(&Options::new(5, START, 10.0), 4, mischief)
+}
+
+fn take(records: &mut Records, changes: usize) -> Vec<Record> {
+    (0..changes).flat_map(|_| records.next_batch().to_vec()).collect()
+}
+
+fn parse(record: &Record) -> Value {
+    serde_json::from_slice(record.value.as_ref().unwrap()).unwrap()
+}
+
+/// The shape of a value: names in order, with the kind of each scalar left out.
+fn shape(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => fields.iter().map(|(k, v)| (k.clone(), shape(v))).collect(),
+        _ => Value::Null,
+    }
+}
+
+/// As a connector wrote it: names and order of a ticket's update.
+const SAMPLE: &str = r#"{"before":{"id":3,"queue_id":10,"channel":"app","priority":3,"customer_id":503,"assignee_id":null,"status":"new","created_at":1795424400001,"assigned_at":null,"first_reply_at":null,"solved_at":null,"closed_at":null,"reopen_count":0,"reply_count":0,"escalated":0,"first_reply_due_at":1795428000000,"resolve_due_at":1795510800000,"updated_at":1795424400001},"after":{"id":3,"queue_id":10,"channel":"app","priority":3,"customer_id":503,"assignee_id":71,"status":"open","created_at":1795424400001,"assigned_at":1795424700250,"first_reply_at":null,"solved_at":null,"closed_at":null,"reopen_count":0,"reply_count":0,"escalated":0,"first_reply_due_at":1795428000000,"resolve_due_at":1795510800000,"updated_at":1795424700250},"source":{"version":"3.5.0.Final","connector":"mariadb","name":"flat","ts_ms":1795465991000,"snapshot":"false","db":"service","sequence":null,"ts_us":1795465991000000,"ts_ns":1795465991000000000,"table":"ticket","server_id":1,"gtid":"0-1-17","file":"binlog.000001","pos":8439,"row":0,"thread":null,"query":null},"transaction":{"id":"0-1-17","total_order":1,"data_collection_order":1},"op":"u","ts_ms":1795465991628,"ts_us":1795465991628767,"ts_ns":1795465991628767880}"#;
+
+#[test]
+fn an_update_has_the_names_and_the_order_of_a_real_connectors() {
+    let sample: Value = serde_json::from_str(SAMPLE).unwrap();
+    let records = take(&mut records(Mischief::default()), 2_000);
+    let update = records
+        .iter()
+        .find(|r| r.topic == "svc.service.ticket" && r.value.is_some() && parse(r)["op"] == "u")
+        .unwrap();
+    // `preserve_order` keeps the order of names, so the texts compare it too.
+    assert_eq!(shape(&parse(update)).to_string(), shape(&sample).to_string());
+}
+
+#[test]
+fn updates_have_about_one_kilobyte() {
+    let records = take(&mut records(Mischief::default()), 5_000);
+    let sizes: Vec<usize> = records
+        .iter()
+        .filter(|r| r.value.as_ref().is_some_and(|v| v.windows(8).any(|w| w == b"\"op\":\"u\"")))
+        .map(|r| r.value.as_ref().unwrap().len())
+        .collect();
+    let mean = sizes.iter().sum::<usize>() / sizes.len();
+    assert!((1_000..1_600).contains(&mean), "{mean} bytes");
+}
+
+#[test]
+fn positions_grow_over_all_partitions_and_a_key_keeps_its_partition() {
+    let mut last = (String::new(), 0, 0, "");
+    let mut homes = BTreeMap::new();
+    for record in take(&mut records(Mischief::default()), 20_000) {
+        let home = homes.entry((record.topic, record.key.clone())).or_insert(record.partition);
+        assert_eq!(*home, record.partition);
+        if record.value.is_none() {
+            continue;
+        }
+        let value = parse(&record);
+        let source = &value["source"];
+        let rank = if value["op"] == "d" { "1" } else { "2" };
+        let at = (
+            source["file"].as_str().unwrap().to_string(),
+            source["pos"].as_u64().unwrap(),
+            source["row"].as_u64().unwrap(),
+            rank,
+        );
+        assert!(at > last, "{at:?} after {last:?}");
+        last = at;
+        assert_eq!(source["gtid"], value["transaction"]["id"]);
+    }
+}
+
+#[test]
+fn a_delete_is_followed_by_its_tombstone_and_a_changed_key_by_its_insert() {
+    let records = take(&mut records(Mischief::default()), 30_000);
+    let mut rekeys = 0;
+    for (n, record) in records.iter().enumerate() {
+        let Some(value) = record.value.as_ref().map(|_| parse(record)) else { continue };
+        if value["op"] != "d" {
+            continue;
+        }
+        let tombstone = &records[n + 1];
+        assert_eq!((&tombstone.key, tombstone.partition), (&record.key, record.partition));
+        assert_eq!(tombstone.value, None);
+        if let Some((_, new_key)) = record.headers.iter().find(|h| h.0 == "__debezium.newkey") {
+            rekeys += 1;
+            let insert = &records[n + 2];
+            assert_eq!(insert.key.as_ref(), Some(new_key));
+            assert_eq!(insert.headers[0].0, "__debezium.oldkey");
+            assert_eq!(parse(insert)["source"]["pos"], value["source"]["pos"]);
+        }
+    }
+    assert!(rekeys > 0);
+}
+
+#[test]
+fn the_snapshot_reads_the_standing_rows_once() {
+    let mut records = records(Mischief::default());
+    let snapshot = records.snapshot(START);
+    let keys: BTreeSet<_> = snapshot.iter().map(|r| (r.topic, r.key.clone())).collect();
+    assert_eq!(keys.len(), snapshot.len());
+    assert!(snapshot.len() > 1_000, "{} rows", snapshot.len());
+    let first = parse(&snapshot[0]);
+    assert_eq!((first["op"].as_str(), first["source"]["snapshot"].as_str()), (Some("r"), Some("first")));
+    assert_eq!(first["source"]["server_id"], 0);
+    assert_eq!(parse(snapshot.last().unwrap())["source"]["snapshot"], "last");
+}
+
+#[test]
+fn bad_records_come_beside_the_same_good_ones() {
+    let keys = |records: &[Record]| -> Vec<_> {
+        let good = |r: &&Record| r.key.as_ref().is_some_and(|k| k.len() < 16);
+        records.iter().filter(good).map(|r| (r.at, r.topic, r.key.clone())).collect()
+    };
+    let good = take(&mut records(Mischief::default()), 2_000);
+    let with_bad = take(&mut records(Mischief { bad: 26, ..Mischief::default() }), 2_000);
+    assert_eq!(with_bad.len(), good.len() + 26);
+    assert_eq!(keys(&with_bad), keys(&good));
+    let unreadable = with_bad
+        .iter()
+        .filter_map(|r| r.value.as_ref())
+        .filter(|v| serde_json::from_slice::<Value>(v).is_err());
+    assert_eq!(unreadable.count(), 6, "no JSON, cut off, framed: of each topic one");
+    assert_eq!(with_bad.iter().filter(|r| r.key.is_none()).count(), 2);
+}
+
+#[test]
+fn repeated_records_are_the_last_ones_unchanged() {
+    let records = take(&mut records(Mischief { repeat_every: 300, ..Mischief::default() }), 300);
+    let (first, again) = records.split_at(records.len() - 200);
+    assert_eq!(&first[first.len() - 200..], again);
+}
+
+#[test]
+fn a_journal_line_reads_back_as_the_record() {
+    let record = Record {
+        at: 0,
+        topic: "svc.service.ticket",
+        partition: 3,
+        key: Some(b"{\"id\":1}".to_vec()),
+        value: Some(b"\0\x01 \"quoted\" back\\slash \xc3\xbc".to_vec()),
+        headers: vec![("a", b"1".to_vec()), ("b", b"2".to_vec())],
+    };
+    let mut line = Vec::new();
+    crate::journal::line(&mut line, &record, 12);
+    let read: Value = serde_json::from_slice(&line).unwrap();
+    assert_eq!(read["offset"], 12);
+    assert_eq!(read["key"].as_str().unwrap().as_bytes(), record.key.unwrap());
+    assert_eq!(read["value"].as_str().unwrap().as_bytes(), record.value.unwrap());
+    assert_eq!(read["headers"], serde_json::json!([["a", "1"], ["b", "2"]]));
+    line.clear();
+    crate::journal::line(&mut line, &Record { topic: "t", ..Record::default() }, 0);
+    let read: Value = serde_json::from_slice(&line).unwrap();
+    assert_eq!((&read["key"], &read["value"]), (&Value::Null, &Value::Null));
+}
