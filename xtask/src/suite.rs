@@ -1,80 +1,104 @@
-//! All tests, step by step: what `.ci/run` calls, and what a developer runs before landing.
+//! `cargo xtask test`: every check there is, step by step, each with a time-out of its own.
 
-use crate::{build, dirs, fences, say, tools};
-use anyhow::{Context, Result};
+mod steps;
+
+use crate::say;
+use anyhow::{Context, Result, bail};
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use weir_e2e::{interrupt, process, wait};
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// Leave out what needs servers or other tools: for the inner loop.
+    /// Leave out what needs servers: for the inner loop.
     #[arg(long)]
     quick: bool,
+    /// Only steps whose name contains this text.
+    #[arg(long)]
+    only: Option<String>,
 }
 
-/// One step that can pass or fail.
-struct Step {
+/// One step: its name, whether it needs servers, and what it does.
+pub struct Step {
     name: &'static str,
-    run: Box<dyn Fn() -> Result<bool>>,
+    servers: bool,
+    run: fn() -> Result<()>,
 }
 
-/// Runs all steps, also after one has failed, and says how each went. True if all passed.
+/// How a step went.
+struct Outcome {
+    name: &'static str,
+    seconds: f64,
+    error: Option<anyhow::Error>,
+}
+
+/// A step that failed does not keep the next ones from running, so that one run shows all there is.
 pub fn run(options: &Options) -> Result<bool> {
-    tools::build::ensure()?;
-    let quick = options.quick;
-    let steps = [
-        Step { name: "formatting", run: Box::new(formatting) },
-        Step { name: "fences between crates", run: Box::new(fences::run) },
-        Step { name: "lints", run: Box::new(lints) },
-        Step { name: "tests of the workspace", run: Box::new(move || tests(quick)) },
-    ];
-    let mut summary = Vec::new();
-    for step in &steps {
-        say::step(step.name);
-        let began = Instant::now();
-        let passed = (step.run)().unwrap_or_else(|error| {
-            eprintln!("error: {}: {error:#}", step.name);
-            false
-        });
-        summary.push((step.name, passed, began.elapsed().as_secs()));
+    let wanted = |step: &&Step| {
+        let named = options.only.as_ref().is_none_or(|part| step.name.contains(part.as_str()));
+        named && !(options.quick && step.servers)
+    };
+    let steps: Vec<&Step> = steps::ALL.iter().filter(wanted).collect();
+    if steps.is_empty() {
+        bail!("no step is called so; there are: {}", names());
     }
-    println!();
-    for (name, passed, seconds) in &summary {
-        println!("{:>6} s  {}  {name}", seconds, if *passed { "passed" } else { "FAILED" });
+    let mut outcomes = Vec::new();
+    for step in steps {
+        println!("\n=== {}", step.name);
+        let begin = Instant::now();
+        let error = (step.run)().err();
+        interrupt::check()?;
+        if let Some(error) = &error {
+            println!("=== {} FAILED: {error:#}", step.name);
+        }
+        outcomes.push(Outcome { name: step.name, seconds: begin.elapsed().as_secs_f64(), error });
     }
-    let failed = summary.iter().filter(|(_, passed, _)| !passed).count();
-    println!("{} passed, {failed} failed", summary.len() - failed);
-    Ok(failed == 0)
+    Ok(summary(&outcomes))
 }
 
-fn formatting() -> Result<bool> {
-    let mut command = Command::new("cargo");
-    command.args(["fmt", "--all", "--check"]).current_dir(dirs::workspace());
-    succeeds(command)
+fn names() -> String {
+    let names: Vec<&str> = steps::ALL.iter().map(|step| step.name).collect();
+    names.join(", ")
 }
 
-fn lints() -> Result<bool> {
-    let mut command = build::cargo("clippy")?;
-    command.args(["--workspace", "--all-targets", "--", "-D", "warnings"]);
-    succeeds(command)
-}
-
-/// With servers, the tests get the paths that they ask for; without, those tests say that they are
-/// skipped.
-fn tests(quick: bool) -> Result<bool> {
-    let mut command = build::cargo("test")?;
-    command.args(["--workspace", "--no-fail-fast"]);
-    if !quick {
-        let bins = build::programs()?;
-        command.env("WEIR_CHDB_LIB", tools::chdb::ensure()?);
-        command.env("WEIR_EMBEDDED_BIN", bins.embedded());
-        tools::programs::promtool()?;
+fn summary(outcomes: &[Outcome]) -> bool {
+    println!("\n{:<28} {:>8}  outcome", "step", "seconds");
+    for outcome in outcomes {
+        let text = match &outcome.error {
+            None => "ok".to_owned(),
+            Some(error) => format!("FAILED: {}", format!("{error:#}").lines().next().unwrap_or_default()),
+        };
+        println!("{:<28} {:>8.1}  {text}", outcome.name, outcome.seconds);
     }
-    succeeds(command)
+    let failed = outcomes.iter().filter(|outcome| outcome.error.is_some()).count();
+    println!("\n{} passed, {failed} failed", outcomes.len() - failed);
+    failed == 0
 }
 
-fn succeeds(mut command: Command) -> Result<bool> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let status = command.stdin(Stdio::null()).status().with_context(|| format!("start {program}"))?;
-    Ok(status.success())
+/// Runs a command to its end with its output shown as it comes.
+pub fn shown(mut command: Command, limit: Duration) -> Result<()> {
+    use std::os::unix::process::CommandExt;
+    let what = command_line(&command);
+    say::step(&what);
+    process::die_with_parent(&mut command);
+    // A group of its own, so that a time-out ends grandchildren too.
+    let mut child = command.stdin(Stdio::null()).process_group(0).spawn().with_context(|| format!("start {what}"))?;
+    let ended = wait::until(&what, limit, || child.try_wait().map_err(|e| e.to_string()));
+    if ended.is_err() {
+        // SAFETY: kill(2) takes plain numbers; the child is not reaped, so the group is still its own.
+        unsafe { libc::kill(-(child.id() as libc::pid_t), libc::SIGKILL) };
+        child.wait()?;
+    }
+    let status = ended?;
+    if !status.success() {
+        bail!("{what}: {status}");
+    }
+    Ok(())
+}
+
+fn command_line(command: &Command) -> String {
+    let program = std::path::Path::new(command.get_program());
+    let program = program.file_name().unwrap_or(command.get_program()).to_string_lossy().into_owned();
+    let args = command.get_args().map(|arg| arg.to_string_lossy().into_owned());
+    std::iter::once(program).chain(args).collect::<Vec<_>>().join(" ")
 }

@@ -14,9 +14,6 @@ use anyhow::{Context, Result, bail};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-/// What a command needs and where it was found.
-pub type Found = Vec<(&'static str, PathBuf)>;
-
 const ALL: [&str; 7] = ["wasm", "clickhouse", "kafka", "debezium", "mariadb", "chromium", "promtool"];
 
 /// `cargo xtask tools`.

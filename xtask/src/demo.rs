@@ -1,3 +1,0 @@
-#[derive(clap::Args)]
-pub struct Options {}
-pub fn run(_o: &Options) -> anyhow::Result<bool> { Ok(true) }

@@ -1,0 +1,181 @@
+//! `cargo xtask demo`: everything on this machine, and with `--check` an independent recomputation of
+//! every number.
+
+mod check;
+mod kills;
+mod world;
+
+use crate::{build, dirs, plugins, say, tools};
+use anyhow::{Result, bail};
+use kills::Schedule;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use weir_e2e::{interrupt, net, paths};
+use world::World;
+
+/// How much faster than real time the clock runs under `--check`, so that windows close.
+const CHECK_SPEED: f64 = 60.0;
+/// When, as a share of the run, the fourth metric is pushed; before every kill.
+const PUSH_AT: f64 = 0.15;
+/// When it is pushed in a run without an end.
+const PUSH_AFTER: Duration = Duration::from_secs(10);
+
+#[derive(clap::Args, Clone, Debug)]
+pub struct Options {
+    /// Stop the generator after this time, such as 30s or 5m. Default: at ctrl-c.
+    #[arg(long = "for", value_parser = duration)]
+    pub run_for: Option<Duration>,
+    /// At 60 times real speed; then recompute every number from the journal and compare. Exits 1
+    /// unless all are equal.
+    #[arg(long, requires = "run_for")]
+    pub check: bool,
+    /// MariaDB, Debezium and Kafka instead of the embedded broker.
+    #[arg(long)]
+    pub real: bool,
+    /// Kill each of these (`host`, `connect`) twice with kill -9 at seeded moments, and restart it.
+    #[arg(long, value_delimiter = ',', requires = "run_for")]
+    pub kill: Vec<String>,
+    /// The same seed gives the same life and the same moments of kills.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Row changes a second.
+    #[arg(long, default_value_t = 120.0)]
+    pub rate: f64,
+    /// Port of API and dashboard. Default: 8080, or a free one under --check.
+    #[arg(long)]
+    pub port: Option<u16>,
+    /// So many bad records among the good ones (embedded broker only).
+    #[arg(long, default_value_t = 0, conflicts_with = "real")]
+    pub bad: u64,
+    /// Keep logs and data of the run, even if all is well.
+    #[arg(long)]
+    pub keep: bool,
+    /// A ClickHouse server of your own, such as http://127.0.0.1:8123; its database `weir` must be empty.
+    #[arg(long)]
+    pub clickhouse_url: Option<String>,
+    #[arg(long, default_value = "default", requires = "clickhouse_url")]
+    pub clickhouse_user: String,
+    #[arg(long, default_value = "", env = "WEIR_CLICKHOUSE_PASSWORD", hide_env_values = true)]
+    pub clickhouse_password: String,
+    /// Folder with other builds of the components.
+    #[arg(long, hide = true)]
+    pub components: Option<PathBuf>,
+}
+
+impl Options {
+    fn speed(&self) -> f64 {
+        if self.check { CHECK_SPEED } else { 1.0 }
+    }
+
+    fn kills(&self, what: &str) -> bool {
+        self.kill.iter().any(|killed| killed == what)
+    }
+
+    fn validate(&self) -> Result<()> {
+        for what in &self.kill {
+            match what.as_str() {
+                "host" => {}
+                "connect" if self.real => {}
+                "connect" => bail!("--kill connect needs --real: there is no Debezium otherwise"),
+                other => bail!("--kill knows host and connect, not {other}"),
+            }
+        }
+        Ok(())
+    }
+}
+
+pub fn run(options: &Options) -> Result<bool> {
+    options.validate()?;
+    let port = port(options)?;
+    let parts = Parts::ensure(options)?;
+    let dir = paths::run_dir(&dirs::target()?, "demo")?;
+    let outcome = run_in(options, &parts, &dir, port);
+    let stopped_by_hand = interrupt::asked() && !options.check;
+    let well = matches!(outcome, Ok(true)) || stopped_by_hand;
+    if well && !options.keep {
+        std::fs::remove_dir_all(&dir)?;
+    } else {
+        say::note(format!("logs and data of this run: {}", dir.display()));
+    }
+    if stopped_by_hand { Ok(true) } else { outcome }
+}
+
+/// Everything that must be there before the first process starts.
+pub struct Parts {
+    pub bins: paths::Bins,
+    pub components: PathBuf,
+    pub chdb: Option<PathBuf>,
+    pub kafka: Option<PathBuf>,
+    pub connect: Option<PathBuf>,
+}
+
+impl Parts {
+    fn ensure(options: &Options) -> Result<Parts> {
+        let chdb = match options.clickhouse_url {
+            Some(_) => None,
+            None => Some(tools::chdb::ensure()?),
+        };
+        let (mut kafka, mut connect) = (None, None);
+        if options.real {
+            kafka = Some(tools::jars::kafka()?);
+            connect = Some(tools::jars::connect()?);
+            tools::programs::mariadb()?;
+        }
+        let bins = build::programs()?;
+        let components = match &options.components {
+            Some(dir) => dir.clone(),
+            None => plugins::build()?,
+        };
+        Ok(Parts { bins, components, chdb, kafka, connect })
+    }
+}
+
+fn port(options: &Options) -> Result<u16> {
+    match options.port {
+        None if options.check => net::free_port(),
+        asked => {
+            let port = asked.unwrap_or(8080);
+            if !net::is_free(port) {
+                bail!("port {port} is taken: stop what uses it, or choose another one with --port");
+            }
+            Ok(port)
+        }
+    }
+}
+
+fn run_in(options: &Options, parts: &Parts, dir: &Path, port: u16) -> Result<bool> {
+    let mut world = World::start(options, parts, dir, port)?;
+    say::note(format!("dashboard: {}/", world.host.url()));
+    let begin = Instant::now();
+    let push_at = options.run_for.map_or(PUSH_AFTER, |whole| whole.mul_f64(PUSH_AT));
+    let mut schedule = Schedule::new(options);
+    let mut pushed = false;
+    while options.run_for.is_none_or(|whole| begin.elapsed() < whole) {
+        interrupt::check()?;
+        world.check_alive()?;
+        if !pushed && begin.elapsed() >= push_at {
+            world.push("call.wasm")?;
+            pushed = true;
+        }
+        for kill in schedule.due(begin.elapsed()) {
+            world.kill_and_restart(kill)?;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    world.stop_generator()?;
+    if options.check {
+        return check::run(options, world);
+    }
+    world.host.stop()?;
+    Ok(true)
+}
+
+/// "30s", "5m", "500ms".
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let units = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3_600.0)];
+    let parsed = units.iter().find_map(|(unit, length)| {
+        let seconds = text.strip_suffix(unit)?.parse::<f64>().ok()? * length;
+        Duration::try_from_secs_f64(seconds).ok()
+    });
+    parsed.ok_or_else(|| format!("{text} is no time: write 30s, 5m or 2h"))
+}

@@ -1,0 +1,170 @@
+//! The steps, in the order in which a mistake shows soonest.
+
+use super::{Step, shown};
+use crate::{build, dirs, fences, plugins, say, tools};
+use anyhow::{Context, Result, bail};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+use weir_e2e::paths;
+
+pub const ALL: [Step; 14] = [
+    Step { name: "format", servers: false, run: format },
+    Step { name: "fences", servers: false, run: fences },
+    Step { name: "licences (cargo-deny)", servers: false, run: deny },
+    Step { name: "components", servers: false, run: components },
+    Step { name: "programs", servers: false, run: programs },
+    Step { name: "clippy", servers: false, run: clippy },
+    Step { name: "unit tests", servers: false, run: unit },
+    Step { name: "plugins' own tests", servers: false, run: plugin_tests },
+    Step { name: "dashboard", servers: false, run: dashboard },
+    Step { name: "tests with servers", servers: true, run: with_servers },
+    Step { name: "end to end", servers: true, run: end_to_end },
+    Step { name: "demo", servers: true, run: demo },
+    Step { name: "demo with bad input", servers: true, run: demo_bad },
+    Step { name: "demo over real services", servers: true, run: demo_real },
+];
+
+fn minutes(n: u64) -> Duration {
+    Duration::from_secs(60 * n)
+}
+
+fn in_plugins(args: &[&str]) -> Result<Command> {
+    let mut command = Command::new("cargo");
+    command.current_dir(dirs::workspace().join("plugins"));
+    command.env("CARGO_TARGET_DIR", dirs::target()?.join("plugins")).args(args);
+    Ok(command)
+}
+
+fn format() -> Result<()> {
+    let mut command = Command::new("cargo");
+    command.current_dir(dirs::workspace()).args(["fmt", "--all", "--check"]);
+    shown(command, minutes(2))?;
+    shown(in_plugins(&["fmt", "--all", "--check"])?, minutes(2))
+}
+
+fn fences() -> Result<()> {
+    if fences::run()? { Ok(()) } else { bail!("a crate uses what it must not") }
+}
+
+/// cargo-deny takes minutes to compile: it is used where it is installed. Its fences stand in `fences` too.
+fn deny() -> Result<()> {
+    if tools::which("cargo-deny").is_none() {
+        say::note("cargo-deny is not installed (cargo install cargo-deny): left out");
+        return Ok(());
+    }
+    let mut command = Command::new("cargo");
+    command.current_dir(dirs::workspace()).args(["deny", "check", "bans", "licenses", "sources"]);
+    shown(command, minutes(5))
+}
+
+fn components() -> Result<()> {
+    plugins::build().map(|_| ())
+}
+
+fn programs() -> Result<()> {
+    build::programs().map(|_| ())
+}
+
+fn clippy() -> Result<()> {
+    let mut command = build::cargo("clippy")?;
+    command.args(["--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]);
+    shown(command, minutes(30))?;
+    shown(in_plugins(&["clippy", "--quiet", "--release", "--all-targets", "--", "-D", "warnings"])?, minutes(10))
+}
+
+fn unit() -> Result<()> {
+    let mut command = build::cargo("test")?;
+    command.args(["--workspace", "--quiet"]);
+    command.env(paths::COMPONENTS, plugins::build()?);
+    shown(command, minutes(30))
+}
+
+fn plugin_tests() -> Result<()> {
+    shown(in_plugins(&["test", "--release", "--quiet"])?, minutes(10))
+}
+
+/// The page's own tests, and whether the embedded build is that of the sources.
+fn dashboard() -> Result<()> {
+    let source = dirs::workspace().join("host/serve/dashboard");
+    if !tools::node::is_there() {
+        say::note("node is not installed: the embedded dashboard is taken as it is");
+        return Ok(());
+    }
+    // A copy, so that the clone stays as it is.
+    let copy = dirs::target()?.join("dashboard");
+    dirs::make(&copy)?;
+    let mut sync = Command::new("sh");
+    sync.arg("-c").arg("cd \"$1\" && tar cf - --exclude=node_modules --exclude=dist . | tar xf - -C \"$2\"");
+    sync.arg("sh").arg(&source).arg(&copy);
+    shown(sync, minutes(1))?;
+    let npm = |args: &[&str]| {
+        let mut command = Command::new("npm");
+        command.current_dir(&copy).args(args);
+        command
+    };
+    shown(npm(&["ci", "--no-audit", "--no-fund", "--silent"]), minutes(10))?;
+    shown(npm(&["test", "--silent"]), minutes(5))?;
+    shown(npm(&["run", "build", "--silent"]), minutes(5))?;
+    same_files(&copy.join("dist"), &source.join("dist"))
+}
+
+fn same_files(built: &Path, kept: &Path) -> Result<()> {
+    let mut command = Command::new("diff");
+    command.arg("-rq").arg(built).arg(kept);
+    let output = command.output().context("start diff")?;
+    if !output.status.success() {
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        bail!("the embedded dashboard is not that of its sources: run `npm run build` in host/serve/dashboard and commit dist ({})", text.trim());
+    }
+    Ok(())
+}
+
+/// What tests with servers are told.
+fn with_env(mut command: Command) -> Result<Command> {
+    let bins = build::programs()?;
+    command.env(paths::COMPONENTS, plugins::build()?);
+    command.env(paths::EMBEDDED_BIN, bins.embedded()).env(paths::WEIR_BIN, bins.weir());
+    command.env(paths::BIN_DIR, &bins.dir);
+    command.env(paths::CHDB_LIB, tools::chdb::ensure()?);
+    command.env(paths::KAFKA, tools::jars::kafka()?).env(paths::CONNECT, tools::jars::connect()?);
+    command.env(paths::CHROMIUM, tools::programs::chromium()?);
+    command.env(paths::PROMTOOL, tools::programs::promtool()?);
+    tools::programs::mariadb()?;
+    Ok(command)
+}
+
+/// Tests of single crates that need an engine, a browser or promtool.
+fn with_servers() -> Result<()> {
+    let mut command = with_env(build::cargo("test")?)?;
+    command.args(["--quiet", "--workspace", "--exclude", "weir-e2e", "--", "--ignored", "--test-threads=2"]);
+    shown(command, minutes(20))
+}
+
+fn end_to_end() -> Result<()> {
+    let mut command = with_env(build::cargo("test")?)?;
+    command.args(["-p", "weir-e2e", "--", "--include-ignored", "--test-threads=2"]);
+    shown(command, minutes(20))
+}
+
+fn xtask(args: &[&str]) -> Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(args);
+    Ok(command)
+}
+
+fn demo() -> Result<()> {
+    shown(xtask(&["demo", "--for", "30s", "--check", "--seed", "1"])?, minutes(10))
+}
+
+fn demo_bad() -> Result<()> {
+    shown(
+        xtask(&["demo", "--for", "20s", "--check", "--seed", "2", "--bad", "40", "--kill", "host"])?,
+        minutes(10),
+    )
+}
+
+fn demo_real() -> Result<()> {
+    let args = ["demo", "--real", "--for", "60s", "--check", "--seed", "3", "--kill", "host,connect"];
+    shown(xtask(&args)?, minutes(15))
+}
