@@ -27,6 +27,7 @@ pub mod code {
     pub const OFFSET_OUT_OF_RANGE: i32 = E::RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE as i32;
     pub const UNKNOWN_TOPIC: i32 = E::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART as i32;
     pub const TOPIC_DENIED: i32 = E::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED as i32;
+    pub const ALL_BROKERS_DOWN: i32 = E::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN as i32;
     pub const GROUP_DENIED: i32 = E::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED as i32;
 }
 
@@ -38,9 +39,18 @@ pub struct Context {
 }
 
 impl Context {
-    /// How many errors there were, and the newest in librdkafka's words.
+    /// How many errors there were, and the newest that says more than that brokers are down.
     pub fn last_error(&self) -> (u64, String) {
         self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, error: i32, reason: &str) {
+        let mut last = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
+        last.0 += 1;
+        if error != code::ALL_BROKERS_DOWN || last.1.is_empty() {
+            // What follows are durations and counts, which would make every text a new one.
+            last.1 = reason.split(" (after ").next().unwrap_or(reason).to_string();
+        }
     }
 }
 
@@ -50,8 +60,7 @@ impl ClientContext for Context {
     }
     fn stats(&self, _: Statistics) {}
     fn error(&self, _: KafkaError, reason: &str) {
-        let mut last = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
-        *last = (last.0 + 1, reason.to_string());
+        self.note(code::NONE, reason);
     }
 }
 
@@ -321,11 +330,15 @@ unsafe fn text<'a>(start: *const c_char) -> Cow<'a, str> {
     unsafe { CStr::from_ptr(start).to_string_lossy() }
 }
 
-unsafe extern "C" fn on_error(_: *mut rd::rd_kafka_t, _: c_int, reason: *const c_char, opaque: *mut c_void) {
+unsafe extern "C" fn on_error(
+    _: *mut rd::rd_kafka_t,
+    error: c_int,
+    reason: *const c_char,
+    opaque: *mut c_void,
+) {
     // SAFETY: the opaque pointer is the client's context; the reason is a terminated text.
     let (context, reason) = unsafe { (&*opaque.cast::<Context>(), text(reason)) };
-    let mut last = context.last_error.lock().unwrap_or_else(PoisonError::into_inner);
-    *last = (last.0 + 1, reason.into_owned());
+    context.note(error, &reason);
 }
 
 unsafe extern "C" fn on_log(

@@ -18,6 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const PAUSE_WELL: Duration = Duration::from_secs(5);
 /// The same while something is wrong.
 const PAUSE_TROUBLE: Duration = Duration::from_millis(250);
+/// For so many rounds the same reason is told while no broker answers: with several brokers each
+/// has a reason of its own, and they take turns.
+const ROUNDS_OF_A_REASON: u32 = 20;
 
 /// A partition that may be read.
 #[derive(Debug)]
@@ -41,6 +44,14 @@ pub enum Finding {
     Fatal(String),
 }
 
+/// How a round went.
+enum Round {
+    /// What is wrong and may heal.
+    Answered(Vec<String>),
+    /// No broker answers, and why.
+    Silence(String),
+}
+
 pub struct Scout {
     pub consumer: Arc<Consumer>,
     /// For texts.
@@ -55,9 +66,21 @@ pub struct Scout {
 impl Scout {
     pub fn run(self) {
         let mut known = BTreeSet::new();
+        let mut silence: Option<(u32, String)> = None;
         loop {
             let problems = match self.round(&mut known) {
-                Ok(problems) => problems,
+                Ok(Round::Silence(reason)) => {
+                    let (rounds, reason) = match silence.take() {
+                        Some((rounds, told)) if rounds < ROUNDS_OF_A_REASON => (rounds + 1, told),
+                        _ => (0, reason),
+                    };
+                    silence = Some((rounds, reason.clone()));
+                    vec![reason]
+                }
+                Ok(Round::Answered(problems)) => {
+                    silence = None;
+                    problems
+                }
                 Err(fatal) => {
                     let _gone = self.findings.send(Finding::Fatal(fatal));
                     return;
@@ -77,24 +100,21 @@ impl Scout {
         }
     }
 
-    /// Looks at every topic once. Ok = what is wrong and may heal.
-    fn round(&self, known: &mut BTreeSet<TopicPartition>) -> Result<Vec<String>, String> {
+    /// Looks at every topic once. An error is fatal.
+    fn round(&self, known: &mut BTreeSet<TopicPartition>) -> Result<Round, String> {
         let mut problems = Vec::new();
         for topic in &self.topics {
             let metadata = match self.consumer.client().fetch_metadata(Some(topic), PATIENCE) {
                 Ok(metadata) => metadata,
-                Err(error) => {
-                    problems.push(self.unreachable(&error));
-                    // The other topics stand on the same brokers.
-                    return Ok(problems);
-                }
+                // The other topics stand on the same brokers.
+                Err(error) => return Ok(Round::Silence(self.unreachable(&error))),
             };
             match metadata.topics().iter().find(|t| t.name() == topic) {
                 Some(found) => self.look_at(found, known, &mut problems)?,
                 None => problems.push(format!("kafka says nothing about topic `{topic}`; trying again")),
             }
         }
-        Ok(problems)
+        Ok(Round::Answered(problems))
     }
 
     fn unreachable(&self, error: &KafkaError) -> String {
