@@ -37,7 +37,13 @@ struct Feed {
 }
 
 impl Feed {
-    fn add(&mut self, rows: &mut Vec<LiveRow>, entry: &CatalogueEntry, dims: &[(&str, String)], clock: Micros) {
+    fn add(
+        &mut self,
+        rows: &mut Vec<LiveRow>,
+        entry: &CatalogueEntry,
+        dims: &[(&str, String)],
+        clock: Micros,
+    ) {
         let info = &entry.info;
         for window in &info.windows {
             let window = window.name();
@@ -96,7 +102,10 @@ impl Feed {
         // Only the newest value of a key, as the engine gives it.
         let mut newest = BTreeMap::new();
         for row in rows {
-            newest.insert((row.metric.clone(), row.window.clone(), row.dimension_set.clone(), row.dims.clone()), row);
+            newest.insert(
+                (row.metric.clone(), row.window.clone(), row.dimension_set.clone(), row.dims.clone()),
+                row,
+            );
         }
         newest.into_values().collect()
     }
@@ -111,10 +120,11 @@ fn main() {
     options.dev = true;
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let history = Arc::new(FakeHistory::default());
-    let server = runtime.block_on(Server::bind(options, live.clone(), control, history)).unwrap_or_else(|e| {
-        eprintln!("{e}");
-        std::process::exit(1)
-    });
+    let server =
+        runtime.block_on(Server::bind(options, live.clone(), control, history)).unwrap_or_else(|e| {
+            eprintln!("{e}");
+            std::process::exit(1)
+        });
     println!("http://{}/", server.local_addr());
     runtime.spawn(server.run(std::future::pending()));
     feed(&live);
