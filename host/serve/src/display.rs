@@ -90,7 +90,7 @@ fn grouped(n: i64) -> String {
         text.push('−');
     }
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             text.push(THIN);
         }
         text.push(digit);
@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn floats_keep_three_digits() {
         for (x, text) in
-            [(0.8734, "0.873"), (12.345, "12.3"), (-3.14159, "−3.14"), (12_345.6, "12\u{202f}346")]
+            [(0.8734, "0.873"), (12.345, "12.3"), (-3.24159, "−3.24"), (12_345.6, "12\u{202f}346")]
         {
             assert_eq!(display().value(&OutputValue::Float(x), "1"), text);
         }
@@ -199,7 +199,7 @@ mod tests {
         let minute = 60 * SECOND;
         assert_eq!(display().window("1m", 8 * 60 * minute, (8 * 60 + 1) * minute), "08:00 – 08:01");
         assert_eq!(display().window("day", 0, 24 * 60 * minute), "1970-01-01");
-        assert_eq!(display().window("session-5s", 1 * SECOND, 9 * SECOND), "00:00:01 – 00:00:09");
+        assert_eq!(display().window("session-5s", SECOND, 9 * SECOND), "00:00:01 – 00:00:09");
         let ahead = Display::new(TimeZone::fixed(jiff::tz::offset(2)));
         assert_eq!(ahead.window("1m", 0, minute), "02:00 – 02:01");
     }

@@ -77,7 +77,7 @@ function update(tile: HTMLButtonElement, metric: Metric, view: TilesView): void 
 }
 
 function windowLabel(row: Row): string {
-  return row.window === "now" ? "now" : `${row.window} · ${row.label}`;
+  return row.window === "now" ? "current value" : `${row.window} · ${row.label}`;
 }
 
 function drawOthers(parent: HTMLElement, outputs: Metric["outputs"], row: Row | undefined): void {
