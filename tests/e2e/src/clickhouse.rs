@@ -56,14 +56,25 @@ pub struct ClickHouse {
     lib: PathBuf,
     dir: PathBuf,
     port: u16,
+    /// Who alone is let in; None = anybody.
+    login: Option<(String, String)>,
     process: Option<Process>,
 }
+
+/// Variable through which the engine is told its password.
+const PASSWORD_VARIABLE: &str = "WEIR_E2E_CLICKHOUSE_PASSWORD";
 
 impl ClickHouse {
     /// Nothing is started yet.
     pub fn new(bins: &Bins, lib: &Path, dir: &Path) -> Result<ClickHouse> {
         let port = net::free_port()?;
-        Ok(ClickHouse { bins: bins.clone(), lib: lib.to_owned(), dir: dir.to_owned(), port, process: None })
+        let (lib, dir) = (lib.to_owned(), dir.to_owned());
+        Ok(ClickHouse { bins: bins.clone(), lib, dir, port, login: None, process: None })
+    }
+
+    /// Lets only this user in, from the next start on.
+    pub fn protect(&mut self, user: &str, password: &str) {
+        self.login = Some((user.to_owned(), password.to_owned()));
     }
 
     pub fn started(bins: &Bins, lib: &Path, dir: &Path) -> Result<ClickHouse> {
@@ -73,7 +84,12 @@ impl ClickHouse {
     }
 
     pub fn server(&self) -> Server {
-        Server::embedded(self.port)
+        let mut server = Server::embedded(self.port);
+        if let Some((user, password)) = &self.login {
+            server.user.clone_from(user);
+            server.password.clone_from(password);
+        }
+        server
     }
 
     pub fn start(&mut self) -> Result<()> {
@@ -81,12 +97,14 @@ impl ClickHouse {
         command.arg("clickhouse").arg("--lib").arg(&self.lib);
         command.arg("--data").arg(self.dir.join("clickhouse"));
         command.arg("--listen").arg(format!("127.0.0.1:{}", self.port));
+        if let Some((user, password)) = &self.login {
+            command.args(["--user", user, "--password-env", PASSWORD_VARIABLE]);
+            command.env(PASSWORD_VARIABLE, password);
+        }
         let mut process = Process::start("the ClickHouse engine", command, &self.dir.join("clickhouse.log"))?;
-        let url = self.server().url;
+        let server = self.server();
         process.wait_ready(START_LIMIT, || {
-            let answer = net::post(&url, b"SELECT 1", &[], Duration::from_secs(5));
-            let (status, body) = answer.map_err(|e| format!("{e:#}"))?;
-            if status == 200 { Ok(true) } else { Err(format!("it answers {status}: {}", body.trim())) }
+            server.query("SELECT 1").map(|_| true).map_err(|error| format!("{error:#}"))
         })?;
         self.process = Some(process);
         Ok(())

@@ -108,7 +108,7 @@ impl Host {
         let mut config = config.clone();
         config.set("host", "listen", format!("127.0.0.1:{port}"));
         for (key, folder) in [("state", "state"), ("cache", "cache")] {
-            if !config.table.get("host").is_some_and(|h| h.get(key).is_some()) {
+            if config.table.get("host").is_none_or(|h| h.get(key).is_none()) {
                 config.set("host", key, dir.join(folder).display().to_string());
             }
         }
