@@ -86,7 +86,11 @@ fn apply(mutation: &Mutation, plugins: &Path) -> Result<()> {
     let text = std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
     let found = text.matches(mutation.from).count();
     if found != 1 {
-        bail!("`{}` stands {found} times in plugins/{}, not once: mend xtask's table of mutations", mutation.from, mutation.file);
+        bail!(
+            "`{}` stands {found} times in plugins/{}, not once: mend xtask's table of mutations",
+            mutation.from,
+            mutation.file
+        );
     }
     std::fs::write(&path, text.replace(mutation.from, mutation.to))?;
     Ok(())

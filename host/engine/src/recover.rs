@@ -153,14 +153,13 @@ pub fn admit(
         .iter()
         .map(|m| m.entry.incarnation)
         .chain(shard.resting.iter().map(|r| r.0.incarnation));
-    let mut incarnation = known.max().unwrap_or(0).max(wall - 1);
+    let newest = known.max().unwrap_or(0).max(wall - 1);
     let coverage = match shard.sources.untouched() {
         true => Micros::MIN,
         false => now.max(shard.sources.greatest().unwrap_or(Micros::MIN)),
     };
     let mut names = Vec::new();
-    for factory in factories {
-        incarnation += 1;
+    for (incarnation, factory) in (newest + 1..).zip(factories) {
         let info = factory.info().clone();
         let entry = StoredMetric {
             name: info.name.clone(),

@@ -437,7 +437,7 @@ impl Shard {
         metric.finish(boundary, watermarks, &self.shared, &mut rows)?;
         lap(&mut self.stages, "evaluate");
         let turn = blake3::hash(metric.info.name.as_bytes()).as_bytes()[0];
-        if (boundary.epoch + u64::from(turn)) % CHECKPOINT_EVERY == 0 {
+        if (boundary.epoch + u64::from(turn)).is_multiple_of(CHECKPOINT_EVERY) {
             metric.checkpoint(boundary.epoch, &self.shared, &self.keys, &mut writes)?;
             lap(&mut self.stages, "encode");
         }

@@ -27,7 +27,8 @@ impl Server {
 
     /// The answer of one statement.
     pub fn query(&self, sql: &str) -> Result<String> {
-        let headers = [("X-ClickHouse-User", self.user.as_str()), ("X-ClickHouse-Key", self.password.as_str())];
+        let headers =
+            [("X-ClickHouse-User", self.user.as_str()), ("X-ClickHouse-Key", self.password.as_str())];
         let (status, body) = net::post(&self.url, sql.as_bytes(), &headers, QUERY_LIMIT)?;
         if status != 200 {
             bail!("ClickHouse answered {status} to `{sql}`: {}", body.trim());

@@ -28,8 +28,7 @@ impl Config {
     pub fn example() -> Result<Config> {
         let path = paths::workspace().join("examples/service/weir.toml");
         let text = std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
-        let mut table: toml::Table =
-            text.parse().with_context(|| format!("parse {}", path.display()))?;
+        let mut table: toml::Table = text.parse().with_context(|| format!("parse {}", path.display()))?;
         for key in ["host", "tokens", "kafka", "clickhouse", "plugin", "time"] {
             table.remove(key);
         }
@@ -49,8 +48,7 @@ impl Config {
     pub fn kafka(&mut self, property: &str, value: &str) -> &mut Config {
         let kafka = self.table.entry("kafka").or_insert_with(|| toml::Table::new().into());
         if let toml::Value::Table(kafka) = kafka {
-            let properties =
-                kafka.entry("properties").or_insert_with(|| toml::Table::new().into());
+            let properties = kafka.entry("properties").or_insert_with(|| toml::Table::new().into());
             if let toml::Value::Table(properties) = properties {
                 properties.insert(property.to_owned(), value.into());
             }
@@ -276,8 +274,7 @@ impl Status {
 
     /// Whether every partition counts as idle, so that rows held back by `emit_every` are out.
     pub fn idle(&self) -> bool {
-        self.partitions().next().is_some()
-            && self.partitions().all(|p| p["idle"].as_bool() == Some(true))
+        self.partitions().next().is_some() && self.partitions().all(|p| p["idle"].as_bool() == Some(true))
     }
 
     /// Epochs that ClickHouse has not acknowledged yet.

@@ -4,10 +4,7 @@
 //! Used by `cargo xtask demo` and by the tests in `tests/`, which get the paths of tools and binaries
 //! through the environment ([`paths`]).
 
-#![allow(
-    clippy::disallowed_methods,
-    reason = "real processes are waited for on the real clock"
-)]
+#![allow(clippy::disallowed_methods, reason = "real processes are waited for on the real clock")]
 
 pub mod broker;
 pub mod clickhouse;

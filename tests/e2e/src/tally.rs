@@ -14,8 +14,8 @@ pub fn of_journal(journal: &Path, gaps: bool) -> Result<Tally> {
     let file = std::fs::File::open(journal).with_context(|| format!("open {}", journal.display()))?;
     let mut seen: BTreeMap<(String, i64), Vec<i64>> = BTreeMap::new();
     for (n, line) in BufReader::new(file).lines().enumerate() {
-        let record: serde_json::Value = serde_json::from_str(&line?)
-            .with_context(|| format!("{} line {}", journal.display(), n + 1))?;
+        let record: serde_json::Value =
+            serde_json::from_str(&line?).with_context(|| format!("{} line {}", journal.display(), n + 1))?;
         let topic = record["topic"].as_str().context("journal line without topic")?;
         let partition = record["partition"].as_i64().context("journal line without partition")?;
         let offset = record["offset"].as_i64().context("journal line without offset")?;

@@ -87,7 +87,9 @@ fn wait_shown(api: &Api, tickets: i64) -> Result<()> {
 /// The count of the grand total.
 fn total(latest: &serde_json::Value) -> Option<i64> {
     let rows = latest["rows"].as_array()?;
-    let total = rows.iter().find(|row| row["dims"].as_object().is_some_and(|dims| dims.is_empty())
-        || row["dims"].as_array().is_some_and(Vec::is_empty))?;
+    let total = rows.iter().find(|row| {
+        row["dims"].as_object().is_some_and(|dims| dims.is_empty())
+            || row["dims"].as_array().is_some_and(Vec::is_empty)
+    })?;
     total["outputs"]["count"].as_i64()
 }

@@ -68,7 +68,9 @@ fn a_table_with_other_columns() -> Result<()> {
     let mut world = World::new("other-columns", |_| Ok(()))?;
     let server = world.clickhouse.server();
     server.query("CREATE DATABASE weir")?;
-    server.query("CREATE TABLE weir.metric_realtime (metric String, wrong Int32) ENGINE = MergeTree ORDER BY metric")?;
+    server.query(
+        "CREATE TABLE weir.metric_realtime (metric String, wrong Int32) ENGINE = MergeTree ORDER BY metric",
+    )?;
     assert_last_line_says(&refusal(&mut world.host)?, &["metric_realtime"]);
     Ok(())
 }

@@ -34,11 +34,15 @@ fn a_row_written_to_mariadb_reaches_kafka_through_debezium_before_and_after_a_ki
     mariadb.run("INSERT INTO service.pet VALUES (2, 'while-it-was-dead')")?;
     connect.launch()?;
     connect.wait_running()?;
-    wait::until("the second row in Kafka", LIMIT, || kafka_holds(&data, "svc.service.pet", "while-it-was-dead"))?;
+    wait::until("the second row in Kafka", LIMIT, || {
+        kafka_holds(&data, "svc.service.pet", "while-it-was-dead")
+    })?;
     kafka.kill();
     kafka.start()?;
     mariadb.run("INSERT INTO service.pet VALUES (3, 'after-kafka-came-back')")?;
-    wait::until("the third row in Kafka", LIMIT, || kafka_holds(&data, "svc.service.pet", "after-kafka-came-back"))?;
+    wait::until("the third row in Kafka", LIMIT, || {
+        kafka_holds(&data, "svc.service.pet", "after-kafka-came-back")
+    })?;
     connect.stop()?;
     kafka.stop()?;
     drop(mariadb);

@@ -55,7 +55,10 @@ fn compare_journal(world: &World, status: &Status) -> Result<()> {
     if !differences.is_empty() {
         bail!("the journal and what the host has read differ: {}", differences.join("; "));
     }
-    say::note(format!("{} records, in the journal, the broker and the host alike", ours.values().sum::<i64>()));
+    say::note(format!(
+        "{} records, in the journal, the broker and the host alike",
+        ours.values().sum::<i64>()
+    ));
     Ok(())
 }
 

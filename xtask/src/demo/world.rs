@@ -31,8 +31,8 @@ const GENERATOR_LIMIT: Duration = Duration::from_secs(60);
 
 /// Where changes come from. Fields are dropped in order: readers before what they read.
 pub enum Upstream {
-    Embedded { broker: Broker },
-    Real { connect: Connect, kafka: Kafka, mariadb: MariaDb },
+    Embedded { broker: Box<Broker> },
+    Real { connect: Box<Connect>, kafka: Box<Kafka>, mariadb: Box<MariaDb> },
 }
 
 pub struct World {
@@ -196,7 +196,7 @@ fn clickhouse(options: &Options, parts: &Parts, dir: &Path) -> Result<(Option<Cl
 fn upstream(options: &Options, parts: &Parts, dir: &Path, origin: &str) -> Result<Upstream> {
     let (Some(kafka), Some(connect)) = (&parts.kafka, &parts.connect) else {
         let topics = TOPICS.map(|name| (name, PARTITIONS));
-        return Ok(Upstream::Embedded { broker: Broker::start(&parts.bins, dir, &topics)? });
+        return Ok(Upstream::Embedded { broker: Box::new(Broker::start(&parts.bins, dir, &topics)?) });
     };
     let kafka = Kafka::started(kafka, dir)?;
     let mariadb = MariaDb::start(dir)?;
@@ -208,7 +208,7 @@ fn upstream(options: &Options, parts: &Parts, dir: &Path, origin: &str) -> Resul
     process::run("the generator's preparation", prepare, &dir.join("prepare.log"), GENERATOR_LIMIT)?;
     say::step("starting Debezium");
     let connect = Connect::start(connect, dir, &kafka, &mariadb, DATABASE)?;
-    Ok(Upstream::Real { connect, kafka, mariadb })
+    Ok(Upstream::Real { connect: Box::new(connect), kafka: Box::new(kafka), mariadb: Box::new(mariadb) })
 }
 
 fn generator(

@@ -23,7 +23,9 @@ pub fn ensure() -> Result<PathBuf> {
         return Ok(lib);
     }
     if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
-        bail!("the ClickHouse engine is there for Linux on x86-64 only: use --clickhouse-url with a server of your own");
+        bail!(
+            "the ClickHouse engine is there for Linux on x86-64 only: use --clickhouse-url with a server of your own"
+        );
     }
     tools::node::ensure_npm()?;
     let _lock = tools::lock("clickhouse")?;
@@ -35,7 +37,7 @@ pub fn ensure() -> Result<PathBuf> {
         std::fs::remove_dir_all(&place)?;
     }
     dirs::make(place.parent().context("a cache folder has a parent")?)?;
-    tools::make_whole(&place, |fresh| fetch(fresh))?;
+    tools::make_whole(&place, fetch)?;
     if !is_good(&lib) {
         bail!("{PACKAGE}@{VERSION} holds no usable libchdb.so: remove {} and try again", place.display());
     }

@@ -96,7 +96,10 @@ fn debian_sources() -> Option<PathBuf> {
 
 fn debian() -> Result<Toolchain> {
     if !debian_is_there() {
-        bail!("Debian's {} are installed, but /usr/bin/cargo or its library sources are not there", DEBIAN.join(", "));
+        bail!(
+            "Debian's {} are installed, but /usr/bin/cargo or its library sources are not there",
+            DEBIAN.join(", ")
+        );
     }
     Ok(Toolchain::Debian { linker: linker()? })
 }

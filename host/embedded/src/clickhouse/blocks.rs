@@ -69,7 +69,7 @@ impl<R: Read> BlockReader<R> {
         }
         let packed_size = size_at(&header, 17);
         let size = size_at(&header, 21);
-        if packed_size < HEADER - CHECKSUM || packed_size > BLOCK_BYTES_MAX || size > BLOCK_BYTES_MAX {
+        if !(HEADER - CHECKSUM..=BLOCK_BYTES_MAX).contains(&packed_size) || size > BLOCK_BYTES_MAX {
             return Err(bad("a compressed block has an impossible size"));
         }
         let mut packed = vec![0; packed_size];
