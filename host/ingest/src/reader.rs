@@ -346,8 +346,8 @@ impl Reader {
         let trouble = self.scouted.clone().or(of_partitions);
         if trouble != self.told && !self.over {
             match &trouble {
-                Some(reason) => tracing::warn!("{reason}"),
-                None => tracing::info!("kafka is well again"),
+                Some(reason) => tracing::debug!("{reason}"),
+                None => tracing::debug!("kafka is well again"),
             }
             self.told = trouble.clone();
             self.pending.push_back(SourceEvent::Trouble(trouble));

@@ -16,6 +16,8 @@ use weir_types::ports::{KeyValues, StateError, StateStore, WriteSet};
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Opening replays a log, which takes longer.
 const OPEN_PATIENCE: Duration = Duration::from_secs(120);
+/// An object is somewhat larger than what was put into it.
+const PROBE_BYTES: usize = 64 << 10;
 const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A shard's state. Its calls block and must not be made from an async task.
@@ -26,6 +28,7 @@ pub struct Store {
     objects: Arc<dyn ObjectStore>,
     /// For error texts.
     place: String,
+    patience: Duration,
     /// A write that was handed over, but whose end was not waited for.
     unfinished: Mutex<Option<Unfinished>>,
     _lock: Option<DirLock>,
@@ -78,37 +81,49 @@ impl Store {
                 ErrorKind::Data => OpenError::Corrupt(format!("{place} cannot be read: {error}")),
                 _ => OpenError::Unavailable(format!("{place} cannot be opened: {error}")),
             })?;
-        Ok(Store { runtime: Some(runtime), db, objects, place, unfinished: Mutex::new(None), _lock: lock })
+        Ok(Store {
+            runtime: Some(runtime),
+            db,
+            objects,
+            place,
+            patience: PATIENCE,
+            unfinished: Mutex::new(None),
+            _lock: lock,
+        })
     }
 
-    /// Runs one call to its end, or to the end of patience.
+    /// Runs one call to its end, or to the end of patience. `size`: of what is written.
     fn run<T>(
         &self,
         call: &str,
+        size: usize,
         future: impl Future<Output = Result<T, StateError>>,
     ) -> Result<T, StateError> {
         let Some(runtime) = &self.runtime else {
             return Err(StateError::Unavailable(format!("{} is closed", self.place)));
         };
         runtime.block_on(async {
-            match tokio::time::timeout(PATIENCE, future).await {
+            match tokio::time::timeout(self.patience, future).await {
                 Ok(result) => result,
                 Err(_) => Err(StateError::Unavailable(format!(
-                    "{}: {call} is not done after {} s{}",
+                    "{}: {call} is not done after {:?}{}",
                     self.place,
-                    PATIENCE.as_secs(),
-                    self.probe().await
+                    self.patience,
+                    self.probe(size).await
                 ))),
             }
         })
     }
 
-    /// SlateDB retries without saying why: asks the object store itself.
-    async fn probe(&self) -> String {
+    /// SlateDB retries without saying why: asks the object store itself, with as many bytes.
+    async fn probe(&self, size: usize) -> String {
         let path = Path::from("probe");
-        let probe = self.objects.put(&path, PutPayload::from_static(b"x"));
-        match tokio::time::timeout(PATIENCE, probe).await {
-            Ok(Ok(_)) => String::new(),
+        let probe = async {
+            self.objects.put(&path, PutPayload::from(vec![0u8; size + PROBE_BYTES])).await?;
+            self.objects.delete(&path).await
+        };
+        match tokio::time::timeout(self.patience, probe).await {
+            Ok(Ok(())) => String::new(),
             Ok(Err(error)) => format!(": {}", root_cause(&error)),
             Err(_) => ": it does not answer".into(),
         }
@@ -198,11 +213,12 @@ impl StateStore for Store {
             return Ok(());
         }
         let hash = hash_of(&writes);
-        self.run("a write", self.commit(writes, hash))
+        let size = writes.size_bytes();
+        self.run("a write", size, self.commit(writes, hash))
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
-        self.run("a read", async {
+        self.run("a read", 0, async {
             let value = self.db.get(key).await.map_err(|e| self.error("a read", &e))?;
             Ok(value.map(|bytes| bytes.to_vec()))
         })
@@ -230,14 +246,14 @@ impl StateStore for Store {
 
     fn put_blob(&self, name: &str, bytes: &[u8]) -> Result<(), StateError> {
         let payload = PutPayload::from(bytes.to_vec());
-        self.run("storing an object", async {
+        self.run("storing an object", bytes.len(), async {
             let put = self.objects.put(&blob_path(name), payload).await;
             put.map(|_| ()).map_err(|e| self.object_error("storing an object", &e))
         })
     }
 
     fn get_blob(&self, name: &str) -> Result<Option<Vec<u8>>, StateError> {
-        self.run("reading an object", async {
+        self.run("reading an object", 0, async {
             let failed = |e: object_store::Error| self.object_error("reading an object", &e);
             match self.objects.get(&blob_path(name)).await {
                 Ok(found) => Ok(Some(found.bytes().await.map_err(failed)?.to_vec())),
@@ -248,7 +264,7 @@ impl StateStore for Store {
     }
 
     fn claim_generation(&self, at_least: u64) -> Result<u64, StateError> {
-        self.run("claiming a generation", async {
+        self.run("claiming a generation", 0, async {
             let mut number = at_least.max(self.greatest_generation().await? + 1);
             loop {
                 // Ten digits, so that listings are in order for people too.

@@ -102,6 +102,36 @@ fn a_wrong_place_is_refused_with_its_name() {
     assert_eq!(Location::parse("file:///a/b").unwrap(), Location::Directory("/a/b".into()));
 }
 
+/// Where SlateDB keeps its log, so that a test can take it away.
+fn log_of(directory: &tempfile::TempDir) -> std::path::PathBuf {
+    directory.path().join("shards/0/wal")
+}
+
+#[test]
+fn a_store_that_is_away_is_told_and_a_repeated_write_counts_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = open(&directory);
+    store.patience = Duration::from_millis(300);
+    store.write(set(&[("a", "1")])).unwrap();
+    let (log, away) = (log_of(&directory), directory.path().join("away"));
+    std::fs::rename(&log, &away).unwrap();
+    std::fs::write(&log, "in the way").unwrap();
+    let error = store.write(set(&[("a", "2"), ("b", "2")])).unwrap_err();
+    assert!(matches!(error, StateError::Unavailable(_)), "{error}");
+    let error = store.write(set(&[("a", "2"), ("b", "2")])).unwrap_err();
+    assert!(error.to_string().contains("a write is not done after 300ms"), "{error}");
+    std::fs::remove_file(&log).unwrap();
+    std::fs::rename(&away, &log).unwrap();
+    store.patience = Duration::from_secs(60);
+    store.write(set(&[("a", "2"), ("b", "2")])).unwrap();
+    store.write(set(&[("a", "3")])).unwrap();
+    drop(store);
+    let store = open(&directory);
+    let found = store.scan(b"").unwrap();
+    let found: Vec<_> = found.iter().map(|(k, v)| (k.as_slice(), v.as_slice())).collect();
+    assert_eq!(found, [(&b"a"[..], &b"3"[..]), (b"b", b"2")]);
+}
+
 const CHILD: &str = "WEIR_STATE_TEST_DIRECTORY";
 
 /// Writes until it is killed, and says which writes were acknowledged.
