@@ -27,7 +27,10 @@ fn topic(name: &str, partitions: i32) -> String {
     topic
 }
 
-fn read(topic: &str, start: &BTreeMap<TopicPartition, StartAt>) -> (Box<dyn ReaderHandle>, Receiver<SourceEvent>) {
+fn read(
+    topic: &str,
+    start: &BTreeMap<TopicPartition, StartAt>,
+) -> (Box<dyn ReaderHandle>, Receiver<SourceEvent>) {
     let (send, receive) = sync_channel(64);
     let kafka = KafkaBroker::new(properties(), "test").unwrap();
     (kafka.read(&[topic.to_string()], start, send).unwrap(), receive)
