@@ -2,7 +2,7 @@
 
 mod steps;
 
-use crate::say;
+use crate::{plugins, say};
 use anyhow::{Context, Result, bail};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -24,14 +24,21 @@ pub struct Step {
     /// Needs the shipped metrics.
     metrics: bool,
     servers: bool,
-    run: fn() -> Result<()>,
+    run: fn() -> Result<Done>,
+}
+
+/// A step that did not fail.
+pub enum Done {
+    Passed,
+    /// What it tests or needs is not there; the text says what.
+    LeftOut(String),
 }
 
 /// How a step went.
 struct Outcome {
     name: &'static str,
     seconds: f64,
-    error: Option<anyhow::Error>,
+    done: Result<Done>,
 }
 
 /// A step that failed does not keep the next ones from running, so that one run shows all there is.
@@ -40,15 +47,7 @@ pub fn run(options: &Options) -> Result<bool> {
         let named = options.only.as_ref().is_none_or(|part| step.name.contains(part.as_str()));
         named && !(options.quick && step.servers)
     };
-    let there = steps::metrics_are_there();
-    let left_out: Vec<&str> = steps::ALL.iter().filter(|s| s.metrics && !there).map(|s| s.name).collect();
-    if !left_out.is_empty() {
-        say::note(format!(
-            "the shipped metrics are not part of this version yet; left out: {}",
-            left_out.join(", ")
-        ));
-    }
-    let steps: Vec<&Step> = steps::ALL.iter().filter(|s| there || !s.metrics).filter(wanted).collect();
+    let steps: Vec<&Step> = steps::ALL.iter().filter(wanted).collect();
     if steps.is_empty() {
         bail!("no step is called so; there are: {}", names());
     }
@@ -56,12 +55,15 @@ pub fn run(options: &Options) -> Result<bool> {
     for step in steps {
         println!("\n=== {}", step.name);
         let begin = Instant::now();
-        let error = (step.run)().err();
+        let done = match plugins::missing() {
+            Some(reason) if step.metrics => Ok(Done::LeftOut(reason)),
+            _ => (step.run)(),
+        };
         interrupt::check()?;
-        if let Some(error) = &error {
+        if let Err(error) = &done {
             println!("=== {} FAILED: {error:#}", step.name);
         }
-        outcomes.push(Outcome { name: step.name, seconds: begin.elapsed().as_secs_f64(), error });
+        outcomes.push(Outcome { name: step.name, seconds: begin.elapsed().as_secs_f64(), done });
     }
     Ok(summary(&outcomes))
 }
@@ -71,17 +73,28 @@ fn names() -> String {
     names.join(", ")
 }
 
+/// The table of steps and the closing line; true if none failed.
 fn summary(outcomes: &[Outcome]) -> bool {
+    let (mut passed, mut failed, mut skipped) = (0, 0, 0);
     println!("\n{:<28} {:>8}  outcome", "step", "seconds");
     for outcome in outcomes {
-        let text = match &outcome.error {
-            None => "ok".to_owned(),
-            Some(error) => format!("FAILED: {}", format!("{error:#}").lines().next().unwrap_or_default()),
+        let text = match &outcome.done {
+            Ok(Done::Passed) => {
+                passed += 1;
+                "ok".to_owned()
+            }
+            Ok(Done::LeftOut(reason)) => {
+                skipped += 1;
+                format!("left out: {reason}")
+            }
+            Err(error) => {
+                failed += 1;
+                format!("FAILED: {}", format!("{error:#}").lines().next().unwrap_or_default())
+            }
         };
         println!("{:<28} {:>8.1}  {text}", outcome.name, outcome.seconds);
     }
-    let failed = outcomes.iter().filter(|outcome| outcome.error.is_some()).count();
-    println!("\n{} passed, {failed} failed", outcomes.len() - failed);
+    println!("\n{passed} passed, {failed} failed, {skipped} skipped");
     failed == 0
 }
 

@@ -6,7 +6,7 @@ use crate::say;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use weir_e2e::broker::Broker;
 use weir_e2e::clickhouse::{ClickHouse, Server};
 use weir_e2e::connect::Connect;
@@ -27,6 +27,8 @@ const MARKER: &str = "all-is-written";
 const IDLE_AFTER: &str = "10m";
 const PUSH_LIMIT: Duration = Duration::from_secs(60);
 const SETTLE_LIMIT: Duration = Duration::from_secs(180);
+/// Several epochs.
+const QUIET: Duration = Duration::from_secs(4);
 const GENERATOR_LIMIT: Duration = Duration::from_secs(60);
 
 /// Where changes come from. Fields are dropped in order: readers before what they read.
@@ -140,16 +142,16 @@ impl World {
         }
         self.host.wait_ready()?;
         let api = self.host.api();
-        let mut quiet_since = None;
+        let mut quiet_since: Option<Instant> = None;
         wait::until("the host has read and delivered everything", SETTLE_LIMIT, || {
             let status = api.status().map_err(|e| format!("{e:#}"))?;
             if !(status.caught_up() && status.idle() && status.waiting_epochs() == 0) {
                 quiet_since = None;
                 return Err(status.0.to_string());
             }
-            // Two more epochs: one that emits what was due, one that shows it delivered.
-            let since = *quiet_since.get_or_insert(status.epoch());
-            Ok((status.epoch() >= since + 3).then_some(()))
+            // The epoch that emits what was due begins after the partitions became idle.
+            let since = *quiet_since.get_or_insert_with(Instant::now);
+            Ok((since.elapsed() >= QUIET).then_some(()))
         })
     }
 }

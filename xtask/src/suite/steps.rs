@@ -1,14 +1,15 @@
 //! The steps, in the order in which a mistake shows soonest.
 
-use super::{Step, shown};
-use crate::{build, dirs, fences, plugins, say, tools};
+use super::{Done, Step, shown};
+use crate::{build, dirs, fences, plugins, tools};
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 use weir_e2e::paths;
 
-pub const ALL: [Step; 14] = [
+pub const ALL: [Step; 16] = [
+    Step { name: "tools", metrics: false, servers: true, run: all_tools },
     Step { name: "format", metrics: false, servers: false, run: format },
     Step { name: "fences", metrics: false, servers: false, run: fences },
     Step { name: "licences (cargo-deny)", metrics: false, servers: false, run: deny },
@@ -19,16 +20,12 @@ pub const ALL: [Step; 14] = [
     Step { name: "plugins' own tests", metrics: true, servers: false, run: plugin_tests },
     Step { name: "dashboard", metrics: false, servers: false, run: dashboard },
     Step { name: "tests with servers", metrics: false, servers: true, run: with_servers },
+    Step { name: "real services", metrics: false, servers: true, run: services },
     Step { name: "end to end", metrics: true, servers: true, run: end_to_end },
     Step { name: "demo", metrics: true, servers: true, run: demo },
     Step { name: "demo with bad input", metrics: true, servers: true, run: demo_bad },
     Step { name: "demo over real services", metrics: true, servers: true, run: demo_real },
 ];
-
-/// Whether the workspace of shipped metrics is part of this version.
-pub fn metrics_are_there() -> bool {
-    dirs::workspace().join("plugins/Cargo.toml").is_file()
-}
 
 fn minutes(n: u64) -> Duration {
     Duration::from_secs(60 * n)
@@ -41,74 +38,86 @@ fn in_plugins(args: &[&str]) -> Result<Command> {
     Ok(command)
 }
 
-fn format() -> Result<()> {
+/// Everything that has to be fetched, before the first test: browser and checker tests run where
+/// their programs are.
+fn all_tools() -> Result<Done> {
+    tools::ensure_named(&[])?;
+    Ok(Done::Passed)
+}
+
+fn format() -> Result<Done> {
     let mut command = Command::new("cargo");
     command.current_dir(dirs::workspace()).args(["fmt", "--all", "--check"]);
     shown(command, minutes(2))?;
-    if metrics_are_there() { shown(in_plugins(&["fmt", "--all", "--check"])?, minutes(2)) } else { Ok(()) }
+    if plugins::missing().is_none() {
+        shown(in_plugins(&["fmt", "--all", "--check"])?, minutes(2))?;
+    }
+    Ok(Done::Passed)
 }
 
-fn fences() -> Result<()> {
-    if fences::run()? { Ok(()) } else { bail!("a crate uses what it must not") }
+fn fences() -> Result<Done> {
+    if fences::run()? { Ok(Done::Passed) } else { bail!("a crate uses what it must not") }
 }
 
 /// cargo-deny takes minutes to compile: it is used where it is installed. Its fences stand in `fences` too.
-fn deny() -> Result<()> {
+fn deny() -> Result<Done> {
     if tools::which("cargo-deny").is_none() {
-        say::note("cargo-deny is not installed (cargo install cargo-deny): left out");
-        return Ok(());
+        return Ok(Done::LeftOut("cargo-deny is not installed (cargo install cargo-deny)".into()));
     }
     let mut command = Command::new("cargo");
     command.current_dir(dirs::workspace()).args(["deny", "check", "bans", "licenses", "sources"]);
-    shown(command, minutes(5))
+    shown(command, minutes(5))?;
+    Ok(Done::Passed)
 }
 
-fn components() -> Result<()> {
-    plugins::build().map(|_| ())
+fn components() -> Result<Done> {
+    plugins::build()?;
+    Ok(Done::Passed)
 }
 
-fn programs() -> Result<()> {
-    build::programs().map(|_| ())
+fn programs() -> Result<Done> {
+    build::programs()?;
+    Ok(Done::Passed)
 }
 
-fn clippy() -> Result<()> {
+fn clippy() -> Result<Done> {
     let mut command = build::cargo("clippy")?;
     command.args(["--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]);
     shown(command, minutes(30))?;
-    if !metrics_are_there() {
-        return Ok(());
+    if plugins::missing().is_none() {
+        let args = ["clippy", "--quiet", "--release", "--all-targets", "--", "-D", "warnings"];
+        shown(in_plugins(&args)?, minutes(10))?;
     }
-    shown(
-        in_plugins(&["clippy", "--quiet", "--release", "--all-targets", "--", "-D", "warnings"])?,
-        minutes(10),
-    )
+    Ok(Done::Passed)
 }
 
-fn unit() -> Result<()> {
+fn unit() -> Result<Done> {
     let mut command = build::cargo("test")?;
-    command.args(["--workspace"]);
-    if metrics_are_there() {
+    command.arg("--workspace");
+    if plugins::missing().is_none() {
         command.env(paths::COMPONENTS, plugins::build()?);
     }
-    shown(command, minutes(30))
+    shown(command, minutes(30))?;
+    Ok(Done::Passed)
 }
 
-fn plugin_tests() -> Result<()> {
-    shown(in_plugins(&["test", "--release", "--quiet"])?, minutes(10))
+fn plugin_tests() -> Result<Done> {
+    shown(in_plugins(&["test", "--release", "--quiet"])?, minutes(10))?;
+    Ok(Done::Passed)
 }
 
 /// The page's own tests, and whether the embedded build is that of the sources.
-fn dashboard() -> Result<()> {
+fn dashboard() -> Result<Done> {
     let source = dirs::workspace().join("host/serve/dashboard");
     if !tools::node::is_there() {
-        say::note("node is not installed: the embedded dashboard is taken as it is");
-        return Ok(());
+        return Ok(Done::LeftOut("node is not installed: the embedded page is taken as it is".into()));
     }
     // A copy, so that the clone stays as it is.
     let copy = dirs::target()?.join("dashboard");
     dirs::make(&copy)?;
     let mut sync = Command::new("sh");
-    sync.arg("-c").arg("cd \"$1\" && tar cf - --exclude=node_modules --exclude=dist . | tar xf - -C \"$2\"");
+    sync.arg("-c");
+    sync.arg("cd \"$1\" && tar cf - --exclude=node_modules --exclude=dist . | tar xf - -C \"$2\"");
     sync.arg("sh").arg(&source).arg(&copy);
     shown(sync, minutes(1))?;
     let npm = |args: &[&str]| {
@@ -119,7 +128,8 @@ fn dashboard() -> Result<()> {
     shown(npm(&["ci", "--no-audit", "--no-fund", "--silent"]), minutes(10))?;
     shown(npm(&["test", "--silent"]), minutes(5))?;
     shown(npm(&["run", "build", "--silent"]), minutes(5))?;
-    same_files(&copy.join("dist"), &source.join("dist"))
+    same_files(&copy.join("dist"), &source.join("dist"))?;
+    Ok(Done::Passed)
 }
 
 fn same_files(built: &Path, kept: &Path) -> Result<()> {
@@ -129,7 +139,8 @@ fn same_files(built: &Path, kept: &Path) -> Result<()> {
     if !output.status.success() {
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         bail!(
-            "the embedded dashboard is not that of its sources: run `npm run build` in host/serve/dashboard and commit dist ({})",
+            "the embedded page is not that of its sources: run `npm run build` in host/serve/dashboard \
+             and commit dist ({})",
             text.trim()
         );
     }
@@ -139,7 +150,7 @@ fn same_files(built: &Path, kept: &Path) -> Result<()> {
 /// What tests with servers are told.
 fn with_env(mut command: Command) -> Result<Command> {
     let bins = build::programs()?;
-    if metrics_are_there() {
+    if plugins::missing().is_none() {
         command.env(paths::COMPONENTS, plugins::build()?);
     }
     command.env(paths::EMBEDDED_BIN, bins.embedded()).env(paths::WEIR_BIN, bins.weir());
@@ -153,45 +164,50 @@ fn with_env(mut command: Command) -> Result<Command> {
 }
 
 /// Tests of single crates that need an engine, a browser or promtool.
-fn with_servers() -> Result<()> {
+fn with_servers() -> Result<Done> {
     let mut command = with_env(build::cargo("test")?)?;
-    command.args([
-        "-p",
-        "weir-clickhouse",
-        "-p",
-        "weir-embedded",
-        "-p",
-        "weir-serve",
-        "--",
-        "--test-threads=2",
-    ]);
-    shown(command, minutes(20))
+    command.args(["--quiet", "--workspace", "--exclude", "weir-e2e", "--", "--ignored", "--test-threads=2"]);
+    shown(command, minutes(20))?;
+    Ok(Done::Passed)
 }
 
-fn end_to_end() -> Result<()> {
+/// The real services alone, which need nothing of ours.
+fn services() -> Result<Done> {
     let mut command = with_env(build::cargo("test")?)?;
-    command.args(["-p", "weir-e2e", "--", "--include-ignored", "--test-threads=2"]);
-    shown(command, minutes(20))
+    command.args(["-p", "weir-e2e", "--test", "services", "--", "--include-ignored"]);
+    shown(command, minutes(10))?;
+    Ok(Done::Passed)
 }
 
-fn xtask(args: &[&str]) -> Result<Command> {
+fn end_to_end() -> Result<Done> {
+    let mut command = with_env(build::cargo("test")?)?;
+    command.args(["-p", "weir-e2e"]);
+    for test in ["bad_input", "outages", "refusals", "restart"] {
+        command.args(["--test", test]);
+    }
+    command.args(["--", "--include-ignored", "--test-threads=2"]);
+    shown(command, minutes(20))?;
+    Ok(Done::Passed)
+}
+
+/// A demo in a process of its own.
+fn run_demo(args: &[&str], limit: Duration) -> Result<Done> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.args(args);
-    Ok(command)
+    command.arg("demo").args(args);
+    shown(command, limit)?;
+    Ok(Done::Passed)
 }
 
-fn demo() -> Result<()> {
-    shown(xtask(&["demo", "--for", "30s", "--check", "--seed", "1"])?, minutes(10))
+fn demo() -> Result<Done> {
+    run_demo(&["--for", "30s", "--check", "--seed", "1"], minutes(10))
 }
 
-fn demo_bad() -> Result<()> {
-    shown(
-        xtask(&["demo", "--for", "20s", "--check", "--seed", "2", "--bad", "40", "--kill", "host"])?,
-        minutes(10),
-    )
+fn demo_bad() -> Result<Done> {
+    let args = ["--for", "20s", "--check", "--seed", "2", "--bad", "40", "--kill", "host"];
+    run_demo(&args, minutes(10))
 }
 
-fn demo_real() -> Result<()> {
-    let args = ["demo", "--real", "--for", "60s", "--check", "--seed", "3", "--kill", "host,connect"];
-    shown(xtask(&args)?, minutes(15))
+fn demo_real() -> Result<Done> {
+    let args = ["--real", "--for", "60s", "--check", "--seed", "3", "--kill", "host,connect"];
+    run_demo(&args, minutes(15))
 }
