@@ -47,7 +47,9 @@ pub struct Args {
 /// Why the engine process did not start, or ended.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("{0} is not a loopback address: the embedded engine has no access control to speak of; use 127.0.0.1")]
+    #[error(
+        "{0} is not a loopback address: the embedded engine has no access control to speak of; use 127.0.0.1"
+    )]
     NotLoopback(SocketAddr),
     #[error("cannot listen on {0}: {1}; stop what listens there or choose another port with --listen")]
     Listen(SocketAddr, std::io::Error),
@@ -55,7 +57,9 @@ pub enum Error {
     Locked(PathBuf),
     #[error("cannot use the data directory {0}: {1}")]
     Data(PathBuf, std::io::Error),
-    #[error("cannot load the ClickHouse engine from {0}: {1}; fetch it with `npm pack @chdb/lib-linux-x64-gnu`")]
+    #[error(
+        "cannot load the ClickHouse engine from {0}: {1}; fetch it with `npm pack @chdb/lib-linux-x64-gnu`"
+    )]
     Library(PathBuf, String),
     #[error("the ClickHouse engine did not start: {0}")]
     Engine(String),

@@ -1,5 +1,10 @@
 //! `weir`: the host.
 
+#![allow(
+    dead_code,
+    reason = "configuration, clock and logging are read by `run` and `check`, which land with the ClickHouse adapter"
+)]
+
 mod cli;
 mod clock;
 mod config;

@@ -155,7 +155,11 @@ impl Connection {
         let arguments = [c"clickhouse".as_ptr(), path.as_ptr()];
         // SAFETY: two zero-terminated texts that live through the call.
         let raw = unsafe { (api.connect)(arguments.len() as c_int, arguments.as_ptr()) };
-        if raw.is_null() { Err("the engine refused the connection".into()) } else { Ok(Connection { api, raw }) }
+        if raw.is_null() {
+            Err("the engine refused the connection".into())
+        } else {
+            Ok(Connection { api, raw })
+        }
     }
 
     fn handle(&self) -> *mut c_void {
@@ -164,7 +168,12 @@ impl Connection {
     }
 
     /// Runs one statement; the result is whole when this returns.
-    pub fn query(&self, sql: &[u8], format: &str, params: &[(String, String)]) -> Result<QueryResult, String> {
+    pub fn query(
+        &self,
+        sql: &[u8],
+        format: &str,
+        params: &[(String, String)],
+    ) -> Result<QueryResult, String> {
         let names: Vec<*const u8> = params.iter().map(|p| p.0.as_ptr()).collect();
         let name_lengths: Vec<usize> = params.iter().map(|p| p.0.len()).collect();
         let values: Vec<*const u8> = params.iter().map(|p| p.1.as_ptr()).collect();

@@ -24,7 +24,8 @@ pub fn execute(engine: &Engine, call: &Call, body: BodyReader) -> Result<Answer,
     call.check()?;
     let connection = engine.connect()?;
     apply_settings(&connection, call)?;
-    let mut body: Box<dyn Read> = if call.decompress { Box::new(BlockReader::new(body)) } else { Box::new(body) };
+    let mut body: Box<dyn Read> =
+        if call.decompress { Box::new(BlockReader::new(body)) } else { Box::new(body) };
 
     // A statement in the URL with the data in the body need not be read as a whole.
     if let Some(insert) = sql::insert_parts(call.sql.as_bytes()) {
@@ -67,7 +68,9 @@ fn query(connection: &Connection, call: &Call, text: &[u8]) -> Result<Answer, St
         return Err("Code: 62. DB::Exception: Syntax error: Empty query. (SYNTAX_ERROR)".into());
     }
     if connection.statements(text) > 1 {
-        return Err("Code: 62. DB::Exception: Syntax error (Multi-statements are not allowed). (SYNTAX_ERROR)".into());
+        return Err(
+            "Code: 62. DB::Exception: Syntax error (Multi-statements are not allowed). (SYNTAX_ERROR)".into(),
+        );
     }
     let written = std::str::from_utf8(text).ok().and_then(sql::trailing_format);
     let format = written.or(call.default_format.as_deref()).unwrap_or("TabSeparated").to_string();

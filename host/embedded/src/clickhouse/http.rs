@@ -202,7 +202,9 @@ fn success(engine: &Engine, answer: Answer, query_id: &str) -> Response<Full<Byt
     let kind = match answer.format.as_str() {
         f if f.starts_with("JSON") => "application/json; charset=UTF-8",
         f if f.starts_with("CSV") => "text/csv; charset=UTF-8",
-        f if f.starts_with("TabSeparated") || f.starts_with("TSV") => "text/tab-separated-values; charset=UTF-8",
+        f if f.starts_with("TabSeparated") || f.starts_with("TSV") => {
+            "text/tab-separated-values; charset=UTF-8"
+        }
         f if f.starts_with("Pretty") || f == "Null" || f == "Vertical" => "text/plain; charset=UTF-8",
         _ => "application/octet-stream",
     };

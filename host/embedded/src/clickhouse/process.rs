@@ -73,7 +73,9 @@ impl Process {
         command.arg("clickhouse").arg("--until-stdin-closes");
         command.arg("--lib").arg(lib).arg("--data").arg(data).arg("--listen").arg(listen.to_string());
         if let Some((user, password)) = user {
-            command.args(["--user", user, "--password-env", PASSWORD_VARIABLE]).env(PASSWORD_VARIABLE, password);
+            command
+                .args(["--user", user, "--password-env", PASSWORD_VARIABLE])
+                .env(PASSWORD_VARIABLE, password);
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log_file);
         let mut child = command.spawn().map_err(|e| StartError::Spawn(binary.into(), e))?;

@@ -39,7 +39,11 @@ pub fn insert_parts(sql: &[u8]) -> Option<InsertParts> {
             Token::Word(start, end) if depth == 0 => match upper(&sql[start..end]).as_str() {
                 "SELECT" | "WITH" | "WATCH" | "FROM" => return None,
                 "VALUES" => {
-                    return Some(InsertParts { head: sql[..start].into(), format: "Values".into(), data: end });
+                    return Some(InsertParts {
+                        head: sql[..start].into(),
+                        format: "Values".into(),
+                        data: end,
+                    });
                 }
                 "FORMAT" => return Some(after_format(sql, start, end)),
                 _ => {}
@@ -173,7 +177,8 @@ mod tests {
 
     #[test]
     fn keywords_in_names_comments_and_texts_are_not_taken_for_keywords() {
-        let sql = "/* FORMAT x */ INSERT INTO `FORMAT a` (`VALUES`) -- SELECT\n SETTINGS a='FORMAT b' FORMAT CSV 1";
+        let sql =
+            "/* FORMAT x */ INSERT INTO `FORMAT a` (`VALUES`) -- SELECT\n SETTINGS a='FORMAT b' FORMAT CSV 1";
         let (head, format, data) = parts(sql).expect("an insert");
         assert!(head.ends_with("SETTINGS a='FORMAT b'"));
         assert_eq!((format.as_str(), data.as_str()), ("CSV", "1"));

@@ -6,10 +6,8 @@ use toml::Value;
 /// Replaces references in every text of the value. `$${` stands for `${`. An error names the place.
 pub fn interpolate(value: &mut Value, place: &str, folder: &Path) -> Result<(), String> {
     match value {
-        Value::String(text) => {
-            if text.contains("${") {
-                *text = expand(text, folder).map_err(|reason| format!("{place}: {reason}"))?;
-            }
+        Value::String(text) if text.contains("${") => {
+            *text = expand(text, folder).map_err(|reason| format!("{place}: {reason}"))?;
         }
         Value::Array(items) => {
             for (index, item) in items.iter_mut().enumerate() {

@@ -1,0 +1,107 @@
+//! `weir check`: every part by itself, one line each, `ok` or what to do.
+
+use crate::Failure;
+use crate::config::{self, Config};
+use crate::wiring;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+use weir_types::ports::Loader;
+use weir_types::schema::SourceDecl;
+
+/// How long a broker may take to answer.
+const KAFKA_PATIENCE: Duration = Duration::from_secs(10);
+
+pub fn run(file: &Path) -> Result<(), Failure> {
+    let config = match config::load(file) {
+        Ok(config) => config,
+        Err(error) => {
+            println!("FAIL configuration: {error}");
+            return Err(Failure::Config("the configuration is wrong, so nothing else was checked".into()));
+        }
+    };
+    let mut report = Report::default();
+    report.add("configuration", Ok(format!("{}, {} plugins", file.display(), config.plugins.len())));
+    for source in &config.sources {
+        report.add(&format!("source {}", source.name), Ok(describe_source(source)));
+    }
+    check_plugins(&config, &mut report);
+    check_kafka(&config, &mut report);
+    report.add("clickhouse", wiring::check_clickhouse(&config));
+    let state = weir_state::probe(&config.state).map(|()| config.state.clone()).map_err(|e| e.to_string());
+    report.add("state", state);
+    match report.failed {
+        0 => Ok(()),
+        1 => Err(Failure::Error("1 check failed".into())),
+        n => Err(Failure::Error(format!("{n} checks failed"))),
+    }
+}
+
+#[derive(Default)]
+struct Report {
+    failed: u32,
+}
+
+impl Report {
+    fn add(&mut self, what: &str, result: Result<String, String>) {
+        match result {
+            Ok(detail) => println!("ok   {what}: {detail}"),
+            Err(reason) => {
+                self.failed += 1;
+                println!("FAIL {what}: {reason}");
+            }
+        }
+    }
+}
+
+fn describe_source(source: &SourceDecl) -> String {
+    let names = |columns: &[usize]| {
+        columns.iter().map(|c| source.columns[*c].name.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    format!(
+        "{} columns, key {}, event time {}, table {} of {}",
+        source.columns.len(),
+        names(&source.primary_key),
+        source.columns[source.event_time].name,
+        source.table,
+        source.topics.join(", ")
+    )
+}
+
+fn check_plugins(config: &Config, report: &mut Report) {
+    if config.plugins.is_empty() {
+        return;
+    }
+    let sandbox = match wiring::sandbox(config) {
+        Ok(sandbox) => sandbox,
+        Err(failure) => return report.add("plugins", Err(failure.text().to_string())),
+    };
+    for path in &config.plugins {
+        let loaded = wiring::read_plugin(path).and_then(|(origin, bytes)| {
+            let metrics = sandbox.load(&origin, &bytes, &config.sources)?;
+            Ok(metrics.iter().map(|m| m.info().name.clone()).collect::<Vec<_>>().join(", "))
+        });
+        report.add(&format!("plugin {}", path.display()), loaded);
+    }
+}
+
+fn check_kafka(config: &Config, report: &mut Report) {
+    if let Err(failure) = wiring::broker(config) {
+        return report.add("kafka", Err(failure.text().to_string()));
+    }
+    let topics: BTreeSet<&String> = config.sources.iter().flat_map(|s| &s.topics).collect();
+    for topic in topics {
+        let what = format!("kafka topic {topic}");
+        let found = weir_ingest::watermarks(&config.kafka, std::slice::from_ref(topic), KAFKA_PATIENCE);
+        report.add(
+            &what,
+            match found {
+                Ok(ranges) => {
+                    let offsets: i64 = ranges.iter().map(|r| r.high - r.low).sum();
+                    Ok(format!("{} partitions, {offsets} offsets", ranges.len()))
+                }
+                Err(error) => Err(error.to_string()),
+            },
+        );
+    }
+}

@@ -1,0 +1,456 @@
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::metrics::by_name;
+use crate::number::Number;
+use crate::results::Late;
+use crate::time::{BusinessHours, DAY, HOUR, MINUTE};
+use serde_json::{Value, json};
+
+/// Monday 2026-11-23 10:00 UTC, in microseconds.
+const TEN: i64 = 1_795_428_000_000_000;
+
+/// A journal made by hand.
+#[derive(Default)]
+struct Maker {
+    lines: Vec<Value>,
+    next: BTreeMap<(&'static str, i32), i64>,
+    pos: u64,
+}
+
+impl Maker {
+    fn raw(&mut self, table: &'static str, partition: i32, key: Value, value: Value, headers: Value) -> i64 {
+        let next = self.next.entry((table, partition)).or_default();
+        let offset = *next;
+        *next += 1;
+        self.lines.push(json!({
+            "topic": format!("svc.service.{table}"), "partition": partition, "offset": offset,
+            "key": key, "value": value, "headers": headers,
+        }));
+        offset
+    }
+
+    fn change(&mut self, table: &'static str, op: &str, before: Value, after: Value) -> i64 {
+        self.change_with(table, op, before, after, json!([]))
+    }
+
+    fn change_with(
+        &mut self,
+        table: &'static str,
+        op: &str,
+        before: Value,
+        after: Value,
+        headers: Value,
+    ) -> i64 {
+        self.pos += 100;
+        let id = if after.is_null() { &before["id"] } else { &after["id"] };
+        let partition = (id.as_i64().unwrap() % 2) as i32;
+        let key = json!({ "id": id }).to_string();
+        let value = json!({
+            "before": before, "after": after, "op": op, "ts_ms": 1,
+            "source": { "ts_ms": 1_000, "server_id": 1, "file": "binlog.000001", "pos": self.pos, "row": 0,
+                        "table": table },
+        });
+        self.raw(table, partition, json!(key), json!(value.to_string()), headers)
+    }
+
+    fn insert(&mut self, table: &'static str, after: Value) -> i64 {
+        self.change(table, "c", Value::Null, after)
+    }
+
+    fn journal(&self) -> Journal {
+        let text: Vec<String> = self.lines.iter().map(Value::to_string).collect();
+        crate::journal::parse(text.join("\n").as_bytes()).unwrap()
+    }
+
+    /// The epochs of a host that read everything as the oracle does, `step` records an epoch.
+    fn epochs(&self, step: i64, metrics: &[&str]) -> Epochs {
+        let records = recompute::read(&self.journal());
+        let last = records.values().flatten().map(|(offset, _)| *offset).max().unwrap_or(0);
+        let digests: serde_json::Map<_, _> = metrics.iter().map(|m| (m.to_string(), json!("d"))).collect();
+        let rows: Vec<Value> = (0..=last / step)
+            .map(|n| {
+                let partitions: Vec<Value> = records
+                    .iter()
+                    .map(|((topic, partition), all)| {
+                        let end = all.last().map_or(0, |(offset, _)| offset + 1);
+                        let (from, to) = ((n * step).min(end), ((n + 1) * step).min(end));
+                        let of = |kind: fn(&Counted) -> bool| {
+                            all.iter().filter(|(o, c)| (from..to).contains(o) && kind(c)).count()
+                        };
+                        json!({
+                            "topic": topic, "partition": partition, "from": from, "to": to, "read": to - from,
+                            "applied": of(|c| matches!(c, Counted::Applied(_))),
+                            "skipped": { "repeat": of(|c| matches!(c, Counted::Skipped)) },
+                            "dead": of(|c| matches!(c, Counted::Dead)),
+                        })
+                    })
+                    .collect();
+                json!({ "epoch": n + 1, "version": n + 1, "clock_us": TEN + n * 40_000_000, "digests": digests,
+                        "partitions": partitions })
+            })
+            .collect();
+        Epochs::of_rows(&rows).unwrap()
+    }
+}
+
+fn ticket(id: i64, created_at: i64) -> Value {
+    json!({
+        "id": id, "queue_id": 10, "channel": "web", "priority": 2, "customer_id": 1, "assignee_id": null,
+        "status": "new", "created_at": created_at / 1_000, "first_reply_at": null, "updated_at": created_at / 1_000,
+    })
+}
+
+fn with(row: &Value, changes: &[(&str, Value)]) -> Value {
+    let mut row = row.clone();
+    for (name, value) in changes {
+        row[*name] = value.clone();
+    }
+    row
+}
+
+fn without(row: &Value, name: &str) -> Value {
+    let mut row = row.clone();
+    row.as_object_mut().unwrap().remove(name);
+    row
+}
+
+fn call(id: i64, queued_at: Value) -> Value {
+    json!({ "id": id, "queue_id": 20, "direction": "inbound", "customer_id": 5, "agent_id": null,
+            "status": "ivr", "started_at": 1, "queued_at": queued_at, "updated_at": TEN / 1_000 })
+}
+
+fn task(pushed: &[&str]) -> Task {
+    Task {
+        metrics: Vec::new(),
+        pushed: pushed.iter().map(|m| m.to_string()).collect(),
+        zone: TimeZone::UTC,
+        settings: Settings { business_hours: BusinessHours::parse("Mon-Fri 09:00-18:00 UTC").unwrap() },
+    }
+}
+
+/// Rows as a host would write them that computes what the oracle does.
+fn as_found(expected: &Expected, is_final: bool) -> Vec<(Key, Row)> {
+    expected
+        .iter()
+        .map(|(key, (end, outputs))| {
+            let outputs = outputs.iter().map(|o| (o.name.to_string(), o.value)).collect();
+            (key.clone(), Row { end: *end, is_final, complete: true, outputs })
+        })
+        .collect()
+}
+
+fn recomputed(name: &str, maker: &Maker, late: &[Late]) -> Expected {
+    let metric = by_name(name).unwrap();
+    let records = recompute::read(&maker.journal());
+    let task = task(&[]);
+    recompute::period(metric, &records, late, &task.zone, &task.settings).unwrap().expected
+}
+
+fn value(
+    expected: &Expected,
+    window: &str,
+    set: &str,
+    dims: &[&str],
+    start: i64,
+    output: &str,
+) -> Option<Number> {
+    let dims = dims.iter().map(|d| d.to_string()).collect();
+    let (_, outputs) = expected.get(&Key { window: window.into(), set: set.into(), dims, start })?;
+    outputs.iter().find(|o| o.name == output).map(|o| o.value)
+}
+
+fn checked(name: &str, maker: &Maker, found: Found, pushed: &[&str]) -> Report {
+    let mut check = Check::new(&maker.journal(), maker.epochs(1, &[name]));
+    check.metric(by_name(name).unwrap(), found, &task(pushed)).unwrap();
+    check.report.finish();
+    check.report
+}
+
+#[test]
+fn inserts_count_in_every_window_and_every_subset_and_nothing_else_does() {
+    let mut maker = Maker::default();
+    let row = ticket(1, TEN + 5 * MINUTE);
+    maker.insert("ticket", row.clone());
+    maker.change("ticket", "u", row.clone(), with(&row, &[("queue_id", json!(11))]));
+    maker.change("ticket", "r", Value::Null, ticket(2, TEN));
+    maker.change("ticket", "d", row.clone(), Value::Null);
+    maker.change_with(
+        "ticket",
+        "c",
+        Value::Null,
+        ticket(3, TEN),
+        json!([["__debezium.oldkey", "{\"id\":1}"]]),
+    );
+    let expected = recomputed("ticket.created", &maker, &[]);
+    assert_eq!(expected.len(), 8 * 4);
+    let one = Some(Number::Int(1));
+    assert_eq!(value(&expected, "1m", "", &[], TEN + 5 * MINUTE, "count"), one);
+    assert_eq!(value(&expected, "15m", "queue_id", &["10"], TEN, "count"), one);
+    assert_eq!(value(&expected, "1h", "queue_id,priority", &["10", "2"], TEN, "count"), one);
+    let day = TEN - 10 * HOUR;
+    assert_eq!(value(&expected, "day", "queue_id,channel,priority", &["10", "web", "2"], day, "count"), one);
+}
+
+#[test]
+fn reply_times_are_taken_when_the_reply_becomes_set() {
+    let mut maker = Maker::default();
+    // Created on Friday 17:59:00, answered on Monday at ten: one minute and one hour of business.
+    let created = TEN - 3 * DAY + 8 * HOUR - MINUTE;
+    let row = ticket(1, created);
+    let answered = with(&row, &[("first_reply_at", json!(TEN / 1_000))]);
+    maker.change("ticket", "u", row.clone(), answered.clone());
+    maker.change(
+        "ticket",
+        "u",
+        answered.clone(),
+        with(&answered, &[("first_reply_at", json!(TEN / 1_000 + 1))]),
+    );
+    let second = ticket(2, TEN - 30_000_000);
+    maker.change("ticket", "u", second.clone(), with(&second, &[("first_reply_at", json!(TEN / 1_000))]));
+    let expected = recomputed("ticket.first_reply_time", &maker, &[]);
+    let get = |output| value(&expected, "1m", "assignee_id", &["\\N"], TEN, output).unwrap();
+    let long = (3 * DAY - 8 * HOUR + MINUTE) as f64 / 1e6;
+    assert_eq!(get("count"), Number::Int(2));
+    assert_eq!(get("max"), Number::Float(long));
+    assert_eq!(get("p50"), Number::Float(30.0));
+    assert_eq!(get("mean"), Number::Float((long + 30.0) / 2.0));
+    assert_eq!(get("mean_business"), Number::Float((3_660.0 + 30.0) / 2.0));
+}
+
+#[test]
+fn calls_are_offered_when_they_become_queued_and_come_from_outside() {
+    let mut maker = Maker::default();
+    let at = json!(TEN / 1_000);
+    maker.insert("call_record", call(1, Value::Null));
+    maker.change("call_record", "u", call(1, Value::Null), call(1, at.clone()));
+    maker.change(
+        "call_record",
+        "u",
+        call(1, at.clone()),
+        with(&call(1, at.clone()), &[("status", json!("done"))]),
+    );
+    maker.insert("call_record", call(2, at.clone()));
+    maker.insert("call_record", with(&call(3, at), &[("direction", json!("callback"))]));
+    let expected = recomputed("call.offered", &maker, &[]);
+    assert_eq!(value(&expected, "1h", "queue_id", &["20"], TEN, "count"), Some(Number::Int(2)));
+}
+
+#[test]
+fn a_field_that_does_not_fit_leaves_the_row_out_of_the_metrics_that_need_it() {
+    let mut maker = Maker::default();
+    maker.insert("ticket", with(&ticket(1, TEN), &[("channel", json!(7))]));
+    maker.insert("ticket", without(&ticket(2, TEN), "priority"));
+    maker.insert("ticket", with(&ticket(3, TEN), &[("customer_id", json!("nobody"))]));
+    assert_eq!(
+        value(&recomputed("ticket.created", &maker, &[]), "1m", "", &[], TEN, "count"),
+        Some(Number::Int(1))
+    );
+    let records = recompute::read(&maker.journal());
+    let now = recompute::now(by_name("ticket.backlog").unwrap(), &records, &Epochs::default()).unwrap();
+    assert_eq!(value(&now.latest, "now", "", &[], 0, "count"), Some(Number::Int(2)));
+}
+
+#[test]
+fn unreadable_records_are_dead_and_others_are_skipped_and_the_rest_counts() {
+    let mut maker = Maker::default();
+    let key = json!("{\"id\":2}");
+    let good = maker.insert("ticket", ticket(2, TEN));
+    assert_eq!(good, 0);
+    let value = maker.lines[0]["value"].clone();
+    let text = value.as_str().unwrap();
+    maker.raw("ticket", 0, key.clone(), json!("no JSON"), json!([]));
+    maker.raw("ticket", 0, key.clone(), json!(text[..text.len() / 2]), json!([]));
+    maker.raw("ticket", 0, key.clone(), json!("[1]"), json!([]));
+    maker.raw("ticket", 0, key.clone(), json!("\u{0}\u{0}\u{0}\u{0}\u{7}x"), json!([]));
+    maker.raw("ticket", 0, Value::Null, value.clone(), json!([]));
+    maker.raw("ticket", 0, key.clone(), Value::Null, json!([]));
+    maker.raw("ticket", 0, key.clone(), json!("{\"ts_ms\":1}"), json!([]));
+    maker.raw("ticket", 0, key.clone(), json!(text.replace("\"ticket\"", "\"audit_log\"")), json!([]));
+    maker.raw("ticket", 0, key, value, json!([]));
+    let records = recompute::read(&maker.journal());
+    let kinds: String = records[&("svc.service.ticket".to_string(), 0)]
+        .iter()
+        .map(|(_, counted)| match counted {
+            Counted::Applied(_) => 'a',
+            Counted::Skipped => 's',
+            Counted::Dead => 'd',
+        })
+        .collect();
+    assert_eq!(kinds, "adddddssss", "the last is a repeat");
+}
+
+#[test]
+fn an_enveloped_record_reads_like_a_bare_one() {
+    let mut maker = Maker::default();
+    maker.insert("ticket", ticket(2, TEN));
+    for name in ["key", "value"] {
+        let payload: Value = serde_json::from_str(maker.lines[0][name].as_str().unwrap()).unwrap();
+        maker.lines[0][name] =
+            json!(json!({ "schema": { "type": "struct" }, "payload": payload }).to_string());
+    }
+    assert_eq!(
+        value(&recomputed("ticket.created", &maker, &[]), "1m", "", &[], TEN, "count"),
+        Some(Number::Int(1))
+    );
+}
+
+#[test]
+fn what_a_right_host_writes_agrees_and_finals_are_counted() {
+    let mut maker = Maker::default();
+    for id in 1..40 {
+        maker.insert("ticket", ticket(id, TEN + id * 20_000_000));
+    }
+    let realtime = as_found(&recomputed("ticket.created", &maker, &[]), true);
+    let rows = realtime.len();
+    let report = checked("ticket.created", &maker, Found { realtime, ..Found::default() }, &[]);
+    assert!(report.is_good(), "{}", report.text());
+    assert_eq!(report.compared(), rows);
+    assert!(report.text().ends_with(&format!("compared {rows} numbers, 0 differ\n")));
+}
+
+#[test]
+fn a_wrong_a_missing_and_an_extra_row_differ_and_an_empty_one_does_not() {
+    let mut maker = Maker::default();
+    for id in 1..40 {
+        maker.insert("ticket", ticket(id, TEN + id * 20_000_000));
+    }
+    let mut realtime = as_found(&recomputed("ticket.created", &maker, &[]), true);
+    let empty = |window: &str, count| {
+        let key = Key { window: window.into(), set: "queue_id".into(), dims: vec!["99".into()], start: TEN };
+        let outputs = BTreeMap::from([("count".to_string(), Number::Int(count))]);
+        (key, Row { end: TEN + MINUTE, is_final: true, complete: true, outputs })
+    };
+    realtime[0].1.outputs.insert("count".into(), Number::Int(1_000));
+    realtime.remove(5);
+    realtime.push(empty("1m", 3));
+    realtime.push(empty("15m", 0));
+    let report = checked("ticket.created", &maker, Found { realtime, ..Found::default() }, &[]);
+    assert_eq!(report.differ(), 3, "{}", report.text());
+    assert!(!report.is_good());
+}
+
+#[test]
+fn no_final_row_and_an_empty_cell_are_failures() {
+    let mut maker = Maker::default();
+    maker.insert("ticket", ticket(1, TEN));
+    let mut realtime = as_found(&recomputed("ticket.created", &maker, &[]), false);
+    let report =
+        checked("ticket.created", &maker, Found { realtime: realtime.clone(), ..Found::default() }, &[]);
+    assert_eq!((report.differ(), report.failures.len()), (0, 1));
+    let none = Maker::default();
+    realtime.clear();
+    let report = checked("ticket.created", &none, Found { realtime, ..Found::default() }, &[]);
+    assert_eq!(report.failures.len(), 5, "four cells and no finals: {:?}", report.failures);
+}
+
+#[test]
+fn a_sample_listed_as_late_is_taken_out_of_the_windows_it_missed() {
+    let mut maker = Maker::default();
+    maker.insert("ticket", ticket(2, TEN));
+    let offset = maker.insert("ticket", ticket(4, TEN));
+    let late = Late {
+        topic: "svc.service.ticket".into(),
+        partition: 0,
+        offset,
+        row: 0,
+        sample: 0,
+        time: TEN,
+        weight: 1,
+        windows: vec!["1m".into(), "15m".into()],
+        dims: vec!["10".into(), "web".into(), "2".into()],
+    };
+    let expected = recomputed("ticket.created", &maker, std::slice::from_ref(&late));
+    assert_eq!(value(&expected, "1m", "", &[], TEN, "count"), Some(Number::Int(1)));
+    assert_eq!(value(&expected, "1h", "", &[], TEN, "count"), Some(Number::Int(2)));
+    // A row of late_events that names no sample differs.
+    let strange = Late { offset: 77, ..late.clone() };
+    let wrong = Late { time: TEN + 1, ..late.clone() };
+    let task = task(&[]);
+    let records = recompute::read(&maker.journal());
+    let metric = by_name("ticket.created").unwrap();
+    let listed = [strange, wrong, late];
+    let period = recompute::period(metric, &records, &listed, &task.zone, &task.settings).unwrap();
+    assert_eq!(period.strange_late.len(), 2);
+}
+
+#[test]
+fn the_backlog_follows_each_rows_last_image() {
+    let mut maker = Maker::default();
+    let (one, two, three) = (ticket(1, TEN), ticket(2, TEN), ticket(3, TEN));
+    maker.change("ticket", "r", Value::Null, one.clone());
+    maker.insert("ticket", two.clone());
+    maker.insert("ticket", three.clone());
+    let solved = with(&two, &[("status", json!("solved"))]);
+    maker.change("ticket", "u", two, solved.clone());
+    maker.change("ticket", "u", one.clone(), with(&one, &[("priority", json!(4))]));
+    maker.change("ticket", "d", three, Value::Null);
+    let records = recompute::read(&maker.journal());
+    let metric = by_name("ticket.backlog").unwrap();
+    // Epochs of one record a partition, 40 s apart: 10:00:00, 10:00:40, 10:01:20, ….
+    let now = recompute::now(metric, &records, &maker.epochs(1, &[])).unwrap();
+    assert_eq!(value(&now.latest, "now", "", &[], 0, "count"), Some(Number::Int(1)));
+    assert_eq!(value(&now.latest, "now", "priority", &["4"], 0, "count"), Some(Number::Int(1)));
+    assert_eq!(value(&now.latest, "now", "priority", &["2"], 0, "count"), None);
+    // At 10:00 the first records of both partitions, at 10:01 also the third of one.
+    assert_eq!(value(&now.history, "now", "", &[], TEN, "count"), Some(Number::Int(2)));
+    assert_eq!(value(&now.history, "now", "priority", &["2"], TEN + MINUTE, "count"), Some(Number::Int(1)));
+    assert_eq!(value(&now.history, "now", "priority", &["4"], TEN + MINUTE, "count"), Some(Number::Int(1)));
+    let found = Found {
+        latest: as_found(&now.latest, false),
+        realtime: as_found(&now.history, false),
+        ..Found::default()
+    };
+    let report = checked("ticket.backlog", &maker, found, &[]);
+    assert_eq!(report.differ(), 0, "{}", report.text());
+}
+
+#[test]
+fn of_a_pushed_metric_only_whole_windows_count_and_none_after_the_first_may_lack() {
+    let mut maker = Maker::default();
+    for id in 1..40 {
+        maker.insert("ticket", ticket(2 * id, TEN + id * 20_000_000));
+    }
+    let name = "ticket.created";
+    let mut realtime = as_found(&recomputed(name, &maker, &[]), true);
+    for (key, row) in &mut realtime {
+        // Loaded at 10:05; the numbers before are wrong.
+        if key.start < TEN + 5 * MINUTE {
+            row.complete = false;
+            row.outputs.insert("count".into(), Number::Int(0));
+        }
+    }
+    let check =
+        |realtime: Vec<(Key, Row)>| checked(name, &maker, Found { realtime, ..Found::default() }, &[name]);
+    let report = check(realtime.clone());
+    assert!(report.is_good(), "{}", report.text());
+    let gone = realtime.iter().position(|(k, _)| k.window == "1m" && k.start == TEN + 8 * MINUTE).unwrap();
+    let mut lacking = realtime.clone();
+    lacking.remove(gone);
+    assert_eq!(check(lacking).differ(), 1);
+    realtime[0].1.complete = true;
+    assert!(check(realtime).differ() > 0, "wrong and said to be whole");
+}
+
+#[test]
+fn counts_of_epochs_must_add_up_to_the_journal() {
+    let mut maker = Maker::default();
+    for id in 1..20 {
+        maker.insert("ticket", ticket(id, TEN));
+    }
+    let good = maker.epochs(3, &[]);
+    let records = recompute::read(&maker.journal());
+    assert_eq!(good.balance(&records).differ, Vec::<String>::new());
+    let mut wrong = good.clone();
+    wrong.list[1].partitions[0].applied += 1;
+    assert_eq!(wrong.balance(&records).differ.len(), 1);
+    let mut gap = good.clone();
+    gap.list.remove(1);
+    assert!(!gap.balance(&records).differ.is_empty());
+    let mut short = good.clone();
+    short.list.pop();
+    assert!(!short.balance(&records).differ.is_empty());
+    let mut twice = good;
+    twice.list[2].partitions[0].from -= 1;
+    assert!(!twice.balance(&records).differ.is_empty());
+}

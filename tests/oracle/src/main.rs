@@ -1,0 +1,135 @@
+//! `weir-oracle check`: exit 0 if every number agrees.
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Parser, Subcommand};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use weir_oracle::check::{Check, Task};
+use weir_oracle::epochs::Epochs;
+use weir_oracle::mariadb::{self, MariaDb};
+use weir_oracle::metrics::{self, Metric, Settings};
+use weir_oracle::results::ClickHouse;
+use weir_oracle::time::BusinessHours;
+
+/// Recomputes the numbers from the raw records and compares them with ClickHouse.
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Compares every number of some metrics.
+    Check(Options),
+}
+
+#[derive(Args)]
+struct Options {
+    /// JSON lines, one for each Kafka record.
+    #[arg(long)]
+    journal: PathBuf,
+    #[arg(long)]
+    clickhouse_url: String,
+    #[arg(long, default_value = "default")]
+    user: String,
+    #[arg(long, default_value = "")]
+    password: String,
+    #[arg(long, default_value = "weir")]
+    database: String,
+    /// Time zone of calendar days.
+    #[arg(long, default_value = "UTC")]
+    time_zone: String,
+    /// Names, with commas. Default: all that the oracle knows.
+    #[arg(long, value_delimiter = ',')]
+    metrics: Vec<String>,
+    /// Of these, the ones loaded while the host ran: only windows with complete = 1 are compared.
+    #[arg(long, value_delimiter = ',')]
+    pushed: Vec<String>,
+    #[arg(long, default_value = "Mon-Fri 09:00-18:00 UTC")]
+    business_hours: String,
+    /// HOST:PORT of the service's database: ticket.backlog is compared with SQL too.
+    #[arg(long)]
+    mariadb: Option<String>,
+    #[arg(long, default_value = "root")]
+    mariadb_user: String,
+    #[arg(long, default_value = "")]
+    mariadb_password: String,
+    #[arg(long, default_value = "service")]
+    mariadb_database: String,
+    /// Write the report here too, as JSON.
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+fn main() -> Result<ExitCode> {
+    let Command::Check(options) = Cli::parse().command;
+    check(&options)
+}
+
+fn check(options: &Options) -> Result<ExitCode> {
+    let task = Task {
+        metrics: chosen(&options.metrics)?,
+        pushed: options.pushed.iter().cloned().collect::<BTreeSet<_>>(),
+        zone: jiff::tz::TimeZone::get(&options.time_zone)
+            .with_context(|| format!("--time-zone: {} is no time zone", options.time_zone))?,
+        settings: Settings { business_hours: BusinessHours::parse(&options.business_hours)? },
+    };
+    if let Some(name) = task.pushed.iter().find(|name| task.metrics.iter().all(|m| m.name != **name)) {
+        bail!("--pushed: {name} is not among --metrics");
+    }
+    let store = ClickHouse {
+        url: options.clickhouse_url.clone(),
+        user: options.user.clone(),
+        password: options.password.clone(),
+        database: options.database.clone(),
+    };
+    let journal = weir_oracle::journal::read(&options.journal)?;
+    let mut check = Check::new(&journal, Epochs::of_rows(&store.epochs()?)?);
+    let promoted = store.promoted()?;
+    for metric in &task.metrics {
+        let Some(incarnation) = promoted.get(metric.name) else {
+            check
+                .report
+                .failures
+                .push(format!("{} is not promoted: ClickHouse shows nothing of it", metric.name));
+            continue;
+        };
+        let found = store.found(metric.name, *incarnation)?;
+        if let (Some(address), "ticket.backlog") = (&options.mariadb, metric.name) {
+            let target = MariaDb {
+                address: address.clone(),
+                user: options.mariadb_user.clone(),
+                password: options.mariadb_password.clone(),
+                database: options.mariadb_database.clone(),
+            };
+            check.latest(metric, "sql", &mariadb::backlog(metric, &target)?, found.clone());
+        }
+        check.metric(metric, found, &task)?;
+    }
+    let (rows, keys) = store.rows_and_keys()?;
+    if rows != keys {
+        check.report.others.push(format!("metric_realtime has {rows} rows under FINAL for {keys} keys"));
+    }
+    check.report.finish();
+    if let Some(path) = &options.json {
+        std::fs::write(path, check.report.json().to_string())
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    print!("{}", check.report.text());
+    Ok(if check.report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn chosen(names: &[String]) -> Result<Vec<&'static Metric>> {
+    if names.is_empty() {
+        return Ok(metrics::METRICS.iter().collect());
+    }
+    names
+        .iter()
+        .map(|name| {
+            let known = || metrics::METRICS.iter().map(|m| m.name).collect::<Vec<_>>().join(", ");
+            metrics::by_name(name).with_context(|| format!("the oracle knows no {name}, only {}", known()))
+        })
+        .collect()
+}

@@ -1,0 +1,126 @@
+//! What the check found, for people and as JSON.
+
+use crate::compare::Tally;
+use std::fmt::Write;
+
+/// One metric in one kind of window.
+#[derive(Clone, Debug)]
+pub struct Cell {
+    pub metric: String,
+    /// `1m`, `15m`, `1h`, `day`, `now` (metric_latest), `history` (its course by minutes), `sql`.
+    pub window: String,
+    pub tally: Tally,
+    /// A metric loaded in the middle may have seen no long window whole.
+    pub may_be_incomplete: bool,
+}
+
+impl Cell {
+    fn is_empty(&self) -> bool {
+        let excused = self.may_be_incomplete && self.tally.incomplete > 0;
+        self.tally.compared == 0 && !excused
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    pub cells: Vec<Cell>,
+    /// Differences beside the numbers: counts of epochs, keys with two rows, late events that name nothing.
+    pub others: Vec<String>,
+    /// What makes the check worthless, whatever the numbers say.
+    pub failures: Vec<String>,
+    pub notes: Vec<String>,
+}
+
+/// Examples printed.
+const EXAMPLES: usize = 10;
+
+impl Report {
+    pub fn compared(&self) -> usize {
+        self.cells.iter().map(|cell| cell.tally.compared).sum()
+    }
+
+    pub fn differ(&self) -> usize {
+        self.cells.iter().map(|cell| cell.tally.differ).sum::<usize>() + self.others.len()
+    }
+
+    fn finals(&self) -> usize {
+        self.cells.iter().map(|cell| cell.tally.finals).sum()
+    }
+
+    /// Adds the failures that follow from the table.
+    pub fn finish(&mut self) {
+        for cell in self.cells.iter().filter(|cell| cell.is_empty()) {
+            self.failures.push(format!("nothing was compared for {} {}", cell.metric, cell.window));
+        }
+        if self.finals() == 0 {
+            self.failures.push("no final row was compared".into());
+        }
+    }
+
+    pub fn is_good(&self) -> bool {
+        self.differ() == 0 && self.failures.is_empty()
+    }
+
+    /// The table, the examples, the notes, and the sum as the last line.
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        // Writing to a string cannot fail.
+        let _ = self.write(&mut out);
+        out
+    }
+
+    fn write(&self, out: &mut String) -> std::fmt::Result {
+        writeln!(
+            out,
+            "{:<26}{:<9}{:>10}{:>8}{:>10}{:>14}{:>12}",
+            "metric", "window", "compared", "differ", "finals", "finals differ", "incomplete"
+        )?;
+        for Cell { metric, window, tally, .. } in &self.cells {
+            writeln!(
+                out,
+                "{metric:<26}{window:<9}{:>10}{:>8}{:>10}{:>14}{:>12}",
+                tally.compared, tally.differ, tally.finals, tally.finals_differ, tally.incomplete
+            )?;
+        }
+        let examples = self.cells.iter().flat_map(|cell| cell.tally.examples.iter()).chain(&self.others);
+        for example in examples.take(EXAMPLES) {
+            writeln!(out, "differs: {example}")?;
+        }
+        for note in &self.notes {
+            writeln!(out, "note: {note}")?;
+        }
+        for failure in &self.failures {
+            writeln!(out, "failure: {failure}")?;
+        }
+        writeln!(out, "compared {} numbers, {} differ", self.compared(), self.differ())
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        let cells: Vec<_> = self
+            .cells
+            .iter()
+            .map(|Cell { metric, window, tally, .. }| {
+                serde_json::json!({
+                    "metric": metric,
+                    "window": window,
+                    "compared": tally.compared,
+                    "differ": tally.differ,
+                    "finals": tally.finals,
+                    "finals_differ": tally.finals_differ,
+                    "incomplete": tally.incomplete,
+                    "examples": tally.examples,
+                })
+            })
+            .collect();
+        serde_json::json!({
+            "good": self.is_good(),
+            "compared": self.compared(),
+            "differ": self.differ(),
+            "finals": self.finals(),
+            "cells": cells,
+            "others": self.others,
+            "failures": self.failures,
+            "notes": self.notes,
+        })
+    }
+}
