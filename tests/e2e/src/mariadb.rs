@@ -55,11 +55,6 @@ impl MariaDb {
         self.port
     }
 
-    /// For clients that take a URL.
-    pub fn url(&self, database: &str) -> String {
-        format!("mysql://{USER}:{PASSWORD}@127.0.0.1:{}/{database}", self.port)
-    }
-
     /// Runs SQL statements as root.
     pub fn run(&self, sql: &str) -> Result<String> {
         let mut command = self.client();

@@ -8,9 +8,12 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use weir_e2e::host::Status;
+use weir_e2e::mariadb;
 use weir_e2e::process;
 use weir_e2e::tally;
 
+/// The metric of the component that joins while the host runs.
+const PUSHED: &str = "call.offered";
 const JOURNAL_LIMIT: Duration = Duration::from_secs(120);
 
 /// Stops everything in order and compares. False if a number differs.
@@ -29,10 +32,12 @@ pub fn run(options: &Options, mut world: World) -> Result<bool> {
 fn oracle(world: &World) -> Command {
     let mut command = Command::new(world.bins.oracle());
     command.arg("check").arg("--journal").arg(world.journal());
-    command.args(["--clickhouse", &world.server.url, "--user", &world.server.user]);
+    command.args(["--clickhouse-url", &world.server.url, "--user", &world.server.user]);
     command.args(["--password", &world.server.password, "--database", "weir"]);
+    command.args(["--pushed", PUSHED]);
     if let Upstream::Real { mariadb, .. } = &world.upstream {
-        command.args(["--mariadb", &mariadb.url("service")]);
+        command.args(["--mariadb", &format!("127.0.0.1:{}", mariadb.port())]);
+        command.args(["--mariadb-user", mariadb::USER, "--mariadb-password", mariadb::PASSWORD]);
     }
     command
 }
