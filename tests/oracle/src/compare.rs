@@ -49,6 +49,7 @@ pub fn compare(metric: &str, expected: &Expected, found: &BTreeMap<Key, Row>, sc
                 continue;
             }
             if key.start < not_before {
+                tally.compared += 1;
                 tally.differs(
                     metric,
                     key,
@@ -95,9 +96,11 @@ impl Tally {
             }
         }
         for name in row.outputs.keys().filter(|name| outputs.iter().all(|o| o.name != *name)) {
+            self.compared += 1;
             self.differs(metric, key, name, "no such output".into(), "there".into());
         }
         if row.end != end && key.window != "now" {
+            self.compared += 1;
             self.differs(metric, key, "end", end.to_string(), row.end.to_string());
         }
         if row.is_final {

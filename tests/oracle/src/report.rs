@@ -36,7 +36,7 @@ const EXAMPLES: usize = 10;
 
 impl Report {
     pub fn compared(&self) -> usize {
-        self.cells.iter().map(|cell| cell.tally.compared).sum()
+        self.cells.iter().map(|cell| cell.tally.compared).sum::<usize>() + self.others.len()
     }
 
     pub fn differ(&self) -> usize {
@@ -82,8 +82,7 @@ impl Report {
                 tally.compared, tally.differ, tally.finals, tally.finals_differ, tally.incomplete
             )?;
         }
-        let examples = self.cells.iter().flat_map(|cell| cell.tally.examples.iter()).chain(&self.others);
-        for example in examples.take(EXAMPLES) {
+        for example in self.examples() {
             writeln!(out, "differs: {example}")?;
         }
         for note in &self.notes {
@@ -93,6 +92,16 @@ impl Report {
             writeln!(out, "failure: {failure}")?;
         }
         writeln!(out, "compared {} numbers, {} differ", self.compared(), self.differ())
+    }
+
+    /// Some of every kind of difference: the first of each cell, then the second of each, ….
+    fn examples(&self) -> Vec<&String> {
+        let mut lists: Vec<&[String]> =
+            self.cells.iter().map(|cell| cell.tally.examples.as_slice()).collect();
+        lists.insert(0, &self.others);
+        let longest = lists.iter().map(|list| list.len()).max().unwrap_or(0);
+        let rounds = (0..longest).flat_map(|round| lists.iter().filter_map(move |list| list.get(round)));
+        rounds.take(EXAMPLES).collect()
     }
 
     pub fn json(&self) -> serde_json::Value {
