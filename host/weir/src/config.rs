@@ -35,7 +35,6 @@ pub struct Config {
     pub state: String,
     pub shard: String,
     pub time_zone: TimeZone,
-    pub time_zone_name: String,
     pub log: String,
     pub log_format: LogFormat,
     pub cache: PathBuf,
@@ -50,6 +49,7 @@ pub struct Config {
     pub emit_every: BTreeMap<String, Micros>,
     pub correct_for: BTreeMap<String, Micros>,
     pub correct_for_default: Micros,
+    #[allow(dead_code, reason = "read once the ClickHouse adapter is wired")]
     pub retention: BTreeMap<String, Micros>,
     pub limits: Limits,
     pub plugins: Vec<PathBuf>,
@@ -150,7 +150,6 @@ fn parse(text: &str, folder: &Path) -> Result<Config, String> {
         state: if host.state.contains("://") { host.state } else { join(folder, &host.state) },
         shard: host.shard,
         time_zone,
-        time_zone_name: host.time_zone,
         log: host.log,
         log_format: host.log_format,
         cache: folder.join(host.cache),

@@ -1,15 +1,13 @@
 //! `weir`: the host.
 
-#![allow(
-    dead_code,
-    reason = "configuration, clock and logging are read by `run` and `check`, which land with the ClickHouse adapter"
-)]
-
+mod check;
 mod cli;
 mod clock;
 mod config;
 mod logging;
 mod plugin;
+mod run;
+mod wiring;
 
 use clap::Parser as _;
 use cli::{Cli, Command};
@@ -24,6 +22,14 @@ pub enum Failure {
     Config(String),
     /// 3: another host has taken over; do not restart.
     Fenced(String),
+}
+
+impl Failure {
+    pub fn text(&self) -> &str {
+        match self {
+            Failure::Error(text) | Failure::Config(text) | Failure::Fenced(text) => text,
+        }
+    }
 }
 
 impl From<config::ConfigError> for Failure {
@@ -41,7 +47,8 @@ fn main() -> ExitCode {
             println!("weir {}", env!("CARGO_PKG_VERSION"));
             Ok(())
         }
-        Command::Run { .. } | Command::Check { .. } => Ok(()),
+        Command::Run { config, dev } => run::run(&config, dev),
+        Command::Check { config } => check::run(&config),
     };
     let (code, text) = match outcome {
         Ok(()) => return ExitCode::SUCCESS,

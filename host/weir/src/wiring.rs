@@ -21,13 +21,10 @@ pub struct Adapters {
 
 /// Makes all adapters; none of them connects to anything yet.
 pub fn adapters(config: &Config) -> Result<Adapters, Failure> {
-    let clickhouse = Arc::new(clickhouse(config)?);
-    Ok(Adapters {
-        broker: Arc::new(broker(config)?),
-        sink: clickhouse.clone(),
-        history: clickhouse,
-        loader: Arc::new(sandbox(config)?),
-    })
+    let broker = Arc::new(broker(config)?);
+    let loader = Arc::new(sandbox(config)?);
+    let (sink, history) = clickhouse(config)?;
+    Ok(Adapters { broker, sink, history, loader })
 }
 
 pub fn broker(config: &Config) -> Result<KafkaBroker, Failure> {
@@ -99,9 +96,13 @@ fn sandbox_limits(given: &Limits) -> weir_plugin::Limits {
     }
 }
 
-pub fn clickhouse(_: &Config) -> Result<crate::fake::Fake, Failure> {
-    Ok(crate::fake::Fake)
-}
-pub fn check_clickhouse(_: &Config) -> Result<String, String> {
-    Ok("fake".into())
+/// The sink and the history behind it.
+///
+/// The adapter (`weir-clickhouse`) is not written yet. Nothing stands in for it: without it results
+/// would go nowhere, so `weir run` ends here and `weir check` says so.
+pub fn clickhouse(config: &Config) -> Result<(Arc<dyn Sink>, Arc<dyn History>), Failure> {
+    Err(Failure::Error(format!(
+        "results cannot go to {} (database {}, user {}): this build has no ClickHouse adapter",
+        config.clickhouse.url, config.clickhouse.database, config.clickhouse.user
+    )))
 }
