@@ -10,6 +10,8 @@ pub trait Row<'a>: Sized {
     type Columns;
     /// Name of the source.
     const SOURCE: &'static str;
+    /// First part of its metrics' names.
+    const BOARD: &'static str;
     fn fields() -> Vec<Field>;
     fn columns(n: usize, columns: &'a [Column], texts: &'a [Dictionary]) -> Result<Self::Columns, String>;
     fn get(columns: &Self::Columns, row: usize) -> Self;
