@@ -1,0 +1,102 @@
+//! Delivery of an outbox: one insert = one partition, in chunks.
+
+use crate::ClickHouse;
+use crate::rows::{DeadLetter, Epoch, LateEvent, Promoted, Value, stored_day};
+use crate::tables::{DEAD_LETTERS, EPOCHS, LATE_EVENTS, LATEST, PROMOTED, REALTIME, Table};
+use clickhouse::{Client, RowWrite};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use weir_types::contract::Output;
+use weir_types::ports::SinkError;
+use weir_types::rows::{Outbox, RealtimeRow};
+
+/// Rows in one insert: well below the million that ClickHouse takes as one block.
+const ROWS_MAX: usize = 100_000;
+/// Dead letters carry up to 128 kB each.
+const DEAD_LETTERS_MAX: usize = 500;
+/// Before an insert is acknowledged it is merged into maps and synced to disk.
+const END_TIMEOUTS: u32 = 4;
+
+impl ClickHouse {
+    pub(crate) async fn insert_all(&self, generation: u64, rows: &Outbox) -> Result<(), SinkError> {
+        // Epochs go first: should the state be lost after half a delivery, the next generation is taken
+        // from them, and it must be greater than that of any row here.
+        let epochs = rows.epochs.iter().map(|row| Epoch::new(generation, row));
+        self.insert_rows::<Epoch>(&EPOCHS, ROWS_MAX, epochs).await?;
+
+        let mut by_day: BTreeMap<u16, Vec<&RealtimeRow>> = BTreeMap::new();
+        for row in &rows.realtime {
+            by_day.entry(stored_day(row.day)).or_default().push(row);
+        }
+        let mut known = Known::new(self);
+        for rows in by_day.into_values() {
+            let rows = rows.into_iter().map(|row| known.value(generation, row));
+            self.insert_rows::<Value>(&REALTIME, ROWS_MAX, rows).await?;
+        }
+        let latest = rows.latest.iter().map(|row| known.value(generation, row));
+        self.insert_rows::<Value>(&LATEST, ROWS_MAX, latest).await?;
+
+        let late = rows.late_events.iter().map(|row| LateEvent::new(generation, row));
+        self.insert_rows::<LateEvent>(&LATE_EVENTS, ROWS_MAX, late).await?;
+        let dead = rows.dead_letters.iter().map(|row| DeadLetter::new(generation, row));
+        self.insert_rows::<DeadLetter>(&DEAD_LETTERS, DEAD_LETTERS_MAX, dead).await?;
+        // Views follow this pointer, so it comes after the rows that it points to.
+        let promoted = rows.promoted.iter().map(|row| Promoted::new(generation, row));
+        self.insert_rows::<Promoted>(&PROMOTED, ROWS_MAX, promoted).await
+    }
+
+    /// All rows must belong to one partition.
+    async fn insert_rows<'a, T: RowWrite>(
+        &self,
+        table: &Table,
+        rows_max: usize,
+        rows: impl Iterator<Item = T::Value<'a>>,
+    ) -> Result<(), SinkError> {
+        let what = format!("inserting into {}", table.name);
+        let client = self.insert_client(table);
+        let qualified = table.qualified(&self.database);
+        let mut rows = rows.peekable();
+        while rows.peek().is_some() {
+            let insert = self.within(&what, client.insert_unescaped::<T>(&qualified)).await?;
+            let mut insert =
+                insert.with_timeouts(Some(self.timeout), Some(self.timeout.saturating_mul(END_TIMEOUTS)));
+            for row in rows.by_ref().take(rows_max) {
+                insert.write(&row).await.map_err(|e| self.target.classify(&what, &e))?;
+            }
+            insert.end().await.map_err(|e| self.target.classify(&what, &e))?;
+        }
+        Ok(())
+    }
+
+    fn insert_client(&self, table: &Table) -> Client {
+        let client = self
+            .client
+            .clone()
+            // Acknowledged = on disk, and never taken for a repetition (see the crate's documentation).
+            .with_setting("async_insert", "0")
+            .with_setting("insert_deduplicate", "0");
+        // The crate cannot read the named tuples of `epochs`, so it cannot compare types there;
+        // `prepare` has.
+        client.with_validation(table.name != EPOCHS.name)
+    }
+}
+
+/// Outputs of the metrics in a delivery, looked up once each.
+struct Known<'c> {
+    sink: &'c ClickHouse,
+    outputs: HashMap<String, Option<Arc<[Output]>>>,
+}
+
+impl<'c> Known<'c> {
+    fn new(sink: &'c ClickHouse) -> Known<'c> {
+        Known { sink, outputs: HashMap::new() }
+    }
+
+    fn value<'a>(&mut self, generation: u64, row: &'a RealtimeRow) -> Value<'a> {
+        if !self.outputs.contains_key(&row.metric) {
+            self.outputs.insert(row.metric.clone(), self.sink.outputs(&row.metric));
+        }
+        let outputs = self.outputs.get(&row.metric).and_then(Option::as_deref);
+        Value::new(generation, row, outputs.unwrap_or_default())
+    }
+}
