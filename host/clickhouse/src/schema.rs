@@ -103,7 +103,8 @@ impl ClickHouse {
     }
 
     pub(crate) async fn prepare_tables(&self) -> Result<(), SinkError> {
-        let count = self.client.query("SELECT count() FROM system.databases WHERE name = ?").bind(&self.database);
+        let count =
+            self.client.query("SELECT count() FROM system.databases WHERE name = ?").bind(&self.database);
         let databases: u64 = self.within("reading system.databases", count.fetch_one()).await?;
         // Asked first, for a user who may use the database but not make one.
         if databases == 0 {

@@ -33,7 +33,8 @@ pub struct Found {
 
 /// Durable once acknowledged: an insert's files and their directory are synced. Deduplication is off:
 /// its log can swallow a batch after a crash; rows are repeatable by themselves.
-const SETTINGS: &str = "fsync_after_insert = 1, fsync_part_directory = 1, non_replicated_deduplication_window = 0";
+const SETTINGS: &str =
+    "fsync_after_insert = 1, fsync_part_directory = 1, non_replicated_deduplication_window = 0";
 /// What `engine_full` must hold of it.
 const DURABLE: [&str; 2] = ["fsync_after_insert = 1", "fsync_part_directory = 1"];
 
@@ -229,10 +230,8 @@ impl Table {
         if let Some((name, _)) = found.columns.get(self.columns.len()) {
             return Some(format!("it has a column `{name}` that Weir does not know"));
         }
-        let keys = [
-            ("partitioned", &found.partition, self.partition),
-            ("ordered", &found.sorting, self.order),
-        ];
+        let keys =
+            [("partitioned", &found.partition, self.partition), ("ordered", &found.sorting, self.order)];
         for (what, found, expected) in keys {
             if plain(found) != expected {
                 return Some(format!("it is {what} by ({}), not by ({expected})", plain(found)));
@@ -274,9 +273,14 @@ pub fn ttl(retention: &BTreeMap<String, Micros>) -> String {
     retention.iter().map(part).collect::<Vec<_>>().join(", ")
 }
 
-/// ClickHouse quotes names in some versions and not in others.
+/// ClickHouse quotes names in some versions and not in others, and keeps the brackets around a key of
+/// one column.
 fn plain(text: &str) -> String {
-    text.replace('`', "")
+    let text = text.replace('`', "");
+    match text.strip_prefix('(').and_then(|t| t.strip_suffix(')')) {
+        Some(inner) => inner.to_string(),
+        None => text,
+    }
 }
 
 #[cfg(test)]
@@ -302,7 +306,10 @@ mod tests {
             assert_eq!(table.change_ttl("weir", &found, ""), None);
             let shared = Found {
                 engine: "SharedReplacingMergeTree".into(),
-                engine_full: format!("SharedReplacingMergeTree('/a', '{{replica}}', {}) ORDER BY x", table.engine),
+                engine_full: format!(
+                    "SharedReplacingMergeTree('/a', '{{replica}}', {}) ORDER BY x",
+                    table.engine
+                ),
                 ..found
             };
             assert_eq!(table.difference(&shared), None);
@@ -318,7 +325,10 @@ mod tests {
             REALTIME.difference(&found).expect("it differs")
         };
         assert!(differs(|f| f.engine = "MergeTree".into()).contains("MergeTree"));
-        assert!(differs(|f| f.engine_full = "ReplacingMergeTree(version) ORDER BY x".into()).contains("version, deleted"));
+        assert!(
+            differs(|f| f.engine_full = "ReplacingMergeTree(version) ORDER BY x".into())
+                .contains("version, deleted")
+        );
         assert!(differs(|f| f.columns[1].1 = "UInt8".into()).contains("`incarnation` is UInt8"));
         assert!(differs(|f| f.columns.swap(1, 2)).contains("column 2 is `window`"));
         assert!(differs(|f| f.columns.truncate(3)).contains("`dimension_set`"));

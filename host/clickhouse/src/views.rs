@@ -85,7 +85,8 @@ impl Columns {
     /// A name that is taken gets the kind before it.
     fn add(&mut self, kind: &str, name: &str, expression: String) {
         let mut name = name.to_string();
-        while HEAD.iter().chain(&TIMES).chain(&TAIL).any(|taken| *taken == name) || !self.names.insert(name.clone())
+        while HEAD.iter().chain(&TIMES).chain(&TAIL).any(|taken| *taken == name)
+            || !self.names.insert(name.clone())
         {
             name = format!("{kind}_{name}");
         }
