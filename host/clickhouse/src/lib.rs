@@ -75,6 +75,8 @@ pub enum OptionsError {
     Url(String),
     #[error("ClickHouse's database `{0}` must be letters, digits and underscores, no digit first")]
     Database(String),
+    #[error("cannot set up TLS for ClickHouse: {0}")]
+    Tls(std::io::Error),
     #[error("cannot start a thread for ClickHouse: {0}")]
     Runtime(std::io::Error),
 }
@@ -116,7 +118,7 @@ impl ClickHouse {
                 (runtime.handle().clone(), Some(runtime))
             }
         };
-        let client = http_client()
+        let client = http_client()?
             .with_url(&options.url)
             .with_user(&options.user)
             .with_password(&options.password)
@@ -217,19 +219,21 @@ impl History for ClickHouse {
 
 /// As the crate's own, but with TCP_NODELAY, without which an insert waits 40 ms for an
 /// acknowledgement, and with a time-out for connecting.
-fn http_client() -> Client {
+fn http_client() -> Result<Client, OptionsError> {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
     connector.set_keepalive(Some(KEEPALIVE));
     connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
     connector.enforce_http(false);
+    // Named, because other crates may bring a second provider, and then there is no default.
     let connector = hyper_rustls::HttpsConnectorBuilder::new()
-        .with_webpki_roots()
+        .with_provider_and_webpki_roots(rustls::crypto::ring::default_provider())
+        .map_err(|e| OptionsError::Tls(std::io::Error::other(e)))?
         .https_or_http()
         .enable_http1()
         .wrap_connector(connector);
     let client = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
         .pool_idle_timeout(POOL_IDLE)
         .build(connector);
-    Client::with_http_client(client)
+    Ok(Client::with_http_client(client))
 }

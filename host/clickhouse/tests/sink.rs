@@ -289,6 +289,23 @@ fn nothing_behind_the_url_is_a_reason_to_try_again() {
 }
 
 #[test]
+fn an_https_url_speaks_tls() {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind(any_port()).unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut hello = [0; 3];
+        stream.read_exact(&mut hello).unwrap();
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+        hello
+    });
+    let result = ClickHouse::new(Options::new(&url)).unwrap().prepare();
+    assert!(matches!(result, Err(SinkError::Retry(_))), "{result:?}");
+    assert_eq!(server.join().unwrap()[..2], [22, 3], "a TLS handshake");
+}
+
+#[test]
 fn a_server_that_takes_the_connection_and_never_answers_is_given_up_in_time() {
     let listener = std::net::TcpListener::bind(any_port()).unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

@@ -74,7 +74,8 @@ async fn accept(
     loop {
         let stream = tokio::select! {
             _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            // Ctrl-C reaches the whole process group: whoever holds standard input says when it ends.
+            _ = interrupt.recv(), if !until_stdin_closes => break,
             _ = &mut orphaned => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => stream,
