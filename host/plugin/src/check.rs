@@ -1,11 +1,18 @@
 //! Everything that a guest gives back is looked at before anybody uses it. The texts go after "the
 //! metric broke the contract: ".
 
+mod column;
+
 use crate::bindings::weir::metric::types as wit;
+use crate::guest::cut;
 use crate::limits::Limits;
-use weir_types::contract::{
-    Field, MetricInfo, Output, Outputs, PackedColumn, PackedDictionary, Samples, States, ValueType, pack,
+use column::{
+    Expected, check_column, check_offsets, column, dictionaries, entries, i64s, length, length_or_empty, u32s,
 };
+use weir_types::contract::{Field, MetricInfo, Output, Outputs, PackedColumn, Samples, States, pack};
+
+/// Bytes kept of the reason for which a guest refuses a row.
+const MAX_REASON_BYTES: usize = 500;
 
 /// What answers must look like.
 #[derive(Clone, Debug)]
@@ -25,50 +32,73 @@ impl Shape {
             limits: limits.clone(),
         }
     }
-}
 
-/// What one column must look like.
-struct Expected<'a> {
-    name: &'a str,
-    ty: ValueType,
-    nullable: bool,
-    is_list: bool,
-    rows: usize,
-}
-
-pub fn samples(given: wit::Samples, rows: u32, images: bool, shape: &Shape) -> Result<Samples, String> {
-    let count = entries(&given.rows, 4, "rows")?;
-    let rejects: Vec<(u32, String)> = given.rejects.into_iter().map(|r| (r.row, r.reason)).collect();
-    if count.max(rejects.len()) > shape.limits.rows_returned {
-        return Err(format!("{count} samples are more than the limit of {}", shape.limits.rows_returned));
+    /// The shape before `describe` has told one.
+    pub fn unknown(limits: &Limits) -> Shape {
+        Shape { values: vec![], computed: vec![], outputs: vec![], limits: limits.clone() }
     }
-    check_rows(&given.rows, count, rows, &rejects)?;
-    length(&given.weights, count * 8, "weights", true)?;
-    for i in 0..given.weights.len() / 8 {
-        let weight = pack::i64_at(&given.weights, i);
-        if weight == 0 || (images && weight < 0) {
-            return Err(format!("sample {i} has weight {weight}"));
+}
+
+/// What samples were asked of.
+#[derive(Clone, Copy)]
+pub enum Asked<'a> {
+    /// So many changes, and which of them have a before and an after image.
+    Changes { rows: u32, before: &'a [u8], after: &'a [u8] },
+    /// So many images.
+    Images { rows: u32 },
+}
+
+impl Asked<'_> {
+    fn rows(&self) -> u32 {
+        match *self {
+            Asked::Changes { rows, .. } | Asked::Images { rows } => rows,
         }
     }
-    length(&given.images, count.div_ceil(8), "images", true)?;
-    length(&given.times_validity, count.div_ceil(8), "times-validity", true)?;
-    length(&given.times, if images { 0 } else { count * 8 }, "times", false)?;
-    length(&given.untils, count * 8, "untils", true)?;
-    let fields = || shape.values.iter().chain(&shape.computed);
-    let columns: Vec<PackedColumn> = given.values.into_iter().map(column).collect();
-    let computed: Vec<PackedColumn> = given.computed.into_iter().map(column).collect();
-    if columns.len() != shape.values.len() || computed.len() != shape.computed.len() {
-        return Err("samples have another number of columns than the description".into());
+}
+
+pub fn samples(given: wit::Samples, asked: Asked<'_>, shape: &Shape) -> Result<Samples, String> {
+    let count = entries(&given.rows, 4, "rows")?;
+    let limit = shape.limits.rows_returned;
+    if count.max(given.rejects.len()) > limit {
+        let rejects = given.rejects.len();
+        return Err(format!("{count} samples and {rejects} refused rows are more than the limit of {limit}"));
     }
-    let dictionaries = all_dictionaries(given.dictionaries, fields().map(|f| f.value_type))?;
-    for ((column, dictionary), field) in columns.iter().chain(&computed).zip(&dictionaries).zip(fields()) {
-        let expected = Expected {
-            name: &field.name,
-            ty: field.value_type,
-            nullable: field.nullable,
-            is_list: false,
-            rows: count,
-        };
+    check_rows(&given.rows, asked.rows())?;
+    length_or_empty(&given.weights, count * 8, "weights")?;
+    let least = if matches!(asked, Asked::Images { .. }) { 1 } else { i64::MIN };
+    if i64s(&given.weights).fold(false, |wrong, w| wrong | (w == 0) | (w < least)) {
+        let wrong = i64s(&given.weights).find(|w| *w == 0 || *w < least).unwrap_or_default();
+        return Err(format!("a sample has weight {wrong}"));
+    }
+    length_or_empty(&given.images, count.div_ceil(8), "images")?;
+    length_or_empty(&given.times_validity, count.div_ceil(8), "times-validity")?;
+    match asked {
+        Asked::Changes { before, after, .. } => {
+            check_images(&given, before, after)?;
+            length(&given.times, count * 8, "times")?;
+            length_or_empty(&given.untils, count * 8, "untils")?;
+            check_spans(&given)?;
+        }
+        Asked::Images { .. } => {
+            length(&given.times, 0, "times")?;
+            length(&given.untils, 0, "untils")?;
+        }
+    }
+    let rejects = rejects(given.rejects, &given.rows, asked.rows())?;
+    let values: Vec<PackedColumn> = given.values.into_iter().map(column).collect();
+    let computed: Vec<PackedColumn> = given.computed.into_iter().map(column).collect();
+    for (what, columns, fields) in
+        [("values", &values, &shape.values), ("computed dimensions", &computed, &shape.computed)]
+    {
+        if columns.len() != fields.len() {
+            return Err(format!("{} columns of {what} instead of {}", columns.len(), fields.len()));
+        }
+    }
+    let fields: Vec<&Field> = shape.values.iter().chain(&shape.computed).collect();
+    let dictionaries = dictionaries(given.dictionaries, fields.iter().map(|f| f.value_type))?;
+    for ((column, dictionary), field) in values.iter().chain(&computed).zip(&dictionaries).zip(fields) {
+        let Field { name, value_type: ty, nullable } = field;
+        let expected = Expected { name, ty: *ty, nullable: *nullable, is_list: false, rows: count };
         check_column(column, dictionary, &expected)?;
     }
     Ok(Samples {
@@ -78,30 +108,69 @@ pub fn samples(given: wit::Samples, rows: u32, images: bool, shape: &Shape) -> R
         times: given.times,
         times_validity: given.times_validity,
         untils: given.untils,
-        values: columns,
+        values,
         computed,
         dictionaries,
         rejects,
     })
 }
 
-/// Rows must exist, must not fall, and none may be given and refused at once.
-fn check_rows(packed: &[u8], count: usize, rows: u32, rejects: &[(u32, String)]) -> Result<(), String> {
-    let mut before = 0;
-    for i in 0..count {
-        let row = pack::u32_at(packed, i);
-        if row >= rows || row < before {
-            return Err(format!("sample {i} names row {row} of {rows}, after row {before}"));
-        }
-        before = row;
+/// Rows must exist and must not fall.
+fn check_rows(packed: &[u8], rows: u32) -> Result<(), String> {
+    let Some(last) = u32s(packed).last() else { return Ok(()) };
+    let falls = u32s(packed).zip(u32s(&packed[4..])).fold(false, |falls, (a, b)| falls | (a > b));
+    if falls {
+        return Err("samples do not stand in the order of their rows".into());
     }
-    for (row, _) in rejects {
-        let given = || (0..count).any(|i| pack::u32_at(packed, i) == *row);
-        if *row >= rows || given() {
-            return Err(format!("row {row} of {rows} is refused, but does not exist or gave a sample"));
+    if last >= rows {
+        return Err(format!("a sample names row {last} of {rows}"));
+    }
+    Ok(())
+}
+
+/// The image that gives a sample's dimensions must be there.
+fn check_images(given: &wit::Samples, before: &[u8], after: &[u8]) -> Result<(), String> {
+    if given.images.is_empty() && after.is_empty() {
+        return Ok(());
+    }
+    for (sample, row) in u32s(&given.rows).enumerate() {
+        let (image, name) = match pack::bit(&given.images, sample) {
+            true => (after, "after"),
+            false => (before, "before"),
+        };
+        if !pack::bit(image, row as usize) {
+            return Err(format!("a sample takes its dimensions from row {row}, which has no {name} image"));
         }
     }
     Ok(())
+}
+
+fn check_spans(given: &wit::Samples) -> Result<(), String> {
+    let spans = i64s(&given.times).zip(i64s(&given.untils)).enumerate();
+    for (sample, (time, until)) in spans {
+        if until < time && pack::bit(&given.times_validity, sample) {
+            return Err(format!("a span ends at {until}, before it begins at {time}"));
+        }
+    }
+    Ok(())
+}
+
+/// Refused rows must exist, once each, and must not have given a sample.
+fn rejects(given: Vec<wit::Reject>, sampled: &[u8], rows: u32) -> Result<Vec<(u32, String)>, String> {
+    let sampled = sampled.as_chunks::<4>().0;
+    let has_sample = |row| sampled.binary_search_by_key(&row, |entry| u32::from_le_bytes(*entry)).is_ok();
+    let mut refused: Vec<u32> = given.iter().map(|reject| reject.row).collect();
+    refused.sort_unstable();
+    if refused.last().is_some_and(|last| *last >= rows) {
+        return Err(format!("a row is refused that does not exist: only {rows} were shown"));
+    }
+    if refused.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err("a row is refused twice".into());
+    }
+    if let Some(row) = refused.into_iter().find(|row| has_sample(*row)) {
+        return Err(format!("row {row} is refused and gives a sample as well"));
+    }
+    Ok(given.into_iter().map(|r| (r.row, cut(&r.reason, MAX_REASON_BYTES).to_string())).collect())
 }
 
 pub fn outputs(given: wit::Outputs, slots: usize, shape: &Shape) -> Result<Outputs, String> {
@@ -109,14 +178,7 @@ pub fn outputs(given: wit::Outputs, slots: usize, shape: &Shape) -> Result<Outpu
         return Err(format!("{} output columns instead of {}", given.columns.len(), shape.outputs.len()));
     }
     let columns: Vec<PackedColumn> = given.columns.into_iter().map(column).collect();
-    let bytes: usize = columns.iter().map(|c| c.values.len() + c.offsets.len()).sum();
-    if bytes > shape.limits.bytes_returned {
-        return Err(format!(
-            "{bytes} bytes of outputs are more than the limit of {}",
-            shape.limits.bytes_returned
-        ));
-    }
-    let dictionaries = all_dictionaries(given.dictionaries, shape.outputs.iter().map(|o| o.value_type))?;
+    let dictionaries = dictionaries(given.dictionaries, shape.outputs.iter().map(|o| o.value_type))?;
     for ((column, dictionary), output) in columns.iter().zip(&dictionaries).zip(&shape.outputs) {
         let expected = Expected {
             name: &output.name,
@@ -130,107 +192,9 @@ pub fn outputs(given: wit::Outputs, slots: usize, shape: &Shape) -> Result<Outpu
     Ok(Outputs { columns, dictionaries })
 }
 
-pub fn states(given: wit::StatesResult, slots: usize, shape: &Shape) -> Result<States, String> {
-    if given.bytes.len() > shape.limits.bytes_returned {
-        let limit = shape.limits.bytes_returned;
-        return Err(format!("{} bytes of state are more than the limit of {limit}", given.bytes.len()));
-    }
+pub fn states(given: wit::StatesResult, slots: usize) -> Result<States, String> {
     check_offsets(&given.offsets, slots, given.bytes.len(), "states")?;
     Ok(States { offsets: given.offsets, bytes: given.bytes })
-}
-
-fn column(column: wit::ColumnResult) -> PackedColumn {
-    PackedColumn { validity: column.validity, values: column.values, offsets: column.offsets }
-}
-
-fn all_dictionaries(
-    given: Vec<wit::DictionaryResult>,
-    types: impl Iterator<Item = ValueType>,
-) -> Result<Vec<PackedDictionary>, String> {
-    let types: Vec<ValueType> = types.collect();
-    if given.len() != types.len() {
-        return Err(format!("{} dictionaries for {} columns", given.len(), types.len()));
-    }
-    let mut dictionaries = Vec::with_capacity(given.len());
-    for (given, ty) in given.into_iter().zip(types) {
-        let dictionary = PackedDictionary { offsets: given.offsets, bytes: given.bytes };
-        if ty == ValueType::Text && !dictionary.offsets.is_empty() {
-            check_dictionary(&dictionary)?;
-        }
-        dictionaries.push(dictionary);
-    }
-    Ok(dictionaries)
-}
-
-fn check_dictionary(dictionary: &PackedDictionary) -> Result<(), String> {
-    let texts = (dictionary.offsets.len() / 4).saturating_sub(1);
-    check_offsets(&dictionary.offsets, texts, dictionary.bytes.len(), "dictionary")?;
-    let text = std::str::from_utf8(&dictionary.bytes).map_err(|_| "a dictionary is not UTF-8")?;
-    let cut = (0..=texts).any(|i| !text.is_char_boundary(pack::u32_at(&dictionary.offsets, i) as usize));
-    if cut { Err("a dictionary cuts a character in two".into()) } else { Ok(()) }
-}
-
-fn check_column(
-    column: &PackedColumn,
-    texts: &PackedDictionary,
-    expected: &Expected<'_>,
-) -> Result<(), String> {
-    let name = expected.name;
-    length(&column.validity, expected.rows.div_ceil(8), name, true)?;
-    let count = if expected.is_list {
-        let count = entries(&column.values, 8, name)?;
-        check_offsets(&column.offsets, expected.rows, count, name)?;
-        count
-    } else {
-        length(&column.offsets, 0, name, false)?;
-        length(&column.values, expected.rows * 8, name, false)?;
-        expected.rows
-    };
-    let valid = |i: usize| expected.is_list || pack::bit(&column.validity, i);
-    if !expected.nullable && (0..expected.rows).any(|i| !pack::bit(&column.validity, i)) {
-        return Err(format!("{name} is null, but is not described as nullable"));
-    }
-    let known = (texts.offsets.len() / 4).saturating_sub(1) as i64;
-    for i in (0..count).filter(|i| valid(*i)) {
-        let value = pack::i64_at(&column.values, i);
-        let fits = match expected.ty {
-            ValueType::Int | ValueType::Time => true,
-            ValueType::Bool => value == 0 || value == 1,
-            ValueType::Float => f64::from_bits(value as u64).is_finite(),
-            ValueType::Text => (0..known).contains(&value),
-        };
-        if !fits {
-            return Err(format!("{name} has a value that is no {:?}: {value:#x}", expected.ty));
-        }
-    }
-    Ok(())
-}
-
-fn check_offsets(packed: &[u8], rows: usize, end: usize, what: &str) -> Result<(), String> {
-    length(packed, (rows + 1) * 4, what, false)?;
-    let mut before = 0;
-    for i in 0..=rows {
-        let at = pack::u32_at(packed, i);
-        if at < before || at as usize > end {
-            return Err(format!("{what}: offset {i} is {at}, after {before}, of {end}"));
-        }
-        before = at;
-    }
-    Ok(())
-}
-
-fn entries(packed: &[u8], width: usize, what: &str) -> Result<usize, String> {
-    match packed.len() % width {
-        0 => Ok(packed.len() / width),
-        _ => Err(format!("{what}: {} bytes are no whole number of entries", packed.len())),
-    }
-}
-
-fn length(bytes: &[u8], expected: usize, what: &str, or_empty: bool) -> Result<(), String> {
-    if bytes.len() == expected || (or_empty && bytes.is_empty()) {
-        return Ok(());
-    }
-    Err(format!("{what}: {} bytes instead of {expected}", bytes.len()))
 }
 
 #[cfg(test)]

@@ -31,11 +31,11 @@ impl Guest {
 
 /// Counts memory and table elements over the whole instance.
 pub struct Limiter {
-    limits: Limits,
+    pub limits: Limits,
     /// Bytes of all linear memories.
     pub memory: usize,
     elements: usize,
-    /// Whether the guest was ever refused memory: most guests trap soon after, and the text of that
+    /// Whether the guest was refused memory in the running call: most guests trap soon after, and the text of that
     /// trap alone would not tell why.
     pub refused: bool,
 }

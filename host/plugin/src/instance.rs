@@ -3,25 +3,37 @@
 use crate::bindings::Metric as World;
 use crate::bindings::exports::weir::metric::metric_api::Guest as Api;
 use crate::bindings::weir::metric::types as wit;
-use crate::check::{self, Shape};
-use crate::guest::Guest;
+use crate::check::{self, Asked, Shape};
+use crate::guest::{Guest, cut};
 use crate::sandbox::{Compiled, TICK_MS};
 use std::sync::Arc;
 use wasmtime::{Store, Trap};
 use weir_types::Micros;
 use weir_types::contract::{
     Changes, GuestError, Images, MetricInstance, Outputs, PackedColumn, PackedDictionary, Parts, Samples,
-    States, pack,
+    States,
 };
+
+/// Bytes kept of the text with which a guest refuses a call.
+const MAX_ERROR_BYTES: usize = 2_000;
+
+/// What wasmtime says when a guest gives back more bytes than it may (its error has no public type).
+const FUEL: &str = "fuel allocated for hostcalls has been exhausted";
 
 /// See the module.
 pub struct Instance {
-    store: Store<Guest>,
+    guest: Running,
     world: World,
     shape: Arc<Shape>,
-    limit_ticks: u64,
+    scratch: Scratch,
     /// Set by the first failure: nothing that the guest holds can be relied on any more.
     broken: Option<GuestError>,
+}
+
+/// The guest's memory and what limits it.
+struct Running {
+    store: Store<Guest>,
+    limit_ticks: u64,
 }
 
 impl Instance {
@@ -31,10 +43,13 @@ impl Instance {
         let guest = Guest::new(metric, &limits, compiled.ticks.clone());
         let mut store = Store::new(&compiled.engine, guest);
         store.limiter(|guest| &mut guest.limiter);
+        store.set_hostcall_fuel(limits.bytes_returned);
         let limit_ticks = (limits.call.as_millis() as u64).div_ceil(TICK_MS).max(1);
-        store.set_epoch_deadline(limit_ticks + 1);
-        let world = compiled.pre.instantiate(&mut store).map_err(|e| trap(&e, &store, limit_ticks))?;
-        Ok(Instance { store, world, shape, limit_ticks, broken: None })
+        let mut instance = Running { store, limit_ticks };
+        instance.start_call();
+        let world = compiled.pre.instantiate(&mut instance.store);
+        let world = world.map_err(|error| instance.failure(&error, true))?;
+        Ok(Instance { guest: instance, world, shape, scratch: Scratch::default(), broken: None })
     }
 
     pub fn open(&mut self, metric: &str, config: &[(String, String)]) -> Result<(), GuestError> {
@@ -54,15 +69,21 @@ impl Instance {
         if let Some(error) = &self.broken {
             return Err(error.clone());
         }
-        self.store.data_mut().log.next_call();
-        self.store.set_epoch_deadline(self.limit_ticks + 1);
-        let outcome = match call(self.world.weir_metric_metric_api(), &mut self.store) {
+        self.guest.start_call();
+        let outcome = match call(self.world.weir_metric_metric_api(), &mut self.guest.store) {
             Ok(Ok(value)) => return Ok(value),
-            Ok(Err(text)) => GuestError::Refused(text),
-            Err(error) => trap(&error, &self.store, self.limit_ticks),
+            Ok(Err(text)) => GuestError::Refused(cut(&text, MAX_ERROR_BYTES).to_string()),
+            Err(error) => self.guest.failure(&error, false),
         };
         self.broken = Some(outcome.clone());
         Err(outcome)
+    }
+
+    fn with_scratch<T>(&mut self, call: impl FnOnce(&mut Self, &mut Scratch) -> T) -> T {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let outcome = call(self, &mut scratch);
+        self.scratch = scratch;
+        outcome
     }
 
     /// Breaks the instance if what came back was wrong.
@@ -75,18 +96,57 @@ impl Instance {
     }
 }
 
-/// A failed call as an error, with the reason that the trap alone does not tell.
-fn trap(error: &wasmtime::Error, store: &Store<Guest>, limit_ticks: u64) -> GuestError {
-    if error.downcast_ref::<Trap>() == Some(&Trap::Interrupt) {
-        return GuestError::Timeout { limit_ms: limit_ticks * TICK_MS };
+impl Running {
+    fn start_call(&mut self) {
+        let guest = self.store.data_mut();
+        guest.log.next_call();
+        guest.limiter.refused = false;
+        // One tick more: the running one has begun already.
+        self.store.set_epoch_deadline(self.limit_ticks + 1);
     }
-    let limiter = &store.data().limiter;
-    let reason = error.downcast_ref::<Trap>().map_or_else(|| format!("{error:#}"), ToString::to_string);
-    match limiter.refused {
-        true => {
-            GuestError::Trap(format!("{reason} (after it was refused more memory than its limit allows)"))
+
+    /// A failed call as an error, with the reason that the trap alone does not tell.
+    fn failure(&self, error: &wasmtime::Error, starting: bool) -> GuestError {
+        let limiter = &self.store.data().limiter;
+        let text = match error.downcast_ref::<Trap>() {
+            Some(Trap::Interrupt) => return GuestError::Timeout { limit_ms: self.limit_ticks * TICK_MS },
+            Some(trap) => trap.to_string(),
+            None => format!("{error:#}"),
+        };
+        if limiter.refused {
+            let limit = limiter.limits.memory_bytes;
+            return GuestError::Trap(format!("{text} (it asked for more than its {limit} bytes of memory)"));
         }
-        false => GuestError::Trap(reason),
+        if error.is::<Trap>() || starting {
+            return GuestError::Trap(text);
+        }
+        if text.contains(FUEL) {
+            let limit = limiter.limits.bytes_returned;
+            return GuestError::BadOutput(format!("it gave more than the limit of {limit} bytes"));
+        }
+        GuestError::BadOutput(text)
+    }
+}
+
+/// Packed arguments, kept between calls for their memory.
+#[derive(Default)]
+struct Scratch {
+    a: Vec<u8>,
+    b: Vec<u8>,
+    c: Vec<u8>,
+}
+
+fn pack_u32s(values: &[u32], into: &mut Vec<u8>) {
+    into.resize(values.len() * 4, 0);
+    for (bytes, value) in into.as_chunks_mut::<4>().0.iter_mut().zip(values) {
+        *bytes = value.to_le_bytes();
+    }
+}
+
+fn pack_i64s(values: &[i64], into: &mut Vec<u8>) {
+    into.resize(values.len() * 8, 0);
+    for (bytes, value) in into.as_chunks_mut::<8>().0.iter_mut().zip(values) {
+        *bytes = value.to_le_bytes();
     }
 }
 
@@ -104,7 +164,9 @@ impl MetricInstance for Instance {
             dictionaries: &dictionaries,
         };
         let samples = self.call(|api, store| api.call_observe(store, input, given))?;
-        let checked = check::samples(samples, changes.rows, false, &self.shape);
+        let Changes { rows, before_present, after_present, .. } = changes;
+        let asked = Asked::Changes { rows: *rows, before: before_present, after: after_present };
+        let checked = check::samples(samples, asked, &self.shape);
         self.checked(checked)
     }
 
@@ -112,7 +174,7 @@ impl MetricInstance for Instance {
         let (columns, dictionaries) = (columns(&images.columns), dictionaries(&images.dictionaries));
         let given = wit::Images { rows: images.rows, columns: &columns, dictionaries: &dictionaries };
         let samples = self.call(|api, store| api.call_observe_image(store, input, given))?;
-        let checked = check::samples(samples, images.rows, true, &self.shape);
+        let checked = check::samples(samples, Asked::Images { rows: images.rows }, &self.shape);
         self.checked(checked)
     }
 
@@ -125,7 +187,11 @@ impl MetricInstance for Instance {
     }
 
     fn merge(&mut self, into: &[u32], from: &[u32]) -> Result<(), GuestError> {
-        self.call(|api, store| api.call_merge(store, &pack::u32s(into), &pack::u32s(from)))
+        self.with_scratch(|this, packed| {
+            pack_u32s(into, &mut packed.a);
+            pack_u32s(from, &mut packed.b);
+            this.call(|api, store| api.call_merge(store, &packed.a, &packed.b))
+        })
     }
 
     fn evaluate(
@@ -135,31 +201,42 @@ impl MetricInstance for Instance {
         ends: &[Micros],
         now: Micros,
     ) -> Result<Outputs, GuestError> {
-        let (packed, starts, ends) = (pack::u32s(slots), pack::i64s(starts), pack::i64s(ends));
-        let outputs = self.call(|api, store| api.call_evaluate(store, &packed, &starts, &ends, now))?;
+        let outputs = self.with_scratch(|this, packed| {
+            pack_u32s(slots, &mut packed.a);
+            pack_i64s(starts, &mut packed.b);
+            pack_i64s(ends, &mut packed.c);
+            this.call(|api, store| api.call_evaluate(store, &packed.a, &packed.b, &packed.c, now))
+        })?;
         let checked = check::outputs(outputs, slots.len(), &self.shape);
         self.checked(checked)
     }
 
     fn save(&mut self, slots: &[u32]) -> Result<States, GuestError> {
-        let packed = pack::u32s(slots);
-        let states = self.call(|api, store| api.call_save(store, &packed))?;
-        let checked = check::states(states, slots.len(), &self.shape);
+        let states = self.with_scratch(|this, packed| {
+            pack_u32s(slots, &mut packed.a);
+            this.call(|api, store| api.call_save(store, &packed.a))
+        })?;
+        let checked = check::states(states, slots.len());
         self.checked(checked)
     }
 
     fn load(&mut self, slots: &[u32], states: &States, state_version: u32) -> Result<(), GuestError> {
-        let packed = pack::u32s(slots);
         let given = wit::StatesParam { offsets: &states.offsets, bytes: &states.bytes };
-        self.call(|api, store| api.call_load(store, &packed, given, state_version))
+        self.with_scratch(|this, packed| {
+            pack_u32s(slots, &mut packed.a);
+            this.call(|api, store| api.call_load(store, &packed.a, given, state_version))
+        })
     }
 
     fn release(&mut self, slots: &[u32]) -> Result<(), GuestError> {
-        self.call(|api, store| api.call_release(store, &pack::u32s(slots)))
+        self.with_scratch(|this, packed| {
+            pack_u32s(slots, &mut packed.a);
+            this.call(|api, store| api.call_release(store, &packed.a))
+        })
     }
 
     fn memory_bytes(&self) -> usize {
-        self.store.data().limiter.memory
+        self.guest.store.data().limiter.memory
     }
 }
 

@@ -9,7 +9,7 @@ use crate::limits::Limits;
 use crate::{describe, fit, inspect, laws};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use wasmtime::component::{Component, Linker};
@@ -26,7 +26,6 @@ pub const TICKS_PER_SECOND: u64 = 1000 / TICK_MS;
 #[derive(Debug, Default)]
 pub struct Ticks {
     count: AtomicU64,
-    stop: AtomicBool,
 }
 
 impl Ticks {
@@ -41,12 +40,14 @@ impl Ticks {
 /// How the sandbox works.
 #[derive(Clone, Debug, Default)]
 pub struct SandboxOptions {
-    /// Folder for compiled components; none = compile at every start.
+    /// Folder for compiled components, which must belong to this host alone. Default none: they are
+    /// compiled at every start.
     pub cache_dir: Option<PathBuf>,
+    /// Limits of every metric, and of `describe`.
     pub limits: Limits,
     /// Limits of single metrics, in place of `limits`.
     pub limits_metric: BTreeMap<String, Limits>,
-    /// What `open` gets, by metric.
+    /// Pairs that `open` gets, by metric; default none.
     pub config: BTreeMap<String, Vec<(String, String)>>,
 }
 
@@ -59,7 +60,7 @@ pub enum SandboxError {
     Cache(std::io::Error),
 }
 
-/// See the module. Cloning is cheap.
+/// Loads components. What it made lives on without it.
 pub struct Sandbox {
     engine: Engine,
     cache: Option<Cache>,
@@ -88,8 +89,11 @@ impl Sandbox {
         // A call costs several times as much with it, and metrics make no concurrent calls.
         config.concurrency_support(false);
         config.epoch_interruption(true);
+        // The same bits on every machine.
         config.cranelift_nan_canonicalization(true);
         config.relaxed_simd_deterministic(true);
+        // Compiling goes on beside the hot path: it may have one core, not all.
+        config.parallel_compilation(false);
         let engine = Engine::new(&config).map_err(|e| SandboxError::Engine(format!("{e:#}")))?;
         let ticks = Arc::new(Ticks::default());
         start_ticking(&engine, &ticks)?;
@@ -137,9 +141,9 @@ impl Sandbox {
 
     fn factories(&self, bytes: &[u8]) -> Result<Vec<Arc<Factory>>, String> {
         let compiled = self.compile(bytes)?;
-        let empty = Shape { values: vec![], computed: vec![], outputs: vec![], limits: Limits::default() };
+        let shape = Arc::new(Shape::unknown(&self.options.limits));
         let mut instance =
-            Instance::bare(&compiled, "describe", Arc::new(empty)).map_err(|e| e.to_string())?;
+            Instance::bare(&compiled, "describe", shape).map_err(|e| format!("cannot be started: {e}"))?;
         let described = instance.describe().map_err(|e| format!("describe failed: {e}"))?;
         if described.is_empty() {
             return Err("describes no metric".into());
@@ -155,12 +159,6 @@ impl Sandbox {
             factories.push(Arc::new(Factory { compiled: compiled.clone(), info, shape }));
         }
         Ok(factories)
-    }
-}
-
-impl Drop for Sandbox {
-    fn drop(&mut self) {
-        self.ticks.stop.store(true, Ordering::Relaxed);
     }
 }
 
@@ -209,14 +207,11 @@ impl MetricFactory for Factory {
     }
 }
 
-/// The thread by which time limits are kept; it ends with the sandbox.
+/// The thread by which time limits are kept; it ends with the sandbox and the last of its instances.
 fn start_ticking(engine: &Engine, ticks: &Arc<Ticks>) -> Result<(), SandboxError> {
     let (engine, ticks): (_, Weak<Ticks>) = (engine.weak(), Arc::downgrade(ticks));
     let run = move || {
         while let (Some(engine), Some(ticks)) = (engine.upgrade(), ticks.upgrade()) {
-            if ticks.stop.load(Ordering::Relaxed) {
-                return;
-            }
             engine.increment_epoch();
             ticks.tick();
             drop((engine, ticks));
