@@ -49,7 +49,6 @@ pub struct Config {
     pub emit_every: BTreeMap<String, Micros>,
     pub correct_for: BTreeMap<String, Micros>,
     pub correct_for_default: Micros,
-    #[allow(dead_code, reason = "read once the ClickHouse adapter is wired")]
     pub retention: BTreeMap<String, Micros>,
     pub limits: Limits,
     pub plugins: Vec<PathBuf>,

@@ -5,6 +5,7 @@ use crate::config::{Config, Limits, MetricSetting};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use weir_clickhouse::ClickHouse;
 use weir_engine::Options;
 use weir_ingest::KafkaBroker;
 use weir_plugin::{Sandbox, SandboxOptions};
@@ -23,8 +24,8 @@ pub struct Adapters {
 pub fn adapters(config: &Config) -> Result<Adapters, Failure> {
     let broker = Arc::new(broker(config)?);
     let loader = Arc::new(sandbox(config)?);
-    let (sink, history) = clickhouse(config)?;
-    Ok(Adapters { broker, sink, history, loader })
+    let clickhouse = clickhouse(config)?;
+    Ok(Adapters { broker, sink: clickhouse.clone(), history: clickhouse, loader })
 }
 
 pub fn broker(config: &Config) -> Result<KafkaBroker, Failure> {
@@ -98,11 +99,12 @@ fn sandbox_limits(given: &Limits) -> weir_plugin::Limits {
 
 /// The sink and the history behind it.
 ///
-/// The adapter (`weir-clickhouse`) is not written yet. Nothing stands in for it: without it results
-/// would go nowhere, so `weir run` ends here and `weir check` says so.
-pub fn clickhouse(config: &Config) -> Result<(Arc<dyn Sink>, Arc<dyn History>), Failure> {
-    Err(Failure::Error(format!(
-        "results cannot go to {} (database {}, user {}): this build has no ClickHouse adapter",
-        config.clickhouse.url, config.clickhouse.database, config.clickhouse.user
-    )))
+/// It connects when the engine first has something to ask.
+pub fn clickhouse(config: &Config) -> Result<Arc<ClickHouse>, Failure> {
+    let mut options = weir_clickhouse::Options::new(&config.clickhouse.url);
+    options.user.clone_from(&config.clickhouse.user);
+    options.password.clone_from(&config.clickhouse.password);
+    options.database.clone_from(&config.clickhouse.database);
+    options.retention.clone_from(&config.retention);
+    ClickHouse::new(options).map(Arc::new).map_err(|e| Failure::Config(format!("[clickhouse]: {e}")))
 }

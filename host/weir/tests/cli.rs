@@ -138,7 +138,6 @@ fn an_unknown_command_ends_with_2() {
 }
 
 #[test]
-#[ignore = "needs the ClickHouse adapter"]
 fn a_port_that_is_taken_is_one_line_and_exit_1() {
     let folder = tempfile::tempdir().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -151,7 +150,6 @@ fn a_port_that_is_taken_is_one_line_and_exit_1() {
 }
 
 #[test]
-#[ignore = "needs the ClickHouse adapter"]
 fn a_host_without_kafka_and_clickhouse_waits_with_a_reason_and_stops_in_order() {
     let folder = tempfile::tempdir().unwrap();
     let port = free_port();
@@ -167,7 +165,6 @@ fn a_host_without_kafka_and_clickhouse_waits_with_a_reason_and_stops_in_order() 
 }
 
 #[test]
-#[ignore = "needs the ClickHouse adapter"]
 fn a_second_host_on_the_same_state_is_refused_by_name_and_process() {
     let folder = tempfile::tempdir().unwrap();
     let port = free_port();

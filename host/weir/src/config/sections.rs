@@ -114,7 +114,6 @@ pub struct ClickHouse {
     /// Default `default`.
     pub user: String,
     /// Default empty.
-    #[allow(dead_code, reason = "read once the ClickHouse adapter is wired")]
     pub password: String,
     /// Database of all tables; made if it is missing. Default `weir`.
     pub database: String,

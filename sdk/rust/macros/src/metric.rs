@@ -82,7 +82,8 @@ impl Args {
             "windows" => {
                 let list;
                 bracketed!(list in input);
-                self.windows = Punctuated::<LitStr, Token![,]>::parse_terminated(&list)?.into_iter().collect();
+                self.windows =
+                    Punctuated::<LitStr, Token![,]>::parse_terminated(&list)?.into_iter().collect();
             }
             "accumulator" => self.accumulator = Some(input.parse()?),
             "meaning_version" => self.meaning_version = Some(input.parse()?),
@@ -213,7 +214,10 @@ fn shape(function: &ItemFn) -> Result<Shape> {
 /// The type behind the second argument, `&Settings`.
 fn config(function: &ItemFn) -> Result<Option<Type>> {
     if function.sig.inputs.len() > 2 {
-        return Err(Error::new_spanned(&function.sig.inputs, "a metric takes a change or row, and its settings"));
+        return Err(Error::new_spanned(
+            &function.sig.inputs,
+            "a metric takes a change or row, and its settings",
+        ));
     }
     match function.sig.inputs.iter().nth(1) {
         None => Ok(None),
@@ -232,7 +236,7 @@ fn replace_row(function: &mut ItemFn, row: &Ident, now: bool) {
         syn::parse_quote!(&::weir_metric::row::Change<#row<'_>>)
     };
     if let Some(FnArg::Typed(first)) = function.sig.inputs.first_mut() {
-        first.ty = Box::new(ty);
+        *first.ty = ty;
     }
 }
 
@@ -250,7 +254,8 @@ fn accessed(tokens: TokenStream, found: &mut Vec<Ident>) {
             TokenTree::Punct(punct) => after_dot = punct.as_char() == '.',
             TokenTree::Ident(ident) => {
                 let next = tokens.peek();
-                let called = matches!(next, Some(TokenTree::Group(g)) if g.delimiter() == Delimiter::Parenthesis);
+                let called =
+                    matches!(next, Some(TokenTree::Group(g)) if g.delimiter() == Delimiter::Parenthesis);
                 if after_dot && !called && ident != "await" {
                     found.push(ident);
                 }
@@ -262,7 +267,8 @@ fn accessed(tokens: TokenStream, found: &mut Vec<Ident>) {
 }
 
 fn about(args: &Args, function: &ItemFn, called: &Ident, now: bool) -> Result<TokenStream> {
-    let text = |value: &Option<LitStr>, default: &str| value.as_ref().map_or(default.to_owned(), LitStr::value);
+    let text =
+        |value: &Option<LitStr>, default: &str| value.as_ref().map_or(default.to_owned(), LitStr::value);
     let option = |value: &Option<LitStr>| match value {
         Some(text) => quote!(::std::option::Option::Some(#text)),
         None => quote!(::std::option::Option::None),
@@ -275,7 +281,10 @@ fn about(args: &Args, function: &ItemFn, called: &Ident, now: bool) -> Result<To
     let version = args.version.as_ref().map_or(quote!(::std::env!("CARGO_PKG_VERSION")), |v| quote!(#v));
     let description = description(function);
     if description.is_empty() {
-        return Err(Error::new_spanned(called, "a doc comment is due: it is the metric's definition for everyone"));
+        return Err(Error::new_spanned(
+            called,
+            "a doc comment is due: it is the metric's definition for everyone",
+        ));
     }
     let (deprecated, replaced_by) = (option(&args.deprecated), option(&args.replaced_by));
     let (watch, dims, values) = (list(&args.watch), list(&args.dims), list(&args.values));
