@@ -114,12 +114,14 @@ impl<C: Component> api::Guest for C {
 }
 
 fn columns_in(columns: Vec<types::Column>) -> Vec<raw::Column> {
-    let column = |c: types::Column| raw::Column { validity: c.validity, values: c.values, offsets: c.offsets };
+    let column =
+        |c: types::Column| raw::Column { validity: c.validity, values: c.values, offsets: c.offsets };
     columns.into_iter().map(column).collect()
 }
 
 fn columns_out(columns: Vec<raw::Column>) -> Vec<types::Column> {
-    let column = |c: raw::Column| types::Column { validity: c.validity, values: c.values, offsets: c.offsets };
+    let column =
+        |c: raw::Column| types::Column { validity: c.validity, values: c.values, offsets: c.offsets };
     columns.into_iter().map(column).collect()
 }
 
@@ -190,7 +192,8 @@ fn window(window: raw::Window) -> types::Window {
 }
 
 fn info(info: raw::MetricInfo) -> types::MetricInfo {
-    let input = |i: raw::Input| types::Input { source: i.source, fields: fields(i.fields), watches: i.watches };
+    let input =
+        |i: raw::Input| types::Input { source: i.source, fields: fields(i.fields), watches: i.watches };
     types::MetricInfo {
         name: info.name,
         title: info.title,

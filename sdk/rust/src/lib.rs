@@ -7,6 +7,8 @@ pub mod business;
 pub mod config;
 #[cfg(target_arch = "wasm32")]
 pub mod guest;
+pub mod harness;
+pub mod laws;
 pub mod log;
 pub mod metric;
 pub mod packed;

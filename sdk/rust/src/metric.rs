@@ -120,7 +120,8 @@ pub fn open<M: Metric>(config: &[(String, String)]) -> Result<Box<dyn Instance>,
             full_name::<M>()
         ));
     }
-    let config = M::Config::read(&Settings::new(config)).map_err(|why| format!("{}: {why}", full_name::<M>()))?;
+    let config =
+        M::Config::read(&Settings::new(config)).map_err(|why| format!("{}: {why}", full_name::<M>()))?;
     Ok(Box::new(Typed::<M, _> { config, now, slots: Slots::new(accumulator, M::ABOUT.unit) }))
 }
 

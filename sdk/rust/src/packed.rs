@@ -186,3 +186,6 @@ impl<'a> Reader<'a> {
         T::try_from(self.signed()?).map_err(|_| "a number in the state is out of range".into())
     }
 }
+
+#[cfg(test)]
+mod tests;

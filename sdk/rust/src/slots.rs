@@ -25,6 +25,11 @@ impl<V: Value, A: Accumulator<V>> Slots<V, A> {
         Slots { accumulator, unit, states: Vec::new(), nothing, value: PhantomData }
     }
 
+    /// Whether samples can be taken back.
+    pub fn retracts(&self) -> bool {
+        self.accumulator.retracts()
+    }
+
     /// Checks the numbers of slots that are about to be written, and makes room for them.
     fn make_room(&mut self, what: &str, slots: U32s<'_>) -> Result<(), String> {
         let (mut least, mut greatest) = (u32::MAX, 0);
@@ -39,7 +44,9 @@ impl<V: Value, A: Accumulator<V>> Slots<V, A> {
             return Err(format!("{what}: slot 0 is always empty and cannot be written"));
         }
         if greatest >= MOST_SLOTS {
-            return Err(format!("{what}: slot {greatest} is beyond the {MOST_SLOTS} that an instance can hold"));
+            return Err(format!(
+                "{what}: slot {greatest} is beyond the {MOST_SLOTS} that an instance can hold"
+            ));
         }
         let due = greatest as usize + 1;
         if self.states.len() < due {
@@ -117,8 +124,10 @@ impl<V: Value, A: Accumulator<V>> Slots<V, A> {
 
     pub fn save(&self, slots: &[u8]) -> Result<States, String> {
         let slots = U32s::new("slots", slots)?;
-        let mut states =
-            States { offsets: Vec::with_capacity((slots.len() + 1) * 4), bytes: Vec::with_capacity(slots.len() * 8) };
+        let mut states = States {
+            offsets: Vec::with_capacity((slots.len() + 1) * 4),
+            bytes: Vec::with_capacity(slots.len() * 8),
+        };
         states.offsets.extend_from_slice(&0u32.to_le_bytes());
         for slot in slots.iter() {
             let state = self.state(slot);
@@ -168,3 +177,6 @@ impl<V: Value, A: Accumulator<V>> Slots<V, A> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -49,7 +49,9 @@ fn source(item: &DeriveInput) -> Result<Source> {
             } else if meta.path.is_ident("part") {
                 part = true;
             } else {
-                return Err(meta.error("a row has `source = \"…\"` and, if its metrics' names begin otherwise, `board = \"…\"`"));
+                return Err(meta.error(
+                    "a row has `source = \"…\"` and, if its metrics' names begin otherwise, `board = \"…\"`",
+                ));
             }
             Ok(())
         })?;
@@ -60,7 +62,12 @@ fn source(item: &DeriveInput) -> Result<Source> {
 
 /// The type by its full path, with the lifetime `'a`, so that it can stand in any module.
 fn field_type(ty: &Type) -> Result<TokenStream> {
-    let wrong = || Error::new_spanned(ty, "a row's field is one of i64, f64, bool, Time, Text<'a>, or an Option of these");
+    let wrong = || {
+        Error::new_spanned(
+            ty,
+            "a row's field is one of i64, f64, bool, Time, Text<'a>, or an Option of these",
+        )
+    };
     let Type::Path(path) = ty else { return Err(wrong()) };
     let last = path.path.segments.last().ok_or_else(wrong)?;
     Ok(match last.ident.to_string().as_str() {

@@ -71,8 +71,17 @@ fn a_range_of_days_may_go_over_the_weeks_end() {
 
 #[test]
 fn text_that_cannot_be_read_says_how_to_write_it() {
-    for text in ["", "Mon-Fri 09:00-18:00", "Moo 09:00-18:00 UTC", "Mon 9-18 UTC", "Mon 18:00-09:00 UTC",
-        "Mon 09:60-18:00 UTC", "Mon 09:00-24:01 UTC", "Mon 09:00-18:00 CET", "Mon 09:00-18:00 +1"] {
+    for text in [
+        "",
+        "Mon-Fri 09:00-18:00",
+        "Moo 09:00-18:00 UTC",
+        "Mon 9-18 UTC",
+        "Mon 18:00-09:00 UTC",
+        "Mon 09:60-18:00 UTC",
+        "Mon 09:00-24:01 UTC",
+        "Mon 09:00-18:00 CET",
+        "Mon 09:00-18:00 +1",
+    ] {
         assert!(text.parse::<BusinessHours>().is_err(), "{text}");
     }
 }
