@@ -29,7 +29,23 @@ pub fn programs() -> Result<Bins> {
 /// `cargo NAME --release` over this workspace, into the target folder in use.
 pub fn cargo(name: &str) -> Result<Command> {
     let mut command = Command::new("cargo");
+    forget_outer_package(&mut command);
     command.current_dir(dirs::workspace()).env("CARGO_TARGET_DIR", dirs::target()?);
     command.args([name, "--release"]);
     Ok(command)
+}
+
+/// `cargo run` tells this program about its own package through the environment. Handed on, these
+/// variables look like a change to build scripts that read them (ring's), and half of the
+/// dependencies would be compiled again with every change between `cargo xtask` and plain cargo.
+pub fn forget_outer_package(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_", "CARGO_PRIMARY_"]
+            .iter()
+            .any(|p| text.starts_with(p))
+        {
+            command.env_remove(&name);
+        }
+    }
 }
