@@ -189,3 +189,6 @@ impl<M: Metric, A: Accumulator<M::Value>> Instance for Typed<M, A> {
         self.slots.release(slots)
     }
 }
+
+#[cfg(test)]
+mod tests;
