@@ -7,6 +7,8 @@ use weir_types::window::Window;
 
 /// Dimensions of one metric at the most: every subset of them may be kept.
 const MAX_DIMENSIONS: usize = 8;
+/// Windows of one sliding kind that a sample may fall into.
+const MAX_OVERLAP: i64 = 10_000;
 
 /// Checks one description. The error names the metric.
 pub fn info(given: wit::MetricInfo) -> Result<MetricInfo, String> {
@@ -99,6 +101,13 @@ fn is_name(name: &str) -> bool {
     name.len() <= 63 && name.bytes().next().is_some_and(|c| c.is_ascii_lowercase()) && name.bytes().all(rest)
 }
 
+/// `major.minor.patch`, with what semver allows after it.
+fn is_version(version: &str) -> bool {
+    let numbers = version.split(['-', '+']).next().unwrap_or_default();
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|c| c.is_ascii_digit());
+    numbers.split('.').count() == 3 && numbers.split('.').all(is_number)
+}
+
 fn check_names(info: &MetricInfo) -> Result<(), String> {
     match info.name.split_once('.') {
         Some((board, name)) if is_name(board) && is_name(name) => {}
@@ -108,6 +117,9 @@ fn check_names(info: &MetricInfo) -> Result<(), String> {
     }
     if info.title.is_empty() || info.title.chars().count() > 60 {
         return Err("its title must have 1 to 60 characters".into());
+    }
+    if !is_version(&info.version) {
+        return Err(format!("its version `{}` is not of the form 1.2.3", info.version));
     }
     if info.outputs.is_empty() {
         return Err("it has no outputs".into());
@@ -143,6 +155,14 @@ fn check_inputs(info: &MetricInfo) -> Result<(), String> {
         let mut seen = BTreeSet::new();
         if let Some(twice) = input.fields.iter().find(|f| !seen.insert(f.name.as_str())) {
             return Err(format!("it asks twice for field {}.{}", input.source, twice.name));
+        }
+        for name in &seen {
+            if info.computed_dimensions.iter().any(|c| c.name == *name) {
+                return Err(format!(
+                    "{name} is both a field of {} and a computed dimension: rename the latter",
+                    input.source
+                ));
+            }
         }
         if let Some(watch) = input.watches.iter().find(|w| !seen.contains(w.as_str())) {
             return Err(format!("it watches {}.{watch}, which is not among its fields", input.source));
@@ -186,12 +206,17 @@ fn check_windows(windows: &[Window]) -> Result<(), String> {
     for window in windows {
         let fits = match *window {
             Window::Tumbling(length) => length > 0,
-            Window::Sliding { size, step } => step > 0 && size >= step && size % step == 0,
+            Window::Sliding { size, step } => {
+                step > 0 && size >= step && size % step == 0 && size / step <= MAX_OVERLAP
+            }
             Window::Session { gap } => gap > 0,
             Window::Day | Window::Now => true,
         };
         if !fits || !seen.insert(window.name()) {
-            return Err(format!("window {window:?} is not possible, or stands twice"));
+            return Err(format!(
+                "window {window:?} is not possible, or stands twice: lengths must be positive, and a \
+                 sliding window's size a multiple of its step, at most {MAX_OVERLAP} times"
+            ));
         }
     }
     Ok(())
@@ -221,6 +246,12 @@ mod tests {
     fn names_are_lower_case_and_begin_with_a_letter() {
         assert!(is_name("queue_id") && is_name("p50"));
         assert!(!is_name("") && !is_name("5m") && !is_name("Queue") && !is_name(&"a".repeat(64)));
+    }
+
+    #[test]
+    fn versions_have_three_numbers() {
+        assert!(is_version("0.1.0") && is_version("1.2.3-rc.1+build"));
+        assert!(!is_version("1.2") && !is_version("1.2.x") && !is_version("") && !is_version("v1.2.3"));
     }
 
     #[test]

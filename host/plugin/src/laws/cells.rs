@@ -3,8 +3,8 @@
 use super::input;
 use super::plain::{Entry, Line, same, window};
 use super::{Broken, failed};
-use weir_types::Micros;
 use weir_types::contract::{MetricFactory, MetricInfo, MetricInstance, States};
+use weir_types::{DAY, Micros};
 
 const COMMUTATIVE: &str = "merge is commutative";
 const ASSOCIATIVE: &str = "merge is associative";
@@ -280,7 +280,7 @@ fn cancelling(factory: &dyn MetricFactory, a: &[&Entry], b: &[&Entry]) -> Result
 fn clock(bench: &mut Bench<'_>, a: &[&Entry]) -> Result<(), Broken> {
     bench.fill(1, a)?;
     let early = bench.lines(&[1, 0], input::START)?;
-    for now in [NOW, NOW + 86_400_000_000] {
+    for now in [NOW, NOW + DAY, NOW + 40 * DAY, NOW + 1_000 * DAY] {
         for (early, late) in early.iter().zip(&bench.lines(&[1, 0], now)?) {
             same(CLOCK, &bench.info.outputs, early, late)?;
         }

@@ -1,0 +1,27 @@
+(func (export "weir:metric/metric-api@0.1.0#evaluate")
+  (param $slots i32) (param $slots-len i32)
+  (param $starts i32) (param $starts-len i32)
+  (param $ends i32) (param $ends-len i32)
+  (param $now i64)
+  (result i32)
+  (local $i i32) (local $m i32) (local $sums i32) (local $r i32)
+  (local.set $m (i32.shr_u (local.get $slots-len) (i32.const 2)))
+  (local.set $sums (call $alloc (i32.shl (local.get $m) (i32.const 3))))
+  (block $done
+    (loop $next
+      (br_if $done (i32.ge_u (local.get $i) (local.get $m)))
+      (i64.store
+        (i32.add (local.get $sums) (i32.shl (local.get $i) (i32.const 3)))
+        (call $output
+          (i64.load (call $slot (call $u32 (local.get $slots) (local.get $i))))
+          (local.get $now)))
+      (local.set $i (i32.add (local.get $i) (i32.const 1)))
+      (br $next)))
+  (local.set $r (call $zeroed (i32.const 20)))
+  (i32.store offset=4 (local.get $r)
+    (call $column (local.get $sums) (i32.shl (local.get $m) (i32.const 3))))
+  (i32.store offset=8 (local.get $r) (i32.const 1))
+  (i32.store offset=12 (local.get $r) (call $zeroed (i32.const 16)))
+  (i32.store offset=16 (local.get $r) (i32.const 1))
+  (call $spoil (local.get $r))
+  (local.get $r))
