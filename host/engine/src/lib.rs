@@ -10,7 +10,7 @@ mod keys;
 mod metric;
 mod outbox;
 mod plan;
-mod recover;
+pub mod recover;
 mod rowtable;
 mod run;
 pub mod shard;

@@ -20,13 +20,19 @@ pub struct RowTable {
     source: SourceDecl,
     /// Declared column of each position of an image; grows, never shrinks.
     columns: Vec<usize>,
-    rows: FxHashMap<Key, RowImage>,
+    rows: FxHashMap<Key, Entry>,
     /// Rows changed in the running epoch, by partition, in order.
     changed: BTreeMap<u32, Vec<Key>>,
     /// Whether a bucket has changed since it was last stored, and the epoch at which it was.
     buckets: Vec<Bucket>,
     /// Epochs whose changes are stored: (epoch, key).
     deltas: Vec<(u64, Vec<u8>)>,
+}
+
+/// A remembered row, and the stored bucket that it belongs to (worked out once: it is a stable hash).
+struct Entry {
+    image: RowImage,
+    bucket: u32,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -72,7 +78,7 @@ impl RowTable {
                 continue;
             }
             self.columns.push(column);
-            for row in self.rows.values_mut() {
+            for Entry { image: row, .. } in self.rows.values_mut() {
                 row.values = row.values.iter().copied().chain([0]).collect();
                 row.states = row.states.iter().copied().chain([cell::UNFIT]).collect();
             }
@@ -92,18 +98,29 @@ impl RowTable {
             .collect();
         let mut order: Vec<RowChange> = Vec::new();
         let mut index: FxHashMap<Key, usize> = FxHashMap::default();
+        let mut key = vec![0i64; self.source.primary_key.len() + 1];
         for row in 0..batch.len() {
             if batch.ops[row] == Op::Truncate {
                 self.truncate(batch.partitions[row], &mut order, &mut index);
                 continue;
             }
-            let Some(key) = self.primary_key(batch, row, &maps) else { continue };
-            let new = (batch.after_present[row] != 0).then(|| self.image(batch, row, &maps));
-            match index.get(&key) {
-                Some(at) => order[*at].new = new,
+            if !self.primary_key(batch, row, &maps, &mut key) {
+                continue;
+            }
+            let there = batch.after_present[row] != 0;
+            let seen = index.get(key.as_slice()).copied();
+            let entry = self.rows.get(key.as_slice());
+            // Most updates change nothing that is remembered: found out without building an image.
+            if seen.is_none() && entry.is_some_and(|e| there && self.same(&e.image, batch, row, &maps)) {
+                continue;
+            }
+            let new = there.then(|| self.image(batch, row, &maps));
+            match seen {
+                Some(at) => order[at].new = new,
                 None => {
+                    let key: Key = key.as_slice().into();
                     index.insert(key.clone(), order.len());
-                    let old = self.rows.get(&key).cloned();
+                    let old = entry.map(|e| e.image.clone());
                     order.push(RowChange { key, old, new, partition: batch.partitions[row] });
                 }
             }
@@ -118,33 +135,51 @@ impl RowTable {
         keys.sort();
         for key in keys {
             index.insert(key.clone(), order.len());
-            let old = self.rows.get(key).cloned();
+            let old = self.rows.get(key).map(|e| e.image.clone());
             order.push(RowChange { key: key.clone(), old, new: None, partition });
         }
     }
 
-    /// The row's primary key; None when a part of it does not fit.
-    fn primary_key(&self, batch: &ChangeBatch, row: usize, maps: &[Option<TextMap>]) -> Option<Key> {
+    /// Writes the row's primary key into `key`; false when a part of it does not fit.
+    fn primary_key(
+        &self,
+        batch: &ChangeBatch,
+        row: usize,
+        maps: &[Option<TextMap>],
+        key: &mut [i64],
+    ) -> bool {
         let side = if batch.after_present[row] != 0 { &batch.after } else { &batch.before };
-        let mut key = vec![0i64; self.source.primary_key.len() + 1];
         for (i, column) in self.source.primary_key.iter().enumerate() {
             if side[*column].states[row] != cell::VALUE {
-                return None;
+                return false;
             }
             let value = side[*column].values[row];
             key[i + 1] = maps[*column].as_ref().map_or(value, |map| map.id(value));
         }
-        Some(key.into())
+        true
+    }
+
+    /// Whether the row's after image is the remembered one.
+    fn same(&self, image: &RowImage, batch: &ChangeBatch, row: usize, maps: &[Option<TextMap>]) -> bool {
+        self.columns.iter().enumerate().all(|(i, column)| {
+            let cells = &batch.after[*column];
+            let state = cells.states[row];
+            state == image.states[i] && self.value(batch, row, *column, maps) == image.values[i]
+        })
+    }
+
+    /// A cell of the after image, texts as ids.
+    #[inline]
+    fn value(&self, batch: &ChangeBatch, row: usize, column: usize, maps: &[Option<TextMap>]) -> i64 {
+        let cells = &batch.after[column];
+        match (cells.states[row], &maps[column]) {
+            (cell::VALUE, Some(map)) => map.id(cells.values[row]),
+            _ => cells.values[row],
+        }
     }
 
     fn image(&self, batch: &ChangeBatch, row: usize, maps: &[Option<TextMap>]) -> RowImage {
-        let value = |column: &usize| {
-            let cells = &batch.after[*column];
-            match (cells.states[row], &maps[*column]) {
-                (cell::VALUE, Some(map)) => map.id(cells.values[row]),
-                _ => cells.values[row],
-            }
-        };
+        let value = |column: &usize| self.value(batch, row, *column, maps);
         RowImage {
             values: self.columns.iter().map(value).collect(),
             states: self.columns.iter().map(|c| batch.after[*c].states[row]).collect(),
@@ -152,12 +187,16 @@ impl RowTable {
     }
 
     /// Carries out a change; `keep` says whether the new image is to be remembered.
-    pub fn set(&mut self, change: RowChange, keep: bool) {
+    pub fn set(&mut self, change: RowChange, keep: bool, texts: &Texts) {
         let stood = change.old.is_some();
         match change.new.filter(|_| keep) {
-            Some(image) => {
-                self.rows.insert(change.key.clone(), image);
-            }
+            Some(image) => match self.rows.get_mut(&change.key) {
+                Some(entry) => entry.image = image,
+                None => {
+                    let bucket = bucket_of(&self.stored_key(&change.key, texts));
+                    self.rows.insert(change.key.clone(), Entry { image, bucket });
+                }
+            },
             None => {
                 self.rows.remove(&change.key);
                 if !stood {
@@ -190,8 +229,8 @@ impl RowTable {
         }
         let bucket = (epoch % u64::from(BUCKETS)) as u32;
         if self.buckets[bucket as usize].dirty {
-            let mut rows: Vec<StoredRow> = self.rows.keys().map(|k| self.stored_row(k, texts)).collect();
-            rows.retain(|r| bucket_of(&r.primary_key) == bucket);
+            let ours = self.rows.iter().filter(|(_, entry)| entry.bucket == bucket);
+            let mut rows: Vec<StoredRow> = ours.map(|(key, _)| self.stored_row(key, texts)).collect();
             rows.sort_by(|a, b| a.primary_key.cmp(&b.primary_key));
             writes.put(keys.rows_bucket(&self.source.name, bucket), encode(&(epoch, rows)));
             self.buckets[bucket as usize].dirty = false;
@@ -204,23 +243,28 @@ impl RowTable {
         }
     }
 
-    fn stored_row(&self, key: &Key, texts: &Texts) -> StoredRow {
-        let part = |ty: ValueType, value: i64| match ty {
+    fn part(&self, column: usize, value: i64, texts: &Texts) -> StoredPart {
+        match self.source.columns[column].ty.value_type() {
             ValueType::Text => StoredPart::Text(texts.get(value as u32).to_string()),
             _ => StoredPart::Value(value),
-        };
-        let key_part = |(i, c): (usize, &usize)| part(self.source.columns[*c].ty.value_type(), key[i + 1]);
-        let cells = self.rows.get(key).map(|image| {
-            let cell = |(i, c): (usize, &usize)| match image.states[i] {
-                cell::VALUE => {
-                    StoredRowCell::Part(part(self.source.columns[*c].ty.value_type(), image.values[i]))
-                }
+        }
+    }
+
+    fn stored_key(&self, key: &Key, texts: &Texts) -> StoredKey {
+        let part = |(i, column): (usize, &usize)| self.part(*column, key[i + 1], texts);
+        self.source.primary_key.iter().enumerate().map(part).collect()
+    }
+
+    fn stored_row(&self, key: &Key, texts: &Texts) -> StoredRow {
+        let cells = self.rows.get(key).map(|Entry { image, .. }| {
+            let cell = |(i, column): (usize, &usize)| match image.states[i] {
+                cell::VALUE => StoredRowCell::Part(self.part(*column, image.values[i], texts)),
                 cell::NULL => StoredRowCell::Part(StoredPart::Null),
                 _ => StoredRowCell::Unfit,
             };
             self.columns.iter().enumerate().map(cell).collect()
         });
-        StoredRow { primary_key: self.source.primary_key.iter().enumerate().map(key_part).collect(), cells }
+        StoredRow { primary_key: self.stored_key(key, texts), cells }
     }
 
     /// Reads the stored table: buckets, and the changes since each was written.
@@ -264,6 +308,7 @@ impl RowTable {
 
     fn restore_row(&mut self, row: StoredRow, texts: &mut Texts) {
         let key = key_of(&row.primary_key, texts);
+        let bucket = bucket_of(&row.primary_key);
         let Some(cells) = row.cells else {
             self.rows.remove(&key);
             return;
@@ -279,7 +324,8 @@ impl RowTable {
             values.push(value);
             states.push(state);
         }
-        self.rows.insert(key, RowImage { values: values.into(), states: states.into() });
+        let image = RowImage { values: values.into(), states: states.into() };
+        self.rows.insert(key, Entry { image, bucket });
     }
 
     /// Rows remembered.

@@ -136,7 +136,6 @@ impl Shard {
             self.sources.remember(&records.get(at));
         }
         self.read_any = true;
-        self.bytes += records.size_bytes();
         let spent = ((self.monotonic)() - start).saturating_sub(busy);
         *self.stages.entry("decode").or_default() += spent.as_nanos() as u64;
     }
@@ -206,6 +205,7 @@ impl Shard {
         if batch.is_empty() {
             return;
         }
+        self.bytes += batch.size_bytes();
         let monotonic = self.monotonic.clone();
         let mut run = Running {
             shared: &mut self.shared,
@@ -230,8 +230,11 @@ impl Shard {
     }
 
     fn process_images(&mut self, source: usize, batch: &ChangeBatch, now: Micros) -> Vec<(usize, String)> {
+        let clock = self.monotonic.clone();
+        let start = clock();
         let table = &mut self.tables[source];
         let changes = table.changes(batch, &mut self.shared.texts);
+        *self.stages.entry("rows").or_default() += (clock() - start).as_nanos() as u64;
         if changes.is_empty() {
             return Vec::new();
         }
@@ -269,7 +272,7 @@ impl Shard {
                 keep
             })
             .collect();
-        changes.into_iter().zip(keep).for_each(|(change, keep)| table.set(change, keep));
+        changes.into_iter().zip(keep).for_each(|(change, keep)| table.set(change, keep, &self.shared.texts));
         failed
     }
 
@@ -345,9 +348,9 @@ impl Shard {
         Ok(true)
     }
 
-    /// Bytes read since the last epoch.
+    /// Bytes of columns since the last epoch.
     pub fn epoch_bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.batches.iter().map(ChangeBatch::size_bytes).sum::<usize>()
     }
 
     /// Whether ending the epoch now would give or keep anything.
@@ -459,7 +462,7 @@ impl Shard {
             partitions: self.sources.take_epoch(),
             digests: self.metrics.iter().map(|m| (m.info.name.clone(), m.entry.digest.clone())).collect(),
         });
-        outbox::put(&rows.outbox, boundary.epoch, &self.keys, &mut writes);
+        outbox::put(&mut rows.outbox, boundary.epoch, &self.keys, &mut writes);
         (self.head.delivered + 1..=delivered).for_each(|e| outbox::delete(e, &self.keys, &mut writes));
         self.head.epoch = boundary.epoch;
         self.head.clock = boundary.clock;

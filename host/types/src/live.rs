@@ -95,7 +95,7 @@ pub struct EpochUpdate {
     pub catalogue: Option<Arc<Vec<CatalogueEntry>>>,
     pub costs: BTreeMap<String, MetricCost>,
     pub sources: Vec<SourceStatus>,
-    /// Nanoseconds of this epoch by stage: `decode`, `watch`, `observe`, `accumulate`, `merge`,
+    /// Nanoseconds of this epoch by stage: `decode`, `watch`, `rows`, `observe`, `accumulate`, `merge`,
     /// `evaluate`, `encode`, `write`.
     pub stages_ns: BTreeMap<&'static str, u64>,
     /// Bytes of the durable write.

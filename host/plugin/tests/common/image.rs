@@ -43,10 +43,10 @@ impl Image {
         self.bytes[to..].copy_from_slice(text.as_bytes());
         self.pointer(at, to, text.len());
     }
-    fn string(&mut self, at: usize, text: &String) {
+    fn string(&mut self, at: usize, text: &str) {
         self.text(at, text);
     }
-    fn strings(&mut self, at: usize, texts: &Vec<String>) {
+    fn strings(&mut self, at: usize, texts: &[String]) {
         self.list(at, texts, 8, Self::string);
     }
     fn maybe(&mut self, at: usize, text: &Option<String>) {
