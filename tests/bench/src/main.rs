@@ -6,6 +6,10 @@ mod native;
 mod sources;
 mod throughput;
 
+/// As in the host.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]

@@ -1,5 +1,7 @@
 //! Lays a description into a guest's memory, as the canonical ABI wants it.
 
+#![allow(clippy::ptr_arg, reason = "these are handed on as functions over list entries")]
+
 use weir_types::contract::{Field, Input, MetricInfo, Output, RowMemory, ValueType};
 use weir_types::window::Window;
 
@@ -43,10 +45,10 @@ impl Image {
         self.bytes[to..].copy_from_slice(text.as_bytes());
         self.pointer(at, to, text.len());
     }
-    fn string(&mut self, at: usize, text: &str) {
+    fn string(&mut self, at: usize, text: &String) {
         self.text(at, text);
     }
-    fn strings(&mut self, at: usize, texts: &[String]) {
+    fn strings(&mut self, at: usize, texts: &Vec<String>) {
         self.list(at, texts, 8, Self::string);
     }
     fn maybe(&mut self, at: usize, text: &Option<String>) {
