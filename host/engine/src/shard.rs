@@ -108,14 +108,15 @@ impl Shard {
                 self.shared.partitions.push(partition.clone());
                 self.sources.join(partition, now);
             }
-            SourceEvent::Records(records) => self.records(&records, now),
+            SourceEvent::Records(records) => self.read(&records, now),
             SourceEvent::EndOfPartition { index } => self.sources.end_of_partition(index),
             SourceEvent::Trouble(trouble) => self.sources.trouble = trouble,
             SourceEvent::Fatal(_) => {}
         }
     }
 
-    fn records(&mut self, records: &RecordBatch, now: Micros) {
+    /// Takes records, in order within each partition.
+    pub fn read(&mut self, records: &RecordBatch, now: Micros) {
         let start = (self.monotonic)();
         let mut newest: FxHashMap<u32, usize> = FxHashMap::default();
         let mut busy = Duration::ZERO;
@@ -412,9 +413,11 @@ impl Shard {
         }
         self.quarantine(failed);
         self.sources.watermarks = advanced;
+        let start = (self.monotonic)();
         for table in &mut self.tables {
             table.save(epoch, &self.shared.partitions, &self.keys, &self.shared.texts, &mut writes);
         }
+        *self.stages.entry("encode").or_default() += ((self.monotonic)() - start).as_nanos() as u64;
         self.close_epoch(boundary, rows, writes, generation, delivered)
     }
 
