@@ -126,11 +126,31 @@ pub fn key_of(stored: &[StoredPart], texts: &mut Texts) -> Key {
     key.into()
 }
 
-/// The key group of a stored key: a stable hash of its parts, mod 1024.
-pub fn key_group(stored: &StoredKey) -> u16 {
-    let bytes = postcard::to_allocvec(stored).unwrap_or_default();
-    let hash = blake3::hash(&bytes);
-    u16::from_le_bytes([hash.as_bytes()[0], hash.as_bytes()[1]]) % 1024
+/// The key group of a stored key: a stable hash of its parts (FNV-1a, 64 bits), mod 1024. Where values
+/// are cut by key group, changing it means a new format.
+pub fn key_group(stored: &[StoredPart]) -> u16 {
+    let mut hash = 0xcbf2_9ce4_8422_2325u64;
+    let mut add = |bytes: &[u8]| {
+        for byte in bytes {
+            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+        }
+    };
+    for part in stored {
+        match part {
+            StoredPart::Null => add(&[0]),
+            StoredPart::Value(value) => {
+                add(&[1]);
+                add(&value.to_le_bytes());
+            }
+            StoredPart::Text(text) => {
+                add(&[2]);
+                add(&(text.len() as u32).to_le_bytes());
+                add(text.as_bytes());
+            }
+        }
+    }
+    // The upper bits of FNV are mixed better than the lower ones.
+    ((hash >> 32) % 1024) as u16
 }
 
 /// One dimension's cells of a batch, with how to read its texts.

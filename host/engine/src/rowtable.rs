@@ -2,7 +2,7 @@
 //! Old images always come from here, never from a record.
 
 use crate::keys::{Key, StoredKey, StoredPart, TextMap, Texts, key_of};
-use crate::stored::{Keyspace, StoredRow, StoredRowCell, decode, encode, epoch_of};
+use crate::stored::{Keyspace, StoredRow, StoredRowCell, StoredRows, decode, encode, epoch_of};
 use crate::view::RowImage;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
@@ -21,8 +21,9 @@ pub struct RowTable {
     /// Declared column of each position of an image; grows, never shrinks.
     columns: Vec<usize>,
     rows: FxHashMap<Key, Entry>,
-    /// Rows changed in the running epoch, by partition, in order.
-    changed: BTreeMap<u32, Vec<Key>>,
+    /// Rows changed in the running epoch with their buckets, by partition, in order. A row that went and
+    /// came back may stand twice.
+    changed: BTreeMap<u32, Vec<(Key, u32)>>,
     /// Whether a bucket has changed since it was last stored, and the epoch at which it was.
     buckets: Vec<Bucket>,
     /// Epochs whose changes are stored: (epoch, key).
@@ -33,6 +34,8 @@ pub struct RowTable {
 struct Entry {
     image: RowImage,
     bucket: u32,
+    /// Whether it stands in the list of the running epoch's changes.
+    listed: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -188,23 +191,24 @@ impl RowTable {
 
     /// Carries out a change; `keep` says whether the new image is to be remembered.
     pub fn set(&mut self, change: RowChange, keep: bool, texts: &Texts) {
-        let stood = change.old.is_some();
-        match change.new.filter(|_| keep) {
-            Some(image) => match self.rows.get_mut(&change.key) {
-                Some(entry) => entry.image = image,
-                None => {
-                    let bucket = bucket_of(&self.stored_key(&change.key, texts));
-                    self.rows.insert(change.key.clone(), Entry { image, bucket });
-                }
-            },
-            None => {
-                self.rows.remove(&change.key);
-                if !stood {
-                    return;
-                }
-            }
+        let listed = match change.new.filter(|_| keep) {
+            Some(image) => self.put(&change.key, image, texts),
+            None => self.rows.remove(&change.key).map(|entry| (entry.bucket, entry.listed)),
+        };
+        if let Some((bucket, false)) = listed {
+            self.changed.entry(change.partition).or_default().push((change.key, bucket));
         }
-        self.changed.entry(change.partition).or_default().push(change.key);
+    }
+
+    /// Remembers an image; gives the row's bucket, and whether it was listed before.
+    fn put(&mut self, key: &Key, image: RowImage, texts: &Texts) -> Option<(u32, bool)> {
+        if let Some(entry) = self.rows.get_mut(key) {
+            entry.image = image;
+            return Some((entry.bucket, std::mem::replace(&mut entry.listed, true)));
+        }
+        let bucket = bucket_of(&self.stored_key(key, texts));
+        self.rows.insert(key.clone(), Entry { image, bucket, listed: true });
+        Some((bucket, false))
     }
 
     /// Puts the epoch's changes, and one bucket of the table, into the write.
@@ -216,13 +220,14 @@ impl RowTable {
         texts: &Texts,
         writes: &mut WriteSet,
     ) {
-        for (partition, mut changed) in std::mem::take(&mut self.changed) {
-            changed.sort();
-            changed.dedup();
-            let rows: Vec<StoredRow> = changed.iter().map(|k| self.stored_row(k, texts)).collect();
-            for row in &rows {
-                self.buckets[bucket_of(&row.primary_key) as usize].dirty = true;
+        for (partition, changed) in std::mem::take(&mut self.changed) {
+            for (key, bucket) in &changed {
+                self.buckets[*bucket as usize].dirty = true;
+                if let Some(entry) = self.rows.get_mut(key) {
+                    entry.listed = false;
+                }
             }
+            let rows = self.stored_rows(epoch, changed.iter().map(|(key, _)| key), texts);
             let key = keys.rows_delta(&self.source.name, epoch, &partitions[partition as usize]);
             writes.put(key.clone(), encode(&rows));
             self.deltas.push((epoch, key));
@@ -230,9 +235,10 @@ impl RowTable {
         let bucket = (epoch % u64::from(BUCKETS)) as u32;
         if self.buckets[bucket as usize].dirty {
             let ours = self.rows.iter().filter(|(_, entry)| entry.bucket == bucket);
-            let mut rows: Vec<StoredRow> = ours.map(|(key, _)| self.stored_row(key, texts)).collect();
-            rows.sort_by(|a, b| a.primary_key.cmp(&b.primary_key));
-            writes.put(keys.rows_bucket(&self.source.name, bucket), encode(&(epoch, rows)));
+            let mut ours: Vec<&Key> = ours.map(|(key, _)| key).collect();
+            ours.sort();
+            let rows = self.stored_rows(epoch, ours.into_iter(), texts);
+            writes.put(keys.rows_bucket(&self.source.name, bucket), encode(&rows));
             self.buckets[bucket as usize].dirty = false;
         }
         self.buckets[bucket as usize].stored_at = epoch;
@@ -243,28 +249,37 @@ impl RowTable {
         }
     }
 
-    fn part(&self, column: usize, value: i64, texts: &Texts) -> StoredPart {
-        match self.source.columns[column].ty.value_type() {
-            ValueType::Text => StoredPart::Text(texts.get(value as u32).to_string()),
-            _ => StoredPart::Value(value),
-        }
-    }
-
     fn stored_key(&self, key: &Key, texts: &Texts) -> StoredKey {
-        let part = |(i, column): (usize, &usize)| self.part(*column, key[i + 1], texts);
+        let part = |(i, column): (usize, &usize)| match self.source.columns[*column].ty.value_type() {
+            ValueType::Text => StoredPart::Text(texts.get(key[i + 1] as u32).to_string()),
+            _ => StoredPart::Value(key[i + 1]),
+        };
         self.source.primary_key.iter().enumerate().map(part).collect()
     }
 
-    fn stored_row(&self, key: &Key, texts: &Texts) -> StoredRow {
-        let cells = self.rows.get(key).map(|Entry { image, .. }| {
-            let cell = |(i, column): (usize, &usize)| match image.states[i] {
-                cell::VALUE => StoredRowCell::Part(self.part(*column, image.values[i], texts)),
-                cell::NULL => StoredRowCell::Part(StoredPart::Null),
-                _ => StoredRowCell::Unfit,
-            };
-            self.columns.iter().enumerate().map(cell).collect()
-        });
-        StoredRow { primary_key: self.stored_key(key, texts), cells }
+    fn stored_rows<'a>(&self, epoch: u64, keys: impl Iterator<Item = &'a Key>, texts: &Texts) -> StoredRows {
+        let mut stored = StoredRows { epoch, ..StoredRows::default() };
+        let mut codes: FxHashMap<i64, u32> = FxHashMap::default();
+        let is_text: Vec<bool> =
+            self.columns.iter().map(|c| self.source.columns[*c].ty.value_type() == ValueType::Text).collect();
+        for key in keys {
+            let cells = self.rows.get(key).map(|Entry { image, .. }| {
+                let cell = |i: usize| match image.states[i] {
+                    cell::VALUE if is_text[i] => {
+                        StoredRowCell::Text(*codes.entry(image.values[i]).or_insert_with(|| {
+                            stored.texts.push(texts.get(image.values[i] as u32).to_string());
+                            stored.texts.len() as u32 - 1
+                        }))
+                    }
+                    cell::VALUE => StoredRowCell::Value(image.values[i]),
+                    cell::NULL => StoredRowCell::Null,
+                    _ => StoredRowCell::Unfit,
+                };
+                (0..self.columns.len()).map(cell).collect()
+            });
+            stored.rows.push(StoredRow { primary_key: self.stored_key(key, texts), cells });
+        }
+        stored
     }
 
     /// Reads the stored table: buckets, and the changes since each was written.
@@ -285,47 +300,51 @@ impl RowTable {
             )));
         }
         for (_, value) in store.scan(keys.rows_buckets(&self.source.name).as_bytes())? {
-            let (epoch, rows): (u64, Vec<StoredRow>) = decode("row table", &value)?;
-            for row in rows {
-                self.buckets[bucket_of(&row.primary_key) as usize].stored_at = epoch;
-                self.restore_row(row, texts);
+            let stored: StoredRows = decode("row table", &value)?;
+            for row in &stored.rows {
+                self.buckets[bucket_of(&row.primary_key) as usize].stored_at = stored.epoch;
+                self.restore_row(row, &stored.texts, texts);
             }
         }
         let prefix = keys.rows_deltas(&self.source.name);
         for (key, value) in store.scan(prefix.as_bytes())? {
             let Some(epoch) = epoch_of(&key, &prefix) else { continue };
             self.deltas.push((epoch, key));
-            for row in decode::<Vec<StoredRow>>("row changes", &value)? {
+            let stored: StoredRows = decode("row changes", &value)?;
+            for row in &stored.rows {
                 let bucket = &mut self.buckets[bucket_of(&row.primary_key) as usize];
                 if epoch > bucket.stored_at {
                     bucket.dirty = true;
-                    self.restore_row(row, texts);
+                    self.restore_row(row, &stored.texts, texts);
                 }
             }
         }
         Ok(())
     }
 
-    fn restore_row(&mut self, row: StoredRow, texts: &mut Texts) {
+    fn restore_row(&mut self, row: &StoredRow, stored_texts: &[String], texts: &mut Texts) {
         let key = key_of(&row.primary_key, texts);
         let bucket = bucket_of(&row.primary_key);
-        let Some(cells) = row.cells else {
+        let Some(cells) = &row.cells else {
             self.rows.remove(&key);
             return;
         };
         let (mut values, mut states) = (Vec::new(), Vec::new());
         for at in 0..self.columns.len() {
             let (value, state) = match cells.get(at) {
-                Some(StoredRowCell::Part(StoredPart::Value(value))) => (*value, cell::VALUE),
-                Some(StoredRowCell::Part(StoredPart::Text(text))) => (i64::from(texts.id(text)), cell::VALUE),
-                Some(StoredRowCell::Part(StoredPart::Null)) => (0, cell::NULL),
+                Some(StoredRowCell::Value(value)) => (*value, cell::VALUE),
+                Some(StoredRowCell::Text(code)) => match stored_texts.get(*code as usize) {
+                    Some(text) => (i64::from(texts.id(text)), cell::VALUE),
+                    None => (0, cell::UNFIT),
+                },
+                Some(StoredRowCell::Null) => (0, cell::NULL),
                 Some(StoredRowCell::Unfit) | None => (0, cell::UNFIT),
             };
             values.push(value);
             states.push(state);
         }
         let image = RowImage { values: values.into(), states: states.into() };
-        self.rows.insert(key, Entry { image, bucket });
+        self.rows.insert(key, Entry { image, bucket, listed: false });
     }
 
     /// Rows remembered.

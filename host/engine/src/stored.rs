@@ -1,7 +1,7 @@
 //! What stands in the state store, and under which keys. Every key begins with the shard; every
 //! value begins with the version of its format.
 
-use crate::keys::{StoredKey, StoredPart};
+use crate::keys::StoredKey;
 use crate::watermark::Watermarks;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::collections::BTreeMap;
@@ -197,7 +197,16 @@ pub struct StoredSlot {
     pub state: Vec<u8>,
 }
 
-/// One row of a row table: its primary key, and its cells unless it is gone.
+/// Rows of a row table, as they stood at the end of `epoch`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StoredRows {
+    pub epoch: u64,
+    /// Texts of cells, each once.
+    pub texts: Vec<String>,
+    pub rows: Vec<StoredRow>,
+}
+
+/// One row: its primary key, and its cells unless it is gone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StoredRow {
     pub primary_key: StoredKey,
@@ -205,9 +214,12 @@ pub struct StoredRow {
 }
 
 /// One cell of a row table.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum StoredRowCell {
-    Part(StoredPart),
+    Null,
+    Value(i64),
+    /// Index into the texts beside it.
+    Text(u32),
     Unfit,
 }
 
