@@ -78,7 +78,7 @@ fn a_component_that_cannot_work_is_refused_with_a_sentence_and_the_others_go_on(
         Ok(())
     };
     refuse("truncated.wasm", &good[..good.len() / 2], "")?;
-    refuse("text.wasm", b"this is no component", "component")?;
+    refuse("text.wasm", b"this is no component", "not webassembly")?;
     refuse("module.wasm", &wat::parse_str("(module)")?, "component")?;
     let imports = wat::parse_str(r#"(component (import "wasi:clocks/wall-clock@0.2.0" (instance)))"#)?;
     refuse("imports.wasm", &imports, "wasi:clocks")?;

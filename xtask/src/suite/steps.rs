@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
+use weir_e2e::kafka::Kafka;
 use weir_e2e::paths;
 
 pub const ALL: [Step; 16] = [
@@ -25,17 +26,6 @@ pub const ALL: [Step; 16] = [
     Step { name: "demo", metrics: true, servers: true, run: demo },
     Step { name: "demo with bad input", metrics: true, servers: true, run: demo_bad },
     Step { name: "demo over real services", metrics: true, servers: true, run: demo_real },
-];
-
-/// Steps that have not been seen green over the shipped metrics: they run by `--only`, and join the
-/// others once they have.
-pub const LATER: [&str; 6] = [
-    "tests with servers",
-    "real services",
-    "end to end",
-    "demo",
-    "demo with bad input",
-    "demo over real services",
 ];
 
 fn minutes(n: u64) -> Duration {
@@ -174,12 +164,24 @@ fn with_env(mut command: Command) -> Result<Command> {
     Ok(command)
 }
 
-/// Tests of single crates that need an engine, a browser or promtool.
+/// Tests of single crates that need an engine, a browser, promtool, components or a broker.
 fn with_servers() -> Result<Done> {
     let mut command = with_env(build::cargo("test")?)?;
-    command.args(["--quiet", "--workspace", "--exclude", "weir-e2e", "--", "--ignored", "--test-threads=2"]);
+    for package in ["weir-clickhouse", "weir-embedded", "weir-plugin", "weir-serve"] {
+        command.args(["-p", package]);
+    }
+    command.args(["--", "--test-threads=2"]);
     shown(command, minutes(20))?;
-    Ok(Done::Passed)
+    let folder = dirs::target()?.join(format!("kafka-{}", std::process::id()));
+    dirs::make(&folder)?;
+    let kafka = Kafka::started(&tools::jars::kafka()?, &folder)?;
+    let mut command = build::cargo("test")?;
+    command.env("WEIR_TEST_KAFKA", kafka.bootstrap());
+    command.args(["-p", "weir-ingest", "--test", "kafka", "--", "--include-ignored", "--test-threads=1"]);
+    let tested = shown(command, minutes(10));
+    drop(kafka);
+    std::fs::remove_dir_all(&folder)?;
+    tested.map(|()| Done::Passed)
 }
 
 /// The real services alone, which need nothing of ours.
