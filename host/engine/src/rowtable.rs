@@ -1,11 +1,12 @@
 //! The row table of one source: primary key → the columns that metrics over current values ask for.
 //! Old images always come from here, never from a record.
 
-use crate::keys::{Key, StoredKey, StoredPart, TextMap, Texts, key_of};
+use crate::keys::{StoredKey, StoredPart, TextMap, Texts, key_of};
 use crate::stored::{Keyspace, StoredRow, StoredRowCell, StoredRows, decode, encode, epoch_of};
 use crate::view::RowImage;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use weir_types::batch::{ChangeBatch, Op, cell};
 use weir_types::contract::ValueType;
 use weir_types::ports::{StateError, StateStore, WriteSet};
@@ -14,6 +15,9 @@ use weir_types::schema::SourceDecl;
 
 /// Buckets into which the stored table is cut; each epoch rewrites one, if it changed.
 const BUCKETS: u32 = 64;
+
+/// A primary key inside the process: as [`crate::keys::Key`], shared by all that name the row.
+type Key = Arc<[i64]>;
 
 /// See the module.
 pub struct RowTable {
@@ -32,7 +36,7 @@ pub struct RowTable {
 
 /// A remembered row, and the stored bucket that it belongs to (worked out once: it is a stable hash).
 struct Entry {
-    image: RowImage,
+    image: Arc<RowImage>,
     bucket: u32,
     /// Whether it stands in the list of the running epoch's changes.
     listed: bool,
@@ -46,10 +50,10 @@ struct Bucket {
 
 /// What a batch does to one row.
 pub struct RowChange {
-    pub key: Key,
-    pub old: Option<RowImage>,
-    pub new: Option<RowImage>,
-    pub partition: u32,
+    key: Key,
+    pub old: Option<Arc<RowImage>>,
+    pub new: Option<Arc<RowImage>>,
+    partition: u32,
 }
 
 impl RowTable {
@@ -81,7 +85,8 @@ impl RowTable {
                 continue;
             }
             self.columns.push(column);
-            for Entry { image: row, .. } in self.rows.values_mut() {
+            for entry in self.rows.values_mut() {
+                let row = Arc::make_mut(&mut entry.image);
                 row.values = row.values.iter().copied().chain([0]).collect();
                 row.states = row.states.iter().copied().chain([cell::UNFIT]).collect();
             }
@@ -117,7 +122,7 @@ impl RowTable {
             if seen.is_none() && entry.is_some_and(|e| there && self.same(&e.image, batch, row, &maps)) {
                 continue;
             }
-            let new = there.then(|| self.image(batch, row, &maps));
+            let new = there.then(|| Arc::new(self.image(batch, row, &maps)));
             match seen {
                 Some(at) => order[at].new = new,
                 None => {
@@ -201,7 +206,7 @@ impl RowTable {
     }
 
     /// Remembers an image; gives the row's bucket, and whether it was listed before.
-    fn put(&mut self, key: &Key, image: RowImage, texts: &Texts) -> Option<(u32, bool)> {
+    fn put(&mut self, key: &Key, image: Arc<RowImage>, texts: &Texts) -> Option<(u32, bool)> {
         if let Some(entry) = self.rows.get_mut(key) {
             entry.image = image;
             return Some((entry.bucket, std::mem::replace(&mut entry.listed, true)));
@@ -323,7 +328,7 @@ impl RowTable {
     }
 
     fn restore_row(&mut self, row: &StoredRow, stored_texts: &[String], texts: &mut Texts) {
-        let key = key_of(&row.primary_key, texts);
+        let key: Key = key_of(&row.primary_key, texts).into();
         let bucket = bucket_of(&row.primary_key);
         let Some(cells) = &row.cells else {
             self.rows.remove(&key);
@@ -344,7 +349,7 @@ impl RowTable {
             states.push(state);
         }
         let image = RowImage { values: values.into(), states: states.into() };
-        self.rows.insert(key, Entry { image, bucket, listed: false });
+        self.rows.insert(key, Entry { image: Arc::new(image), bucket, listed: false });
     }
 
     /// Rows remembered.

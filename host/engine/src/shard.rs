@@ -9,7 +9,6 @@ use crate::stored::{Head, Keyspace, Status, StoredMetric, encode};
 use crate::view::{RowImage, View};
 use crate::watermark::Watermarks;
 use crate::{Options, outbox};
-use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,7 +57,8 @@ pub struct Shard {
     pub(crate) head: Head,
     pub(crate) keys: Keyspace,
     decoder: Decoder,
-    topics: FxHashMap<u32, usize>,
+    /// Topic of the decoder by partition index; None where no source reads it.
+    topics: Vec<Option<usize>>,
     batches: Vec<ChangeBatch>,
     rows: EpochRows,
     catalogue_changed: bool,
@@ -82,7 +82,7 @@ impl Shard {
             tables: decls.iter().map(|d| RowTable::new((**d).clone())).collect(),
             keys: Keyspace::new(&options.shard),
             decoder: Decoder::new(&decls),
-            topics: FxHashMap::default(),
+            topics: Vec::new(),
             batches: decls.iter().map(|d| ChangeBatch::new(d.columns.len())).collect(),
             rows: EpochRows::default(),
             catalogue_changed: true,
@@ -102,9 +102,9 @@ impl Shard {
     pub fn apply(&mut self, event: SourceEvent, now: Micros) {
         match event {
             SourceEvent::Partition { index, partition } => {
-                if let Some(topic) = self.decoder.topics().iter().position(|t| *t == partition.topic) {
-                    self.topics.insert(index, topic);
-                }
+                let topic = self.decoder.topics().iter().position(|t| *t == partition.topic);
+                self.topics.resize(self.topics.len().max(index as usize + 1), None);
+                self.topics[index as usize] = topic;
                 self.shared.partitions.push(partition.clone());
                 self.sources.join(partition, now);
             }
@@ -118,13 +118,13 @@ impl Shard {
     /// Takes records, in order within each partition.
     pub fn read(&mut self, records: &RecordBatch, now: Micros) {
         let start = (self.monotonic)();
-        let mut newest: FxHashMap<u32, usize> = FxHashMap::default();
+        let mut newest: Vec<Option<usize>> = vec![None; self.topics.len()];
         let mut busy = Duration::ZERO;
         for (at, record) in records.iter().enumerate() {
             if !self.sources.read(&record, now) {
                 continue;
             }
-            newest.insert(record.partition, at);
+            newest[record.partition as usize] = Some(at);
             if let Some(source) = self.record(&record, now)
                 && self.batches[source].len() >= BATCH_ROWS
             {
@@ -133,7 +133,7 @@ impl Shard {
                 busy += (self.monotonic)() - before;
             }
         }
-        for at in newest.into_values() {
+        for at in newest.into_iter().flatten() {
             self.sources.remember(&records.get(at));
         }
         self.read_any = true;
@@ -144,11 +144,11 @@ impl Shard {
     /// Decodes one record; gives the source whose batch it went to.
     fn record(&mut self, record: &Record<'_>, now: Micros) -> Option<usize> {
         let partition = record.partition;
-        let Some(topic) = self.topics.get(&partition) else {
+        let Some(topic) = self.topics[partition as usize] else {
             self.sources.skipped(partition, "unknown_table");
             return None;
         };
-        match self.decoder.decode(*topic, record, &mut self.batches) {
+        match self.decoder.decode(topic, record, &mut self.batches) {
             Outcome::Applied { source, rows } => {
                 let batch = &mut self.batches[source];
                 let first = batch.len() - rows as usize;
@@ -241,12 +241,12 @@ impl Shard {
         }
         let (mut images, mut signs): (Vec<&RowImage>, Vec<i64>) = (Vec::new(), Vec::new());
         for change in &changes {
-            images.extend(&change.old);
+            images.extend(change.old.as_deref());
             signs.extend(change.old.iter().map(|_| -1));
         }
         let olds = images.len();
         for change in &changes {
-            images.extend(&change.new);
+            images.extend(change.new.as_deref());
             signs.extend(change.new.iter().map(|_| 1));
         }
         let monotonic = self.monotonic.clone();
