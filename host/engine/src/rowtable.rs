@@ -5,8 +5,8 @@ use crate::keys::{StoredKey, StoredPart, TextMap, Texts, key_of};
 use crate::stored::{Keyspace, StoredRow, StoredRowCell, StoredRows, decode, encode, epoch_of};
 use crate::view::RowImage;
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use weir_types::batch::{ChangeBatch, Op, cell};
 use weir_types::contract::ValueType;
 use weir_types::ports::{StateError, StateStore, WriteSet};
@@ -16,8 +16,8 @@ use weir_types::schema::SourceDecl;
 /// Buckets into which the stored table is cut; each epoch rewrites one, if it changed.
 const BUCKETS: u32 = 64;
 
-/// A primary key inside the process: as [`crate::keys::Key`], shared by all that name the row.
-type Key = Arc<[i64]>;
+/// A primary key inside the process: as [`crate::keys::Key`]; one of up to two columns stands in place.
+type Key = SmallVec<[i64; 3]>;
 
 /// See the module.
 pub struct RowTable {
@@ -36,7 +36,7 @@ pub struct RowTable {
 
 /// A remembered row, and the stored bucket that it belongs to (worked out once: it is a stable hash).
 struct Entry {
-    image: Arc<RowImage>,
+    image: RowImage,
     bucket: u32,
     /// Whether it stands in the list of the running epoch's changes.
     listed: bool,
@@ -51,8 +51,8 @@ struct Bucket {
 /// What a batch does to one row.
 pub struct RowChange {
     key: Key,
-    pub old: Option<Arc<RowImage>>,
-    pub new: Option<Arc<RowImage>>,
+    pub old: Option<RowImage>,
+    pub new: Option<RowImage>,
     partition: u32,
 }
 
@@ -86,9 +86,9 @@ impl RowTable {
             }
             self.columns.push(column);
             for entry in self.rows.values_mut() {
-                let row = Arc::make_mut(&mut entry.image);
-                row.values = row.values.iter().copied().chain([0]).collect();
-                row.states = row.states.iter().copied().chain([cell::UNFIT]).collect();
+                let row = &mut entry.image;
+                row.values.push(0);
+                row.states.push(cell::UNFIT);
             }
         }
     }
@@ -122,11 +122,11 @@ impl RowTable {
             if seen.is_none() && entry.is_some_and(|e| there && self.same(&e.image, batch, row, &maps)) {
                 continue;
             }
-            let new = there.then(|| Arc::new(self.image(batch, row, &maps)));
+            let new = there.then(|| self.image(batch, row, &maps));
             match seen {
                 Some(at) => order[at].new = new,
                 None => {
-                    let key: Key = key.as_slice().into();
+                    let key = Key::from_slice(&key);
                     index.insert(key.clone(), order.len());
                     let old = entry.map(|e| e.image.clone());
                     order.push(RowChange { key, old, new, partition: batch.partitions[row] });
@@ -206,7 +206,7 @@ impl RowTable {
     }
 
     /// Remembers an image; gives the row's bucket, and whether it was listed before.
-    fn put(&mut self, key: &Key, image: Arc<RowImage>, texts: &Texts) -> Option<(u32, bool)> {
+    fn put(&mut self, key: &Key, image: RowImage, texts: &Texts) -> Option<(u32, bool)> {
         if let Some(entry) = self.rows.get_mut(key) {
             entry.image = image;
             return Some((entry.bucket, std::mem::replace(&mut entry.listed, true)));
@@ -328,13 +328,13 @@ impl RowTable {
     }
 
     fn restore_row(&mut self, row: &StoredRow, stored_texts: &[String], texts: &mut Texts) {
-        let key: Key = key_of(&row.primary_key, texts).into();
+        let key = Key::from_slice(&key_of(&row.primary_key, texts));
         let bucket = bucket_of(&row.primary_key);
         let Some(cells) = &row.cells else {
             self.rows.remove(&key);
             return;
         };
-        let (mut values, mut states) = (Vec::new(), Vec::new());
+        let (mut values, mut states) = (SmallVec::new(), SmallVec::new());
         for at in 0..self.columns.len() {
             let (value, state) = match cells.get(at) {
                 Some(StoredRowCell::Value(value)) => (*value, cell::VALUE),
@@ -348,8 +348,8 @@ impl RowTable {
             values.push(value);
             states.push(state);
         }
-        let image = RowImage { values: values.into(), states: states.into() };
-        self.rows.insert(key, Entry { image: Arc::new(image), bucket, listed: false });
+        let image = RowImage { values, states };
+        self.rows.insert(key, Entry { image, bucket, listed: false });
     }
 
     /// Rows remembered.

@@ -241,12 +241,12 @@ impl Shard {
         }
         let (mut images, mut signs): (Vec<&RowImage>, Vec<i64>) = (Vec::new(), Vec::new());
         for change in &changes {
-            images.extend(change.old.as_deref());
+            images.extend(&change.old);
             signs.extend(change.old.iter().map(|_| -1));
         }
         let olds = images.len();
         for change in &changes {
-            images.extend(change.new.as_deref());
+            images.extend(&change.new);
             signs.extend(change.new.iter().map(|_| 1));
         }
         let monotonic = self.monotonic.clone();
@@ -273,7 +273,9 @@ impl Shard {
                 keep
             })
             .collect();
+        let start = clock();
         changes.into_iter().zip(keep).for_each(|(change, keep)| table.set(change, keep, &self.shared.texts));
+        *self.stages.entry("rows").or_default() += (clock() - start).as_nanos() as u64;
         failed
     }
 

@@ -2,7 +2,7 @@
 
 use crate::native::NativeLoader;
 use crate::sources::{PARTITIONS, Stream, TOPICS, sources, stream};
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use weir_types::{DAY, HOUR, SECOND};
 #[derive(clap::Args)]
 pub struct Options {
     /// Records in memory, over which every way goes.
-    #[arg(long, default_value_t = 400_000)]
+    #[arg(long, default_value_t = 3_000_000)]
     records: usize,
     /// Rounds; the best of each way counts.
     #[arg(long, default_value_t = 3)]
@@ -34,7 +34,7 @@ pub struct Options {
     json: PathBuf,
 }
 
-/// Epochs end after so much real time.
+/// Epochs end after so much real time, and not by size: one durable write a second.
 const EPOCH: Duration = Duration::from_secs(1);
 /// Rows of a batch that is decoded and dropped.
 const BATCH_ROWS: usize = 8192;
@@ -207,7 +207,7 @@ fn run_engine(
     for (at, (now, batch)) in stream.batches.iter().enumerate() {
         let now = *now;
         shard.read(batch, now);
-        if at == last || epoch_began.elapsed() >= EPOCH || shard.epoch_bytes() >= 64 << 20 {
+        if at == last || epoch_began.elapsed() >= EPOCH {
             let commit = shard.end_epoch(now, false, None, result.epochs);
             result.written += commit.writes.size_bytes() as u64;
             for (stage, ns) in commit.update.stages_ns {
@@ -221,6 +221,9 @@ fn run_engine(
         }
     }
     result.rate = rate(stream.records, began);
+    if let Some(ill) = shard.catalogue().into_iter().find(|e| e.status != "live") {
+        bail!("metric {} is {}: {}", ill.info.name, ill.status, ill.reason.unwrap_or_default());
+    }
     result.samples = shard.samples();
     result.slots = shard.sizes().0;
     Ok(result)
