@@ -32,6 +32,8 @@ pub struct RowTable {
     buckets: Vec<Bucket>,
     /// Epochs whose changes are stored: (epoch, key).
     deltas: Vec<(u64, Vec<u8>)>,
+    /// Where a row stands among a batch's changes; kept for its memory.
+    index: FxHashMap<Key, usize>,
 }
 
 /// A remembered row, and the stored bucket that it belongs to (worked out once: it is a stable hash).
@@ -65,6 +67,7 @@ impl RowTable {
             changed: BTreeMap::new(),
             buckets: vec![Bucket::default(); BUCKETS as usize],
             deltas: Vec::new(),
+            index: FxHashMap::default(),
         }
     }
 
@@ -98,18 +101,18 @@ impl RowTable {
     }
 
     /// What a batch changes, one entry a row: the image before the batch, and the last one in it.
-    /// Rows whose images do not differ are left out. Truncates empty the table.
-    pub fn changes(&self, batch: &ChangeBatch, texts: &mut Texts) -> Vec<RowChange> {
+    /// Rows whose images do not differ are left out. Truncates empty the table. `order` is filled, and
+    /// kept by the caller for its memory.
+    pub fn changes(&mut self, batch: &ChangeBatch, texts: &mut Texts, order: &mut Vec<RowChange>) {
         let map = |c: usize, texts: &mut Texts| TextMap::of(&batch.dictionaries[c], texts);
         let maps: Vec<Option<TextMap>> = (0..self.source.columns.len())
             .map(|c| (self.source.columns[c].ty.value_type() == ValueType::Text).then(|| map(c, texts)))
             .collect();
-        let mut order: Vec<RowChange> = Vec::new();
-        let mut index: FxHashMap<Key, usize> = FxHashMap::default();
+        let mut index = std::mem::take(&mut self.index);
         let mut key = vec![0i64; self.source.primary_key.len() + 1];
         for row in 0..batch.len() {
             if batch.ops[row] == Op::Truncate {
-                self.truncate(batch.partitions[row], &mut order, &mut index);
+                self.truncate(batch.partitions[row], order, &mut index);
                 continue;
             }
             if !self.primary_key(batch, row, &maps, &mut key) {
@@ -133,8 +136,9 @@ impl RowTable {
                 }
             }
         }
+        index.clear();
+        self.index = index;
         order.retain(|change| change.old != change.new);
-        order
     }
 
     fn truncate(&self, partition: u32, order: &mut Vec<RowChange>, index: &mut FxHashMap<Key, usize>) {

@@ -2,7 +2,7 @@
 
 use crate::metric::{Boundary, EpochRows, ImageBatch, Metric, Running, catalogue_entry};
 use crate::plan::{Overrides, Plan};
-use crate::rowtable::RowTable;
+use crate::rowtable::{RowChange, RowTable};
 use crate::shared::Shared;
 use crate::sources::{Replay, Sources};
 use crate::stored::{Head, Keyspace, Status, StoredMetric, encode};
@@ -61,6 +61,8 @@ pub struct Shard {
     topics: Vec<Option<usize>>,
     batches: Vec<ChangeBatch>,
     rows: EpochRows,
+    /// Changes of a batch to a row table; kept for its memory.
+    row_changes: Vec<RowChange>,
     catalogue_changed: bool,
     prepare: Vec<Arc<MetricInfo>>,
     extra_writes: WriteSet,
@@ -85,6 +87,7 @@ impl Shard {
             topics: Vec::new(),
             batches: decls.iter().map(|d| ChangeBatch::new(d.columns.len())).collect(),
             rows: EpochRows::default(),
+            row_changes: Vec::new(),
             catalogue_changed: true,
             prepare: Vec::new(),
             extra_writes: WriteSet::default(),
@@ -234,9 +237,11 @@ impl Shard {
         let clock = self.monotonic.clone();
         let start = clock();
         let table = &mut self.tables[source];
-        let changes = table.changes(batch, &mut self.shared.texts);
+        let mut changes = std::mem::take(&mut self.row_changes);
+        table.changes(batch, &mut self.shared.texts, &mut changes);
         *self.stages.entry("rows").or_default() += (clock() - start).as_nanos() as u64;
         if changes.is_empty() {
+            self.row_changes = changes;
             return Vec::new();
         }
         let (mut images, mut signs): (Vec<&RowImage>, Vec<i64>) = (Vec::new(), Vec::new());
@@ -274,8 +279,9 @@ impl Shard {
             })
             .collect();
         let start = clock();
-        changes.into_iter().zip(keep).for_each(|(change, keep)| table.set(change, keep, &self.shared.texts));
+        changes.drain(..).zip(keep).for_each(|(change, keep)| table.set(change, keep, &self.shared.texts));
         *self.stages.entry("rows").or_default() += (clock() - start).as_nanos() as u64;
+        self.row_changes = changes;
         failed
     }
 
