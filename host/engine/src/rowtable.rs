@@ -1,11 +1,12 @@
 //! The row table of one source: primary key → the columns that metrics over current values ask for.
 //! Old images always come from here, never from a record.
 
+mod slab;
+
 use crate::keys::{StoredKey, StoredPart, TextMap, Texts, key_of};
 use crate::stored::{Keyspace, StoredRow, StoredRowCell, StoredRows, decode, encode, epoch_of};
-use crate::view::RowImage;
 use rustc_hash::FxHashMap;
-use smallvec::SmallVec;
+use slab::{Images, Key, Slab};
 use std::collections::BTreeMap;
 use weir_types::batch::{ChangeBatch, Op, cell};
 use weir_types::contract::ValueType;
@@ -16,15 +17,14 @@ use weir_types::schema::SourceDecl;
 /// Buckets into which the stored table is cut; each epoch rewrites one, if it changed.
 const BUCKETS: u32 = 64;
 
-/// A primary key inside the process: as [`crate::keys::Key`]; one of up to two columns stands in place.
-type Key = SmallVec<[i64; 3]>;
+pub use slab::RowImage;
 
 /// See the module.
 pub struct RowTable {
     source: SourceDecl,
     /// Declared column of each position of an image; grows, never shrinks.
     columns: Vec<usize>,
-    rows: FxHashMap<Key, Entry>,
+    rows: Slab,
     /// Rows changed in the running epoch with their buckets, by partition, in order. A row that went and
     /// came back may stand twice.
     changed: BTreeMap<u32, Vec<(Key, u32)>>,
@@ -32,16 +32,24 @@ pub struct RowTable {
     buckets: Vec<Bucket>,
     /// Epochs whose changes are stored: (epoch, key).
     deltas: Vec<(u64, Vec<u8>)>,
-    /// Where a row stands among a batch's changes; kept for its memory.
-    index: FxHashMap<Key, usize>,
+    /// The changes of the running batch, and the images that they bring.
+    pending: Vec<Pending>,
+    images: Images,
+    /// Where rows that are not in the table stand among them.
+    fresh: FxHashMap<Key, u32>,
 }
 
-/// A remembered row, and the stored bucket that it belongs to (worked out once: it is a stable hash).
-struct Entry {
-    image: RowImage,
-    bucket: u32,
-    /// Whether it stands in the list of the running epoch's changes.
-    listed: bool,
+/// No image.
+const NONE: u32 = u32::MAX;
+
+/// What a batch does to one row.
+struct Pending {
+    key: Key,
+    partition: u32,
+    /// Slot of the image that stood before the batch.
+    old: u32,
+    /// Number of the image that stands after it.
+    new: u32,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,24 +58,18 @@ struct Bucket {
     stored_at: u64,
 }
 
-/// What a batch does to one row.
-pub struct RowChange {
-    key: Key,
-    pub old: Option<RowImage>,
-    pub new: Option<RowImage>,
-    partition: u32,
-}
-
 impl RowTable {
     pub fn new(source: SourceDecl) -> RowTable {
         RowTable {
             source,
             columns: Vec::new(),
-            rows: FxHashMap::default(),
+            rows: Slab::default(),
             changed: BTreeMap::new(),
             buckets: vec![Bucket::default(); BUCKETS as usize],
             deltas: Vec::new(),
-            index: FxHashMap::default(),
+            pending: Vec::new(),
+            images: Images::default(),
+            fresh: FxHashMap::default(),
         }
     }
 
@@ -88,11 +90,7 @@ impl RowTable {
                 continue;
             }
             self.columns.push(column);
-            for entry in self.rows.values_mut() {
-                let row = &mut entry.image;
-                row.values.push(0);
-                row.states.push(cell::UNFIT);
-            }
+            self.rows.widen();
         }
     }
 
@@ -100,55 +98,90 @@ impl RowTable {
         !self.columns.is_empty()
     }
 
-    /// What a batch changes, one entry a row: the image before the batch, and the last one in it.
-    /// Rows whose images do not differ are left out. Truncates empty the table. `order` is filled, and
-    /// kept by the caller for its memory.
-    pub fn changes(&mut self, batch: &ChangeBatch, texts: &mut Texts, order: &mut Vec<RowChange>) {
+    /// Takes up what a batch changes: for each row the image before the batch, and the last one in it.
+    /// True if there is anything.
+    pub fn take(&mut self, batch: &ChangeBatch, texts: &mut Texts) -> bool {
         let map = |c: usize, texts: &mut Texts| TextMap::of(&batch.dictionaries[c], texts);
         let maps: Vec<Option<TextMap>> = (0..self.source.columns.len())
             .map(|c| (self.source.columns[c].ty.value_type() == ValueType::Text).then(|| map(c, texts)))
             .collect();
-        let mut index = std::mem::take(&mut self.index);
         let mut key = vec![0i64; self.source.primary_key.len() + 1];
+        let mut images = 0;
         for row in 0..batch.len() {
             if batch.ops[row] == Op::Truncate {
-                self.truncate(batch.partitions[row], order, &mut index);
+                self.truncate(batch.partitions[row]);
                 continue;
             }
             if !self.primary_key(batch, row, &maps, &mut key) {
                 continue;
             }
             let there = batch.after_present[row] != 0;
-            let seen = index.get(key.as_slice()).copied();
-            let entry = self.rows.get(key.as_slice());
-            // Most updates change nothing that is remembered: found out without building an image.
-            if seen.is_none() && entry.is_some_and(|e| there && self.same(&e.image, batch, row, &maps)) {
+            let slot = self.rows.find(&key);
+            let seen = match slot {
+                Some(slot) => self.rows.meta(slot).pending,
+                None => self.fresh.get(key.as_slice()).copied().unwrap_or(0),
+            };
+            // Most updates change nothing that is remembered: found out without keeping an image.
+            if seen == 0 && slot.is_some_and(|slot| there && self.same(slot, batch, row, &maps)) {
                 continue;
             }
-            let new = there.then(|| self.image(batch, row, &maps));
+            let new = if there {
+                self.keep_image(batch, row, &maps);
+                images += 1;
+                images - 1
+            } else {
+                NONE
+            };
             match seen {
-                Some(at) => order[at].new = new,
-                None => {
-                    let key = Key::from_slice(&key);
-                    index.insert(key.clone(), order.len());
-                    let old = entry.map(|e| e.image.clone());
-                    order.push(RowChange { key, old, new, partition: batch.partitions[row] });
-                }
+                0 => self.add_pending(&key, slot, new, batch.partitions[row]),
+                at => self.pending[at as usize - 1].new = new,
             }
         }
-        index.clear();
-        self.index = index;
-        order.retain(|change| change.old != change.new);
+        !self.pending.is_empty()
     }
 
-    fn truncate(&self, partition: u32, order: &mut Vec<RowChange>, index: &mut FxHashMap<Key, usize>) {
-        order.iter_mut().for_each(|change| change.new = None);
-        let mut keys: Vec<&Key> = self.rows.keys().filter(|k| !index.contains_key(*k)).collect();
-        keys.sort();
-        for key in keys {
-            index.insert(key.clone(), order.len());
-            let old = self.rows.get(key).map(|e| e.image.clone());
-            order.push(RowChange { key: key.clone(), old, new: None, partition });
+    fn add_pending(&mut self, key: &[i64], slot: Option<u32>, new: u32, partition: u32) {
+        let key = Key::from_slice(key);
+        let at = self.pending.len() as u32 + 1;
+        match slot {
+            Some(slot) => self.rows.meta(slot).pending = at,
+            None if new == NONE => return,
+            None => drop(self.fresh.insert(key.clone(), at)),
+        }
+        self.pending.push(Pending { key, partition, old: slot.unwrap_or(NONE), new });
+    }
+
+    fn truncate(&mut self, partition: u32) {
+        self.pending.iter_mut().for_each(|pending| pending.new = NONE);
+        let mut rows: Vec<(Key, u32)> = self.rows.iter().map(|(key, slot)| (key.clone(), slot)).collect();
+        rows.sort();
+        for (key, slot) in rows {
+            if self.rows.meta(slot).pending == 0 {
+                self.add_pending(&key, Some(slot), NONE, partition);
+            }
+        }
+    }
+
+    /// The images that cease to hold and those that begin to, and how many of the first there are. A row
+    /// that is again what it was before the batch is in neither.
+    pub fn images(&self) -> (Vec<RowImage<'_>>, usize) {
+        let changed = || self.pending.iter().filter(|p| self.differs(p));
+        let old = changed().filter(|p| p.old != NONE).map(|p| self.rows.image(p.old));
+        let mut images: Vec<RowImage<'_>> = old.collect();
+        let olds = images.len();
+        images.extend(changed().filter(|p| p.new != NONE).map(|p| self.image(p.new)));
+        (images, olds)
+    }
+
+    fn image(&self, at: u32) -> RowImage<'_> {
+        self.images.get(at, self.columns.len())
+    }
+
+    fn differs(&self, pending: &Pending) -> bool {
+        match (pending.old, pending.new) {
+            (NONE, NONE) => false,
+            (NONE, _) | (_, NONE) => true,
+            (old, new) => self.rows.image(old) != self.image(new),
         }
     }
 
@@ -172,52 +205,61 @@ impl RowTable {
     }
 
     /// Whether the row's after image is the remembered one.
-    fn same(&self, image: &RowImage, batch: &ChangeBatch, row: usize, maps: &[Option<TextMap>]) -> bool {
+    fn same(&self, slot: u32, batch: &ChangeBatch, row: usize, maps: &[Option<TextMap>]) -> bool {
+        let image = self.rows.image(slot);
         self.columns.iter().enumerate().all(|(i, column)| {
-            let cells = &batch.after[*column];
-            let state = cells.states[row];
-            state == image.states[i] && self.value(batch, row, *column, maps) == image.values[i]
+            let state = batch.after[*column].states[row];
+            state == image.states[i] && value(batch, row, *column, maps) == image.values[i]
         })
     }
 
-    /// A cell of the after image, texts as ids.
-    #[inline]
-    fn value(&self, batch: &ChangeBatch, row: usize, column: usize, maps: &[Option<TextMap>]) -> i64 {
-        let cells = &batch.after[column];
-        match (cells.states[row], &maps[column]) {
-            (cell::VALUE, Some(map)) => map.id(cells.values[row]),
-            _ => cells.values[row],
-        }
+    fn keep_image(&mut self, batch: &ChangeBatch, row: usize, maps: &[Option<TextMap>]) {
+        let cells = self.columns.iter().map(|c| (value(batch, row, *c, maps), batch.after[*c].states[row]));
+        self.images.push(cells);
     }
 
-    fn image(&self, batch: &ChangeBatch, row: usize, maps: &[Option<TextMap>]) -> RowImage {
-        let value = |column: &usize| self.value(batch, row, *column, maps);
-        RowImage {
-            values: self.columns.iter().map(value).collect(),
-            states: self.columns.iter().map(|c| batch.after[*c].states[row]).collect(),
+    /// Carries out the batch's changes. `keep` says of each image that began to hold, in their order,
+    /// whether it is to be remembered.
+    pub fn settle(&mut self, mut keep: impl Iterator<Item = bool>, texts: &Texts) {
+        let pending = std::mem::take(&mut self.pending);
+        for change in &pending {
+            if change.old != NONE {
+                self.rows.meta(change.old).pending = 0;
+            }
+            if !self.differs(change) {
+                continue;
+            }
+            let kept = change.new != NONE && keep.next().unwrap_or(false);
+            let listed = if kept { self.put(change, texts) } else { self.remove(change) };
+            if let Some((bucket, false)) = listed {
+                self.changed.entry(change.partition).or_default().push((change.key.clone(), bucket));
+            }
         }
-    }
-
-    /// Carries out a change; `keep` says whether the new image is to be remembered.
-    pub fn set(&mut self, change: RowChange, keep: bool, texts: &Texts) {
-        let listed = match change.new.filter(|_| keep) {
-            Some(image) => self.put(&change.key, image, texts),
-            None => self.rows.remove(&change.key).map(|entry| (entry.bucket, entry.listed)),
-        };
-        if let Some((bucket, false)) = listed {
-            self.changed.entry(change.partition).or_default().push((change.key, bucket));
-        }
+        self.pending = pending;
+        self.pending.clear();
+        self.fresh.clear();
+        self.images.clear();
     }
 
     /// Remembers an image; gives the row's bucket, and whether it was listed before.
-    fn put(&mut self, key: &Key, image: RowImage, texts: &Texts) -> Option<(u32, bool)> {
-        if let Some(entry) = self.rows.get_mut(key) {
-            entry.image = image;
-            return Some((entry.bucket, std::mem::replace(&mut entry.listed, true)));
-        }
-        let bucket = bucket_of(&self.stored_key(key, texts));
-        self.rows.insert(key.clone(), Entry { image, bucket, listed: true });
-        Some((bucket, false))
+    fn put(&mut self, change: &Pending, texts: &Texts) -> Option<(u32, bool)> {
+        let image = self.images.get(change.new, self.columns.len());
+        let slot = match change.old {
+            NONE => {
+                let bucket = bucket_of(&self.stored_key(&change.key, texts));
+                self.rows.insert(change.key.clone(), bucket, image)
+            }
+            slot => {
+                self.rows.set(slot, image);
+                slot
+            }
+        };
+        let meta = self.rows.meta(slot);
+        Some((meta.bucket, std::mem::replace(&mut meta.listed, true)))
+    }
+
+    fn remove(&mut self, change: &Pending) -> Option<(u32, bool)> {
+        self.rows.remove(&change.key).map(|meta| (meta.bucket, meta.listed))
     }
 
     /// Puts the epoch's changes, and one bucket of the table, into the write.
@@ -232,8 +274,8 @@ impl RowTable {
         for (partition, changed) in std::mem::take(&mut self.changed) {
             for (key, bucket) in &changed {
                 self.buckets[*bucket as usize].dirty = true;
-                if let Some(entry) = self.rows.get_mut(key) {
-                    entry.listed = false;
+                if let Some(slot) = self.rows.find(key) {
+                    self.rows.meta(slot).listed = false;
                 }
             }
             let rows = self.stored_rows(epoch, changed.iter().map(|(key, _)| key), texts);
@@ -243,7 +285,7 @@ impl RowTable {
         }
         let bucket = (epoch % u64::from(BUCKETS)) as u32;
         if self.buckets[bucket as usize].dirty {
-            let ours = self.rows.iter().filter(|(_, entry)| entry.bucket == bucket);
+            let ours = self.rows.iter().filter(|(_, slot)| self.rows.bucket(*slot) == bucket);
             let mut ours: Vec<&Key> = ours.map(|(key, _)| key).collect();
             ours.sort();
             let rows = self.stored_rows(epoch, ours.into_iter(), texts);
@@ -272,7 +314,8 @@ impl RowTable {
         let is_text: Vec<bool> =
             self.columns.iter().map(|c| self.source.columns[*c].ty.value_type() == ValueType::Text).collect();
         for key in keys {
-            let cells = self.rows.get(key).map(|Entry { image, .. }| {
+            let cells = self.rows.find(key).map(|slot| {
+                let image = self.rows.image(slot);
                 let cell = |i: usize| match image.states[i] {
                     cell::VALUE if is_text[i] => {
                         StoredRowCell::Text(*codes.entry(image.values[i]).or_insert_with(|| {
@@ -301,6 +344,7 @@ impl RowTable {
     ) -> Result<(), StateError> {
         let names = column_names.iter().filter_map(|name| self.source.column(name));
         self.columns = names.collect();
+        self.columns.iter().for_each(|_| self.rows.widen());
         if self.columns.len() != column_names.len() {
             return Err(StateError::Corrupt(format!(
                 "source {}: a column of its stored row table is no longer declared (stored are: {}): declare it again",
@@ -338,27 +382,36 @@ impl RowTable {
             self.rows.remove(&key);
             return;
         };
-        let (mut values, mut states) = (SmallVec::new(), SmallVec::new());
-        for at in 0..self.columns.len() {
-            let (value, state) = match cells.get(at) {
-                Some(StoredRowCell::Value(value)) => (*value, cell::VALUE),
-                Some(StoredRowCell::Text(code)) => match stored_texts.get(*code as usize) {
-                    Some(text) => (i64::from(texts.id(text)), cell::VALUE),
-                    None => (0, cell::UNFIT),
-                },
-                Some(StoredRowCell::Null) => (0, cell::NULL),
-                Some(StoredRowCell::Unfit) | None => (0, cell::UNFIT),
-            };
-            values.push(value);
-            states.push(state);
+        let cell = |at: usize| match cells.get(at) {
+            Some(StoredRowCell::Value(value)) => (*value, cell::VALUE),
+            Some(StoredRowCell::Text(code)) => match stored_texts.get(*code as usize) {
+                Some(text) => (i64::from(texts.id(text)), cell::VALUE),
+                None => (0, cell::UNFIT),
+            },
+            Some(StoredRowCell::Null) => (0, cell::NULL),
+            Some(StoredRowCell::Unfit) | None => (0, cell::UNFIT),
+        };
+        let (values, states): (Vec<i64>, Vec<u8>) = (0..self.columns.len()).map(cell).unzip();
+        let image = RowImage { values: &values, states: &states };
+        match self.rows.find(&key) {
+            Some(slot) => self.rows.set(slot, image),
+            None => drop(self.rows.insert(key, bucket, image)),
         }
-        let image = RowImage { values, states };
-        self.rows.insert(key, Entry { image, bucket, listed: false });
     }
 
     /// Rows remembered.
     pub fn len(&self) -> usize {
         self.rows.len()
+    }
+}
+
+/// A cell of a row's after image, texts as ids.
+#[inline]
+fn value(batch: &ChangeBatch, row: usize, column: usize, maps: &[Option<TextMap>]) -> i64 {
+    let cells = &batch.after[column];
+    match (cells.states[row], &maps[column]) {
+        (cell::VALUE, Some(map)) => map.id(cells.values[row]),
+        _ => cells.values[row],
     }
 }
 

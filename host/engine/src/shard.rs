@@ -2,11 +2,11 @@
 
 use crate::metric::{Boundary, EpochRows, ImageBatch, Metric, Running, catalogue_entry};
 use crate::plan::{Overrides, Plan};
-use crate::rowtable::{RowChange, RowTable};
+use crate::rowtable::RowTable;
 use crate::shared::Shared;
 use crate::sources::{Replay, Sources};
 use crate::stored::{Head, Keyspace, Status, StoredMetric, encode};
-use crate::view::{RowImage, View};
+use crate::view::View;
 use crate::watermark::Watermarks;
 use crate::{Options, outbox};
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,8 +61,6 @@ pub struct Shard {
     topics: Vec<Option<usize>>,
     batches: Vec<ChangeBatch>,
     rows: EpochRows,
-    /// Changes of a batch to a row table; kept for its memory.
-    row_changes: Vec<RowChange>,
     catalogue_changed: bool,
     prepare: Vec<Arc<MetricInfo>>,
     extra_writes: WriteSet,
@@ -87,7 +85,6 @@ impl Shard {
             topics: Vec::new(),
             batches: decls.iter().map(|d| ChangeBatch::new(d.columns.len())).collect(),
             rows: EpochRows::default(),
-            row_changes: Vec::new(),
             catalogue_changed: true,
             prepare: Vec::new(),
             extra_writes: WriteSet::default(),
@@ -236,24 +233,14 @@ impl Shard {
     fn process_images(&mut self, source: usize, batch: &ChangeBatch, now: Micros) -> Vec<(usize, String)> {
         let clock = self.monotonic.clone();
         let start = clock();
-        let table = &mut self.tables[source];
-        let mut changes = std::mem::take(&mut self.row_changes);
-        table.changes(batch, &mut self.shared.texts, &mut changes);
+        let any = self.tables[source].take(batch, &mut self.shared.texts);
         *self.stages.entry("rows").or_default() += (clock() - start).as_nanos() as u64;
-        if changes.is_empty() {
-            self.row_changes = changes;
+        if !any {
             return Vec::new();
         }
-        let (mut images, mut signs): (Vec<&RowImage>, Vec<i64>) = (Vec::new(), Vec::new());
-        for change in &changes {
-            images.extend(&change.old);
-            signs.extend(change.old.iter().map(|_| -1));
-        }
-        let olds = images.len();
-        for change in &changes {
-            images.extend(&change.new);
-            signs.extend(change.new.iter().map(|_| 1));
-        }
+        let table = &self.tables[source];
+        let (images, olds) = table.images();
+        let signs: Vec<i64> = (0..images.len()).map(|at| if at < olds { -1 } else { 1 }).collect();
         let monotonic = self.monotonic.clone();
         let epoch = self.head.epoch + 1;
         let mut run =
@@ -269,19 +256,9 @@ impl Shard {
                 Err(error) => failed.push((at, error.to_string())),
             }
         }
-        let mut new = olds;
-        let keep: Vec<bool> = changes
-            .iter()
-            .map(|change| {
-                let keep = change.new.is_some() && gave[new];
-                new += usize::from(change.new.is_some());
-                keep
-            })
-            .collect();
         let start = clock();
-        changes.drain(..).zip(keep).for_each(|(change, keep)| table.set(change, keep, &self.shared.texts));
+        self.tables[source].settle(gave.into_iter().skip(olds), &self.shared.texts);
         *self.stages.entry("rows").or_default() += (clock() - start).as_nanos() as u64;
-        self.row_changes = changes;
         failed
     }
 

@@ -3,8 +3,8 @@
 
 use crate::keys::{DimColumn, KeySpace, TextMap, Texts, key_of_row};
 use crate::plan::InputPlan;
+use crate::rowtable::RowImage;
 use rustc_hash::FxHashMap;
-use smallvec::SmallVec;
 use weir_types::batch::{Cells, ChangeBatch, Op, cell};
 use weir_types::contract::{Changes, Images, PackedColumn, PackedDictionary, ValueType, pack};
 
@@ -185,16 +185,8 @@ fn pack_cells(cells: &Cells, rows: &[u32]) -> PackedColumn {
     }
 }
 
-/// A row image outside a batch: values and states ([`cell`]), one for each column, texts as ids. Up to
-/// six columns stand in place: most tables need no more, and a look at a row is then one at memory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RowImage {
-    pub values: SmallVec<[i64; 6]>,
-    pub states: SmallVec<[u8; 16]>,
-}
-
 /// Row images as a metric gets them. `columns` tells where each field stands in the images.
-pub fn pack_images(images: &[&RowImage], columns: &[(usize, ValueType)], texts: &Texts) -> Images {
+pub fn pack_images(images: &[RowImage<'_>], columns: &[(usize, ValueType)], texts: &Texts) -> Images {
     let n = images.len();
     let mut packed = Images { rows: n as u32, ..Images::default() };
     for (at, ty) in columns {

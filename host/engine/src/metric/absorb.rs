@@ -3,8 +3,9 @@
 use super::cells::CellTable;
 use super::{EpochRows, Metric, outputs};
 use crate::plan::{DimensionFrom, InputPlan};
+use crate::rowtable::RowImage;
 use crate::shared::{Shared, columns_only};
-use crate::view::{Image, RowImage, View, pack_images};
+use crate::view::{Image, View, pack_images};
 use crate::watermark::FUTURE;
 use std::time::Duration;
 use weir_types::Micros;
@@ -24,7 +25,7 @@ pub struct ImageBatch<'a> {
     pub source: usize,
     /// Declared column of each position in the images.
     pub columns: &'a [usize],
-    pub images: &'a [&'a RowImage],
+    pub images: &'a [RowImage<'a>],
     /// −1 for an image that ceases to hold, 1 for one that begins to.
     pub signs: &'a [i64],
 }
@@ -293,7 +294,7 @@ impl Metric {
             if shown.is_empty() {
                 continue;
             }
-            let images: Vec<&RowImage> = shown.iter().map(|i| batch.images[*i]).collect();
+            let images: Vec<RowImage<'_>> = shown.iter().map(|i| batch.images[*i]).collect();
             let fields: Vec<(usize, ValueType)> =
                 input.fields.iter().zip(&input.types).map(|(f, t)| (position(*f), *t)).collect();
             let packed = pack_images(&images, &fields, &run.shared.texts);
@@ -317,7 +318,7 @@ impl Metric {
         &mut self,
         input: &InputPlan,
         position: &dyn Fn(usize) -> usize,
-        images: &[&RowImage],
+        images: &[RowImage<'_>],
         signs: &[i64],
         samples: Samples,
         run: &mut Running<'_>,

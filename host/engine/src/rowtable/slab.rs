@@ -1,0 +1,143 @@
+//! Rows of fixed width in flat memory, found by primary key: a look at a row is a look-up and one at
+//! memory, and no row is an allocation.
+
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+use weir_types::batch::cell;
+
+/// A primary key inside the process: as [`crate::keys::Key`]; one of up to two columns stands in place.
+pub type Key = SmallVec<[i64; 3]>;
+
+/// A row image: values and states ([`cell`]), one for each column, texts as ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowImage<'a> {
+    pub values: &'a [i64],
+    pub states: &'a [u8],
+}
+
+/// Images one after the other, by number.
+#[derive(Debug, Default)]
+pub struct Images {
+    values: Vec<i64>,
+    states: Vec<u8>,
+}
+
+impl Images {
+    pub fn get(&self, at: u32, width: usize) -> RowImage<'_> {
+        let range = at as usize * width..(at as usize + 1) * width;
+        RowImage { values: &self.values[range.clone()], states: &self.states[range] }
+    }
+    pub fn push(&mut self, cells: impl Iterator<Item = (i64, u8)>) {
+        for (value, state) in cells {
+            self.values.push(value);
+            self.states.push(state);
+        }
+    }
+    fn set(&mut self, at: u32, image: RowImage<'_>) {
+        let (from, width) = (at as usize * image.values.len(), image.values.len());
+        self.values[from..from + width].copy_from_slice(image.values);
+        self.states[from..from + width].copy_from_slice(image.states);
+    }
+    pub fn clear(&mut self) {
+        self.values.clear();
+        self.states.clear();
+    }
+}
+
+/// What is known of a row besides its image.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Meta {
+    /// The stored bucket that it belongs to.
+    pub bucket: u32,
+    /// Whether it stands in the list of the running epoch's changes.
+    pub listed: bool,
+    /// Where it stands among the changes of the running batch, plus 1; 0 = it does not.
+    pub pending: u32,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Slab {
+    width: usize,
+    index: FxHashMap<Key, u32>,
+    images: Images,
+    metas: Vec<Meta>,
+    free: Vec<u32>,
+}
+
+impl Slab {
+    #[inline]
+    pub fn find(&self, key: &[i64]) -> Option<u32> {
+        self.index.get(key).copied()
+    }
+    pub fn image(&self, slot: u32) -> RowImage<'_> {
+        self.images.get(slot, self.width)
+    }
+    pub fn meta(&mut self, slot: u32) -> &mut Meta {
+        &mut self.metas[slot as usize]
+    }
+    pub fn bucket(&self, slot: u32) -> u32 {
+        self.metas[slot as usize].bucket
+    }
+    pub fn set(&mut self, slot: u32, image: RowImage<'_>) {
+        self.images.set(slot, image);
+    }
+    pub fn insert(&mut self, key: Key, bucket: u32, image: RowImage<'_>) -> u32 {
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None => {
+                self.images.push((0..self.width).map(|_| (0, cell::NULL)));
+                self.metas.push(Meta::default());
+                self.metas.len() as u32 - 1
+            }
+        };
+        self.images.set(slot, image);
+        self.metas[slot as usize] = Meta { bucket, ..Meta::default() };
+        self.index.insert(key, slot);
+        slot
+    }
+    /// Forgets a row; gives what was known of it.
+    pub fn remove(&mut self, key: &[i64]) -> Option<Meta> {
+        let slot = self.index.remove(key)?;
+        self.free.push(slot);
+        Some(self.metas[slot as usize])
+    }
+    /// Keys and slots, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (&Key, u32)> {
+        self.index.iter().map(|(key, slot)| (key, *slot))
+    }
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+    /// Gives every row one column more, which does not fit.
+    pub fn widen(&mut self) {
+        let mut wider = Images::default();
+        for slot in 0..self.metas.len() as u32 {
+            let image = self.image(slot);
+            let cells = image.values.iter().copied().zip(image.states.iter().copied());
+            wider.push(cells.chain([(0, cell::UNFIT)]));
+        }
+        self.images = wider;
+        self.width += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_is_used_again_and_rows_keep_their_cells_when_a_column_is_added() {
+        let mut slab = Slab::default();
+        slab.widen();
+        let image = |v: &'static [i64], s: &'static [u8]| RowImage { values: v, states: s };
+        let first = slab.insert(Key::from_slice(&[0, 1]), 7, image(&[10], &[cell::VALUE]));
+        slab.insert(Key::from_slice(&[0, 2]), 8, image(&[20], &[cell::VALUE]));
+        assert_eq!(slab.remove(&[0, 1]).map(|m| m.bucket), Some(7));
+        assert_eq!(slab.insert(Key::from_slice(&[0, 3]), 9, image(&[30], &[cell::NULL])), first);
+        slab.widen();
+        let found = slab.find(&[0, 3]).expect("it is there");
+        assert_eq!(slab.image(found), image(&[30, 0], &[cell::NULL, cell::UNFIT]));
+        assert_eq!((slab.len(), slab.find(&[0, 1])), (2, None));
+    }
+}
