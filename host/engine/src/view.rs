@@ -170,9 +170,9 @@ impl<'a> View<'a> {
 }
 
 fn pack_values(values: &[i64], rows: &[u32]) -> Vec<u8> {
-    let mut bytes = vec![0u8; rows.len() * 8];
-    for (to, row) in bytes.chunks_exact_mut(8).zip(rows) {
-        to.copy_from_slice(&values[*row as usize].to_le_bytes());
+    let mut bytes = Vec::with_capacity(rows.len() * 8);
+    for row in rows {
+        bytes.extend_from_slice(&values[*row as usize].to_le_bytes());
     }
     bytes
 }
