@@ -19,11 +19,24 @@ pub fn programs() -> Result<Bins> {
     for package in PROGRAMS {
         command.args(["-p", package]);
     }
+    build(command, "the host or its tools do not compile")?;
+    Ok(bins)
+}
+
+/// All programs and all tests.
+pub fn everything() -> Result<()> {
+    tools::build::ensure()?;
+    let mut command = cargo("build")?;
+    command.args(["--workspace", "--bins", "--tests"]);
+    build(command, "the workspace does not compile")
+}
+
+fn build(mut command: Command, failure: &str) -> Result<()> {
     let status = command.stdin(Stdio::null()).status().context("start cargo")?;
     if !status.success() {
-        bail!("the host or its tools do not compile");
+        bail!("{failure}");
     }
-    Ok(bins)
+    Ok(())
 }
 
 /// `cargo NAME --release` over this workspace, into the target folder in use.

@@ -24,7 +24,7 @@ pub struct Step {
     /// Needs the shipped metrics.
     metrics: bool,
     servers: bool,
-    run: fn() -> Result<Done>,
+    run: fn(&Options) -> Result<Done>,
 }
 
 /// A step that did not fail.
@@ -57,7 +57,7 @@ pub fn run(options: &Options) -> Result<bool> {
         let begin = Instant::now();
         let done = match plugins::missing() {
             Some(reason) if step.metrics => Ok(Done::LeftOut(reason)),
-            _ => (step.run)(),
+            _ => (step.run)(options),
         };
         interrupt::check()?;
         if let Err(error) = &done {

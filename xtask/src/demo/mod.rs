@@ -57,6 +57,9 @@ pub struct Options {
     pub clickhouse_user: String,
     #[arg(long, default_value = "", env = "WEIR_CLICKHOUSE_PASSWORD", hide_env_values = true)]
     pub clickhouse_password: String,
+    /// The programs are compiled already.
+    #[arg(long, hide = true)]
+    pub built: bool,
     /// Folder with other builds of the components.
     #[arg(long, hide = true)]
     pub components: Option<PathBuf>,
@@ -121,7 +124,7 @@ impl Parts {
             connect = Some(tools::jars::connect()?);
             tools::programs::mariadb()?;
         }
-        let bins = build::programs()?;
+        let bins = if options.built { dirs::bins()? } else { build::programs()? };
         let components = match &options.components {
             Some(dir) => dir.clone(),
             None => plugins::build()?,

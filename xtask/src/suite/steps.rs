@@ -1,6 +1,6 @@
 //! The steps, in the order in which a mistake shows soonest.
 
-use super::{Done, Step, shown};
+use super::{Done, Options, Step, shown};
 use crate::{build, dirs, fences, plugins, tools};
 use anyhow::{Context, Result, bail};
 use std::path::Path;
@@ -15,12 +15,12 @@ pub const ALL: [Step; 16] = [
     Step { name: "fences", metrics: false, servers: false, run: fences },
     Step { name: "licences (cargo-deny)", metrics: false, servers: false, run: deny },
     Step { name: "components", metrics: true, servers: false, run: components },
-    Step { name: "programs", metrics: false, servers: false, run: programs },
+    Step { name: "programs and tests", metrics: false, servers: false, run: everything },
     Step { name: "clippy", metrics: false, servers: false, run: clippy },
-    Step { name: "unit tests", metrics: false, servers: false, run: unit },
+    Step { name: "tests of the crates", metrics: false, servers: false, run: crates },
     Step { name: "plugins' own tests", metrics: true, servers: false, run: plugin_tests },
     Step { name: "dashboard", metrics: false, servers: false, run: dashboard },
-    Step { name: "tests with servers", metrics: true, servers: true, run: with_servers },
+    Step { name: "tests over a broker", metrics: false, servers: true, run: over_a_broker },
     Step { name: "real services", metrics: true, servers: true, run: services },
     Step { name: "end to end", metrics: true, servers: true, run: end_to_end },
     Step { name: "demo", metrics: true, servers: true, run: demo },
@@ -41,12 +41,12 @@ fn in_plugins(args: &[&str]) -> Result<Command> {
 
 /// Everything that has to be fetched, before the first test: browser and checker tests run where
 /// their programs are.
-fn all_tools() -> Result<Done> {
+fn all_tools(_: &Options) -> Result<Done> {
     tools::ensure_named(&[])?;
     Ok(Done::Passed)
 }
 
-fn format() -> Result<Done> {
+fn format(_: &Options) -> Result<Done> {
     let mut command = Command::new("cargo");
     command.current_dir(dirs::workspace()).args(["fmt", "--all", "--check"]);
     shown(command, minutes(2))?;
@@ -56,12 +56,12 @@ fn format() -> Result<Done> {
     Ok(Done::Passed)
 }
 
-fn fences() -> Result<Done> {
+fn fences(_: &Options) -> Result<Done> {
     if fences::run()? { Ok(Done::Passed) } else { bail!("a crate uses what it must not") }
 }
 
 /// cargo-deny takes minutes to compile: it is used where it is installed. Its fences stand in `fences` too.
-fn deny() -> Result<Done> {
+fn deny(_: &Options) -> Result<Done> {
     if tools::which("cargo-deny").is_none() {
         return Ok(Done::LeftOut("cargo-deny is not installed (cargo install cargo-deny)".into()));
     }
@@ -71,17 +71,19 @@ fn deny() -> Result<Done> {
     Ok(Done::Passed)
 }
 
-fn components() -> Result<Done> {
+fn components(_: &Options) -> Result<Done> {
     plugins::build()?;
     Ok(Done::Passed)
 }
 
-fn programs() -> Result<Done> {
-    build::programs()?;
+/// Compiles all that later steps run, at once: cargo chooses the features of dependencies by what is
+/// built together, so that building parts apart would compile half of the dependencies twice.
+fn everything(_: &Options) -> Result<Done> {
+    build::everything()?;
     Ok(Done::Passed)
 }
 
-fn clippy() -> Result<Done> {
+fn clippy(_: &Options) -> Result<Done> {
     let mut command = build::cargo("clippy")?;
     command.args(["--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]);
     shown(command, minutes(30))?;
@@ -92,23 +94,29 @@ fn clippy() -> Result<Done> {
     Ok(Done::Passed)
 }
 
-fn unit() -> Result<Done> {
+/// Tests that need a server, a browser or components say that they were left out where `--quick` does
+/// not hand them any.
+fn crates(options: &Options) -> Result<Done> {
     let mut command = build::cargo("test")?;
     command.arg("--workspace");
-    if plugins::missing().is_none() {
-        command.env(paths::COMPONENTS, plugins::build()?);
+    match options.quick {
+        true if plugins::missing().is_none() => {
+            command.env(paths::COMPONENTS, plugins::build()?);
+        }
+        true => {}
+        false => with_env(&mut command)?,
     }
-    shown(command, minutes(30))?;
+    shown(command, minutes(40))?;
     Ok(Done::Passed)
 }
 
-fn plugin_tests() -> Result<Done> {
+fn plugin_tests(_: &Options) -> Result<Done> {
     shown(in_plugins(&["test", "--release", "--quiet"])?, minutes(10))?;
     Ok(Done::Passed)
 }
 
 /// The page's own tests, and whether the embedded build is that of the sources.
-fn dashboard() -> Result<Done> {
+fn dashboard(_: &Options) -> Result<Done> {
     let source = dirs::workspace().join("host/serve/dashboard");
     if !tools::node::is_there() {
         return Ok(Done::LeftOut("node is not installed: the embedded page is taken as it is".into()));
@@ -149,8 +157,8 @@ fn same_files(built: &Path, kept: &Path) -> Result<()> {
 }
 
 /// What tests with servers are told.
-fn with_env(mut command: Command) -> Result<Command> {
-    let bins = build::programs()?;
+fn with_env(command: &mut Command) -> Result<()> {
+    let bins = dirs::bins()?;
     if plugins::missing().is_none() {
         command.env(paths::COMPONENTS, plugins::build()?);
     }
@@ -161,23 +169,28 @@ fn with_env(mut command: Command) -> Result<Command> {
     command.env(paths::CHROMIUM, tools::programs::chromium()?);
     command.env(paths::PROMTOOL, tools::programs::promtool()?);
     tools::programs::mariadb()?;
+    Ok(())
+}
+
+/// Named integration tests, those that wait for servers included.
+fn named(tests: &[&str], threads: &str) -> Result<Command> {
+    let mut command = build::cargo("test")?;
+    with_env(&mut command)?;
+    command.arg("--workspace");
+    for test in tests {
+        command.args(["--test", test]);
+    }
+    command.args(["--", "--include-ignored", "--test-threads", threads]);
     Ok(command)
 }
 
-/// Tests of single crates that need an engine, a browser, promtool, components or a broker.
-fn with_servers() -> Result<Done> {
-    let mut command = with_env(build::cargo("test")?)?;
-    for package in ["weir-clickhouse", "weir-embedded", "weir-plugin", "weir-serve"] {
-        command.args(["-p", package]);
-    }
-    command.args(["--", "--test-threads=2"]);
-    shown(command, minutes(20))?;
+/// The reader's tests, over a broker of their own.
+fn over_a_broker(_: &Options) -> Result<Done> {
     let folder = dirs::target()?.join(format!("kafka-{}", std::process::id()));
     dirs::make(&folder)?;
     let kafka = Kafka::started(&tools::jars::kafka()?, &folder)?;
-    let mut command = build::cargo("test")?;
+    let mut command = named(&["kafka"], "1")?;
     command.env("WEIR_TEST_KAFKA", kafka.bootstrap());
-    command.args(["-p", "weir-ingest", "--test", "kafka", "--", "--include-ignored", "--test-threads=1"]);
     let tested = shown(command, minutes(10));
     drop(kafka);
     std::fs::remove_dir_all(&folder)?;
@@ -185,42 +198,34 @@ fn with_servers() -> Result<Done> {
 }
 
 /// The real services alone, which need nothing of ours.
-fn services() -> Result<Done> {
-    let mut command = with_env(build::cargo("test")?)?;
-    command.args(["-p", "weir-e2e", "--test", "services", "--", "--include-ignored"]);
-    shown(command, minutes(10))?;
+fn services(_: &Options) -> Result<Done> {
+    shown(named(&["services"], "1")?, minutes(10))?;
     Ok(Done::Passed)
 }
 
-fn end_to_end() -> Result<Done> {
-    let mut command = with_env(build::cargo("test")?)?;
-    command.args(["-p", "weir-e2e"]);
-    for test in ["bad_input", "outages", "refusals", "restart"] {
-        command.args(["--test", test]);
-    }
-    command.args(["--", "--include-ignored", "--test-threads=2"]);
-    shown(command, minutes(20))?;
+fn end_to_end(_: &Options) -> Result<Done> {
+    shown(named(&["bad_input", "outages", "refusals", "restart"], "2")?, minutes(20))?;
     Ok(Done::Passed)
 }
 
 /// A demo in a process of its own.
 fn run_demo(args: &[&str], limit: Duration) -> Result<Done> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.arg("demo").args(args);
+    command.args(["demo", "--built"]).args(args);
     shown(command, limit)?;
     Ok(Done::Passed)
 }
 
-fn demo() -> Result<Done> {
+fn demo(_: &Options) -> Result<Done> {
     run_demo(&["--for", "30s", "--check", "--seed", "1"], minutes(10))
 }
 
-fn demo_bad() -> Result<Done> {
+fn demo_bad(_: &Options) -> Result<Done> {
     let args = ["--for", "20s", "--check", "--seed", "2", "--bad", "40", "--kill", "host"];
     run_demo(&args, minutes(10))
 }
 
-fn demo_real() -> Result<Done> {
+fn demo_real(_: &Options) -> Result<Done> {
     let args = ["--real", "--for", "60s", "--check", "--seed", "3", "--kill", "host,connect"];
     run_demo(&args, minutes(15))
 }
