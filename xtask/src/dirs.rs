@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use weir_e2e::paths::{self, Bins};
 
 /// Downloads that outlive a clone: `$WEIR_CACHE`, by default `~/.cache/weir`.
@@ -29,6 +30,12 @@ pub fn target() -> Result<PathBuf> {
     let here = std::env::current_exe().context("find this program")?;
     let target = here.ancestors().nth(2).context("this program lies in no target folder")?;
     Ok(target.to_owned())
+}
+
+/// This program, for a part of its work in a process of its own. Compiling the workspace may have put a
+/// new file in the place of the one that runs.
+pub fn xtask() -> Result<Command> {
+    Ok(Command::new(bins()?.program("xtask")))
 }
 
 pub fn bins() -> Result<Bins> {

@@ -123,7 +123,7 @@ fn apply(mutation: &Mutation, plugins: &Path) -> Result<()> {
 
 /// Whether the check fails and counts differences in this metric.
 fn is_caught(metric: &str, components: &Path, run_for: &str) -> Result<bool> {
-    let mut command = Command::new(std::env::current_exe()?);
+    let mut command = dirs::xtask()?;
     command.args(["demo", "--check", "--for", run_for, "--components"]).arg(components);
     let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().context("start the demo")?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

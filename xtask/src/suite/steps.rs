@@ -210,7 +210,7 @@ fn end_to_end(_: &Options) -> Result<Done> {
 
 /// A demo in a process of its own.
 fn run_demo(args: &[&str], limit: Duration) -> Result<Done> {
-    let mut command = Command::new(std::env::current_exe()?);
+    let mut command = dirs::xtask()?;
     command.args(["demo", "--built"]).args(args);
     shown(command, limit)?;
     Ok(Done::Passed)
