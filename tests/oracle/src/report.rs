@@ -10,14 +10,11 @@ pub struct Cell {
     /// `1m`, `15m`, `1h`, `day`, `now` (metric_latest), `history` (its course by minutes), `sql`.
     pub window: String,
     pub tally: Tally,
-    /// A metric loaded in the middle may have seen no long window whole.
-    pub may_be_incomplete: bool,
 }
 
 impl Cell {
     fn is_empty(&self) -> bool {
-        let excused = self.may_be_incomplete && self.tally.incomplete > 0;
-        self.tally.compared == 0 && !excused
+        self.tally.compared == 0
     }
 }
 

@@ -25,6 +25,8 @@ const MARKER_TABLE: &str = "demo_marker";
 const MARKER: &str = "all-is-written";
 /// On the clock: 10 real seconds at 60 times the speed. Longer than a killed process needs to come back.
 const IDLE_AFTER: &str = "10m";
+/// When, as a share of a run with `--check`, a new day begins: after the push.
+const MIDNIGHT_AT: f64 = 0.5;
 const PUSH_LIMIT: Duration = Duration::from_secs(60);
 const SETTLE_LIMIT: Duration = Duration::from_secs(180);
 /// Several epochs.
@@ -50,7 +52,7 @@ pub struct World {
 
 impl World {
     pub fn start(options: &Options, parts: &Parts, dir: &Path, port: u16) -> Result<World> {
-        let origin = jiff::Timestamp::now().to_string();
+        let origin = origin(options)?.to_string();
         say::step("starting ClickHouse, the broker and the host");
         let (clickhouse, server) = clickhouse(options, parts, dir)?;
         let upstream = upstream(options, parts, dir, &origin)?;
@@ -174,6 +176,17 @@ impl Upstream {
             }
         }
     }
+}
+
+/// Where the clock begins: now; under `--check` so that the last midnight (UTC, the zone of the example's
+/// days) comes in the middle of the run, and even a metric that was pushed sees the first part of a whole
+/// hour and day.
+fn origin(options: &Options) -> Result<jiff::Timestamp> {
+    let now = jiff::Timestamp::now();
+    let (true, Some(whole)) = (options.check, options.run_for) else { return Ok(now) };
+    let midnight = jiff::Timestamp::from_second(now.as_second() / 86_400 * 86_400)?;
+    let before = whole.mul_f64(MIDNIGHT_AT * options.speed());
+    Ok(midnight.checked_sub(jiff::SignedDuration::try_from(before)?)?)
 }
 
 fn clickhouse(options: &Options, parts: &Parts, dir: &Path) -> Result<(Option<ClickHouse>, Server)> {
