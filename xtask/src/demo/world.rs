@@ -4,6 +4,7 @@ use super::kills::Victim;
 use super::{Options, Parts};
 use crate::say;
 use anyhow::{Context, Result};
+use jiff::{SignedDuration, Timestamp};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -27,6 +28,10 @@ const MARKER: &str = "all-is-written";
 const IDLE_AFTER: &str = "10m";
 /// When, as a share of a run with `--check`, a new day begins: after the push.
 const MIDNIGHT_AT: f64 = 0.5;
+/// Roughly how long the parts need before the run begins.
+const START_EMBEDDED: Duration = Duration::from_secs(3);
+const START_REAL: Duration = Duration::from_secs(20);
+const DAY_S: i64 = 86_400;
 const PUSH_LIMIT: Duration = Duration::from_secs(60);
 const SETTLE_LIMIT: Duration = Duration::from_secs(180);
 /// Several epochs.
@@ -52,22 +57,22 @@ pub struct World {
 
 impl World {
     pub fn start(options: &Options, parts: &Parts, dir: &Path, port: u16) -> Result<World> {
-        let origin = origin(options)?.to_string();
+        let clock = DemoClock::new(options)?;
         say::step("starting ClickHouse, the broker and the host");
         let (clickhouse, server) = clickhouse(options, parts, dir)?;
-        let upstream = upstream(options, parts, dir, &origin)?;
+        let upstream = upstream(options, parts, dir, &clock)?;
         let mut config = Config::example()?;
         config.clickhouse(&server).plugin(&parts.components.join("ticket.wasm"));
         config.kafka("bootstrap.servers", &upstream.bootstrap());
         if options.check {
-            config.clock(&origin, options.speed());
+            config.clock(&clock.origin.to_string(), options.speed());
             for source in ["ticket", "call_record"] {
                 config.source(source)?.insert("idle_after".into(), IDLE_AFTER.into());
             }
         }
         let mut host = Host::new(&parts.bins, dir, port, &config)?;
         host.start()?;
-        let generator = generator(options, parts, dir, &origin, &upstream)?;
+        let generator = generator(options, parts, dir, &clock, &upstream)?;
         Ok(World {
             dir: dir.to_owned(),
             bins: parts.bins.clone(),
@@ -178,15 +183,32 @@ impl Upstream {
     }
 }
 
-/// Where the clock begins: now; under `--check` so that the last midnight (UTC, the zone of the example's
-/// days) comes in the middle of the run, and even a metric that was pushed sees the first part of a whole
-/// hour and day.
-fn origin(options: &Options) -> Result<jiff::Timestamp> {
-    let now = jiff::Timestamp::now();
-    let (true, Some(whole)) = (options.check, options.run_for) else { return Ok(now) };
-    let midnight = jiff::Timestamp::from_second(now.as_second() / 86_400 * 86_400)?;
-    let before = whole.mul_f64(MIDNIGHT_AT * options.speed());
-    Ok(midnight.checked_sub(jiff::SignedDuration::try_from(before)?)?)
+/// The clock of host and generator: it shows `origin` at the real time `origin`.
+struct DemoClock {
+    origin: Timestamp,
+    /// What it shows when the processes are started.
+    start: Timestamp,
+}
+
+impl DemoClock {
+    /// Under `--check` it shows the last midnight (UTC, the zone of the example's days) in the middle of
+    /// the run, so that even a metric that was pushed sees the first part of a whole hour and day.
+    fn new(options: &Options) -> Result<DemoClock> {
+        let now = Timestamp::now();
+        let (true, Some(whole)) = (options.check, options.run_for) else {
+            return Ok(DemoClock { origin: now, start: now });
+        };
+        let speed = options.speed();
+        let ahead = if options.real { START_REAL } else { START_EMBEDDED } + whole.mul_f64(MIDNIGHT_AT);
+        let midnight = Timestamp::from_second(now.as_second() / DAY_S * DAY_S)?;
+        let middle = now.checked_add(SignedDuration::try_from(ahead)?)?;
+        // origin + (middle - origin) * speed = midnight
+        let behind = middle.duration_since(midnight).as_secs_f64() / (speed - 1.0);
+        Ok(DemoClock {
+            origin: middle.checked_add(SignedDuration::from_secs_f64(behind))?,
+            start: midnight.checked_sub(SignedDuration::try_from(ahead.mul_f64(speed))?)?,
+        })
+    }
 }
 
 fn clickhouse(options: &Options, parts: &Parts, dir: &Path) -> Result<(Option<ClickHouse>, Server)> {
@@ -208,7 +230,7 @@ fn clickhouse(options: &Options, parts: &Parts, dir: &Path) -> Result<(Option<Cl
     }
 }
 
-fn upstream(options: &Options, parts: &Parts, dir: &Path, origin: &str) -> Result<Upstream> {
+fn upstream(options: &Options, parts: &Parts, dir: &Path, clock: &DemoClock) -> Result<Upstream> {
     let (Some(kafka), Some(connect)) = (&parts.kafka, &parts.connect) else {
         let topics = TOPICS.map(|name| (name, PARTITIONS));
         return Ok(Upstream::Embedded { broker: Box::new(Broker::start(&parts.bins, dir, &topics)?) });
@@ -218,7 +240,7 @@ fn upstream(options: &Options, parts: &Parts, dir: &Path, origin: &str) -> Resul
     mariadb.run(&format!(
         "CREATE DATABASE {DATABASE}; CREATE TABLE {DATABASE}.{MARKER_TABLE} (name VARCHAR(32) PRIMARY KEY)"
     ))?;
-    let mut prepare = sql_generator(options, parts, &mariadb, origin);
+    let mut prepare = sql_generator(options, parts, &mariadb, clock);
     prepare.arg("--prepare");
     process::run("the generator's preparation", prepare, &dir.join("prepare.log"), GENERATOR_LIMIT)?;
     say::step("starting Debezium");
@@ -230,35 +252,35 @@ fn generator(
     options: &Options,
     parts: &Parts,
     dir: &Path,
-    origin: &str,
+    clock: &DemoClock,
     upstream: &Upstream,
 ) -> Result<Process> {
     let command = match upstream {
-        Upstream::Real { mariadb, .. } => sql_generator(options, parts, mariadb, origin),
+        Upstream::Real { mariadb, .. } => sql_generator(options, parts, mariadb, clock),
         Upstream::Embedded { broker } => {
             let mut command = Command::new(parts.bins.generator());
             command.args(["kafka", "--brokers", &broker.bootstrap, "--journal"]);
             command.arg(dir.join("journal.jsonl"));
             command.args(["--partitions", &PARTITIONS.to_string(), "--bad", &options.bad.to_string()]);
-            life(&mut command, options, origin);
+            life(&mut command, options, clock);
             command
         }
     };
     Process::start("the generator", command, &dir.join("generator.log"))
 }
 
-fn sql_generator(options: &Options, parts: &Parts, mariadb: &MariaDb, origin: &str) -> Command {
+fn sql_generator(options: &Options, parts: &Parts, mariadb: &MariaDb, clock: &DemoClock) -> Command {
     let mut command = Command::new(parts.bins.generator());
     command.args(["sql", "--mysql", &format!("127.0.0.1:{}", mariadb.port())]);
     command.args(["--user", mariadb::USER, "--password", mariadb::PASSWORD, "--database", DATABASE]);
-    command.args(["--start", origin]);
-    life(&mut command, options, origin);
+    command.args(["--start", &clock.start.to_string()]);
+    life(&mut command, options, clock);
     command
 }
 
-fn life(command: &mut Command, options: &Options, origin: &str) {
+fn life(command: &mut Command, options: &Options, clock: &DemoClock) {
     command.args(["--seed", &options.seed.to_string(), "--rate", &options.rate.to_string()]);
-    command.args(["--origin", origin, "--speed", &options.speed().to_string()]);
+    command.args(["--origin", &clock.origin.to_string(), "--speed", &options.speed().to_string()]);
 }
 
 /// Whether Kafka holds the marker's row.
