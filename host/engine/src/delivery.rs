@@ -7,11 +7,38 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use weir_types::contract::MetricInfo;
 use weir_types::live::{Condition, Publisher};
-use weir_types::ports::{Sink, SinkError, StateStore};
+use weir_types::ports::{Sink, SinkError, StateError, StateStore};
 use weir_types::rows::Outbox;
 
 /// Pause between two attempts.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// Why an attempt failed.
+enum Failed {
+    /// It is made again.
+    Retry(String),
+    /// The engine ends with it.
+    Ended(EngineError),
+}
+
+impl From<SinkError> for Failed {
+    fn from(error: SinkError) -> Self {
+        match error {
+            SinkError::Retry(reason) => Failed::Retry(reason),
+            SinkError::Fatal(reason) => Failed::Ended(EngineError::Fatal(reason)),
+        }
+    }
+}
+
+impl From<StateError> for Failed {
+    fn from(error: StateError) -> Self {
+        match error {
+            StateError::Unavailable(reason) => Failed::Retry(reason),
+            // Whoever has taken over delivers what waits here.
+            fenced_or_corrupt => Failed::Ended(fenced_or_corrupt.into()),
+        }
+    }
+}
 
 /// What the commit thread hands over, and what delivery tells back.
 #[derive(Default)]
@@ -99,7 +126,8 @@ impl Delivery {
             }
             match self.attempt(&mut in_hand, &mut prepare) {
                 Ok(()) => self.publisher.condition("clickhouse", None),
-                Err(SinkError::Retry(reason)) => {
+                Err(Failed::Ended(error)) => return Err(error),
+                Err(Failed::Retry(reason)) => {
                     tracing::warn!(%reason, "ClickHouse does not take rows: they wait, and it is tried again");
                     let reason =
                         format!("ClickHouse does not take rows, it is tried again every second: {reason}");
@@ -110,7 +138,6 @@ impl Delivery {
                     self.queue.wait(RETRY);
                     std::thread::sleep(Duration::from_millis(200));
                 }
-                Err(SinkError::Fatal(reason)) => return Err(EngineError::Fatal(reason)),
             }
             self.tell();
         }
@@ -127,7 +154,7 @@ impl Delivery {
         state.in_flight = (in_hand.epochs, in_hand.rows());
     }
 
-    fn attempt(&self, in_hand: &mut Waiting, prepare: &mut Vec<Arc<MetricInfo>>) -> Result<(), SinkError> {
+    fn attempt(&self, in_hand: &mut Waiting, prepare: &mut Vec<Arc<MetricInfo>>) -> Result<(), Failed> {
         let generation = self.claim()?;
         while let Some(info) = prepare.last() {
             self.sink.prepare_metric(info)?;
@@ -148,19 +175,19 @@ impl Delivery {
             Err(error) => {
                 in_hand.add(upto, outbox);
                 in_hand.epochs = epochs;
-                Err(error)
+                Err(error.into())
             }
         }
     }
 
     /// The generation of this start: greater than every one seen in the state and in the sink.
-    fn claim(&self) -> Result<u64, SinkError> {
+    fn claim(&self) -> Result<u64, Failed> {
         if let Some(generation) = self.queue.generation() {
             return Ok(generation);
         }
         self.sink.prepare()?;
         let least = self.sink.max_generation()?.max(self.stored_generation) + 1;
-        let generation = self.state.claim_generation(least).map_err(|e| SinkError::Retry(e.to_string()))?;
+        let generation = self.state.claim_generation(least)?;
         tracing::info!(generation, "generation taken");
         self.queue.generation.store(generation, Ordering::Release);
         Ok(generation)

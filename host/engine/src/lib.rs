@@ -6,6 +6,7 @@
 mod control;
 mod delivery;
 mod emit;
+pub mod inspect;
 mod keys;
 mod metric;
 mod outbox;

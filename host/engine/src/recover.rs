@@ -26,7 +26,11 @@ pub fn recover(
     let mut shard = Shard::new(options, head, monotonic);
     restore_tables(&mut shard, store)?;
     restore_metrics(&mut shard, store, loader)?;
-    shard.revive();
+    let imported = store.get(&shard.keys.imported())?.is_some();
+    if imported {
+        tracing::info!("the state was imported: every live value is sent to ClickHouse again");
+    }
+    shard.revive(imported);
     Ok(shard)
 }
 

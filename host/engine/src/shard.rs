@@ -69,6 +69,8 @@ pub struct Shard {
     bytes: usize,
     read_any: bool,
     must_commit: bool,
+    /// Every due row is emitted with the next epoch, tick or not.
+    flush_next: bool,
 }
 
 impl Shard {
@@ -93,6 +95,7 @@ impl Shard {
             bytes: 0,
             read_any: false,
             must_commit: true,
+            flush_next: false,
             options,
             head,
         }
@@ -378,6 +381,7 @@ impl Shard {
         let epoch = self.head.epoch + 1;
         let clock = now.max(self.head.clock);
         let clock_before = (self.head.epoch > 0).then_some(self.head.clock);
+        let flush = std::mem::take(&mut self.flush_next) || flush;
         let boundary = Boundary { epoch, clock, clock_before, flush };
         let advanced = self.sources.advanced(clock);
         let mut writes = std::mem::take(&mut self.extra_writes);
@@ -514,10 +518,15 @@ impl Shard {
         self.metrics.iter().map(Metric::catalogue_entry).chain(resting).collect()
     }
 
-    /// The rows that live slots give once after a restart are evaluated with the next epoch.
-    pub(crate) fn revive(&mut self) {
+    /// The rows that live slots give once after a restart are evaluated with the next epoch. After an
+    /// import what was emitted is forgotten: ClickHouse may hold values newer than this state.
+    pub(crate) fn revive(&mut self, imported: bool) {
         let epoch = self.head.epoch + 1;
-        self.metrics.iter_mut().for_each(|m| m.revive(epoch));
+        self.metrics.iter_mut().for_each(|m| m.revive(epoch, imported));
+        if imported {
+            self.flush_next = true;
+            self.extra_writes.delete(self.keys.imported());
+        }
         self.must_commit = true;
     }
 
@@ -545,5 +554,7 @@ fn promoted(entry: &StoredMetric, retired: bool, epoch: u64) -> PromotedRow {
 
 #[cfg(test)]
 mod fakes;
+#[cfg(test)]
+mod moved;
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::collections::BTreeMap;
 use weir_types::Micros;
 use weir_types::batch::Position;
-use weir_types::ports::StateError;
+use weir_types::ports::{StateError, reserved};
 use weir_types::record::TopicPartition;
 
 /// The version of every format here. Raise it, and read the old one, when one changes.
@@ -25,6 +25,10 @@ impl Keyspace {
     }
     pub fn head(&self) -> Vec<u8> {
         format!("{}/head", self.shard).into()
+    }
+    /// There until the first epoch after an import.
+    pub fn imported(&self) -> Vec<u8> {
+        reserved::imported(&self.shard)
     }
     /// Cells that one metric got in one epoch.
     pub fn cells(&self, metric: &str, incarnation: i64, epoch: u64) -> Vec<u8> {

@@ -6,15 +6,24 @@
 //! <state>/shards/<shard>/…     the database of a shard
 //! <state>/blobs/<name>         objects by name (components)
 //! <state>/generation/<n>       one empty object for each generation ever claimed
+//! <state>/owner/<shard>        who works on the shard (object stores only), renewed every few seconds
+//! <state>/importing/<shard>    there while an import is under way
 //! ```
 
 mod location;
+mod owner;
+pub mod portable;
 mod probe;
+mod snapshot;
 mod store;
+mod transfer;
 
 pub use location::{DirLock, Location};
+pub use owner::Claim;
 pub use probe::probe;
+pub use snapshot::Snapshot;
 pub use store::Store;
+pub use transfer::{Export, TransferError, export, import, read_file};
 
 /// Why the state cannot be opened, with what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -31,4 +40,14 @@ pub enum OpenError {
     /// What is stored cannot be read.
     #[error("{0}")]
     Corrupt(String),
+}
+
+/// Object stores wrap their errors; the innermost says what is wrong.
+pub(crate) fn root_cause(error: &slatedb::object_store::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    let (outer, inner) = (error.to_string(), cause.to_string());
+    if outer.contains(&inner) { outer } else { format!("{outer}: {inner}") }
 }

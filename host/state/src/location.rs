@@ -36,7 +36,15 @@ impl Location {
         Ok(Location::Directory(text.into()))
     }
 
-    /// The object store, and whether it is a local directory (which is made if it is missing).
+    /// For error texts: `state directory /a/b` or `state s3://bucket/prefix`.
+    pub(crate) fn describe(&self) -> String {
+        match self {
+            Location::Directory(directory) => format!("state directory {}", directory.display()),
+            Location::Url(url) => format!("state {url}"),
+        }
+    }
+
+    /// The object store. A local directory is made if it is missing.
     pub(crate) fn open(&self) -> Result<Arc<dyn ObjectStore>, OpenError> {
         match self {
             Location::Directory(directory) => {

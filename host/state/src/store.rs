@@ -1,16 +1,18 @@
 //! The state store of `weir-types` over SlateDB.
 
-use crate::{DirLock, Location, OpenError};
+use crate::owner::{Claim, Owner, PACE};
+use crate::{DirLock, Location, OpenError, root_cause};
 use slatedb::config::{GarbageCollectorDirectoryOptions, GarbageCollectorOptions, ScanOptions, Settings};
 use slatedb::object_store::path::Path;
 use slatedb::object_store::{self, ObjectStore, ObjectStoreExt as _, PutMode, PutPayload};
 use slatedb::{CloseReason, Db, ErrorKind, WriteBatch, WriteHandle};
 use std::future::Future;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Runtime;
-use weir_types::ports::{KeyValues, StateError, StateStore, WriteSet};
+use weir_types::ports::{KeyValues, StateError, StateStore, WriteSet, reserved};
 
 /// How long a call may take before it is reported as trouble. SlateDB itself tries for ever.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -25,12 +27,18 @@ pub struct Store {
     /// None once closed.
     runtime: Option<Runtime>,
     db: Db,
-    objects: Arc<dyn ObjectStore>,
+    pub(crate) objects: Arc<dyn ObjectStore>,
+    pub(crate) shard: String,
     /// For error texts.
-    place: String,
+    pub(crate) place: String,
     patience: Duration,
     /// A write that was handed over, but whose end was not waited for.
     unfinished: Mutex<Option<Unfinished>>,
+    /// Set once the database has said so.
+    fenced: AtomicBool,
+    /// On an object store.
+    owner: Option<Owner>,
+    /// On a local directory.
     _lock: Option<DirLock>,
 }
 
@@ -41,59 +49,73 @@ struct Unfinished {
 }
 
 impl Store {
-    /// Opens the state of a shard at a directory or URL, making it if it is missing. From then on
-    /// an older host on the same state is fenced off.
-    pub fn open(state: &str, shard: &str) -> Result<Store, OpenError> {
+    /// Opens the state of a shard at a directory or URL, making it if it is missing. Refused while
+    /// another host works on it; one that was taken over is fenced off from then on.
+    pub fn open(state: &str, shard: &str, claim: Claim) -> Result<Store, OpenError> {
+        Self::open_for(state, shard, claim, Purpose::Run)
+    }
+
+    pub(crate) fn open_for(
+        state: &str,
+        shard: &str,
+        claim: Claim,
+        purpose: Purpose,
+    ) -> Result<Store, OpenError> {
         let location = Location::parse(state)?;
         let lock = match &location {
             Location::Directory(directory) => Some(DirLock::take(directory)?),
             Location::Url(_) => None,
         };
-        Self::open_with(&location, shard, lock)
+        Self::open_with(&location, shard, lock, claim, purpose)
     }
 
-    fn open_with(location: &Location, shard: &str, lock: Option<DirLock>) -> Result<Store, OpenError> {
-        if shard.is_empty() || !shard.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
-            return Err(OpenError::Location(format!("shard `{shard}`: use letters, digits, `-` and `_`")));
-        }
+    fn open_with(
+        location: &Location,
+        shard: &str,
+        lock: Option<DirLock>,
+        claim: Claim,
+        purpose: Purpose,
+    ) -> Result<Store, OpenError> {
+        check_shard(shard)?;
         let objects = location.open()?;
-        let place = match location {
-            Location::Directory(directory) => format!("state directory {}", directory.display()),
-            Location::Url(url) => format!("state {url}"),
-        };
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("state")
-            .enable_all()
-            .build()
-            .map_err(|e| OpenError::Unavailable(format!("threads for the state do not start: {e}")))?;
-        let builder = Db::builder(format!("shards/{shard}"), Arc::clone(&objects))
-            .with_settings(settings(matches!(location, Location::Directory(_))));
-        let db = runtime
-            .block_on(async { tokio::time::timeout(OPEN_PATIENCE, builder.build()).await })
-            .map_err(|_| {
-                OpenError::Unavailable(format!(
-                    "{place} does not answer within {} s",
-                    OPEN_PATIENCE.as_secs()
-                ))
-            })?
-            .map_err(|error| match error.kind() {
-                ErrorKind::Data => OpenError::Corrupt(format!("{place} cannot be read: {error}")),
-                _ => OpenError::Unavailable(format!("{place} cannot be opened: {error}")),
-            })?;
+        let place = location.describe();
+        let runtime = runtime()?;
+        let opened = runtime.block_on(async {
+            if purpose == Purpose::Run {
+                refuse_unfinished(&*objects, &place, shard).await?;
+            }
+            let mut owner = match location {
+                Location::Directory(_) => None,
+                Location::Url(_) => Some(Owner::take(objects.clone(), &place, shard, claim, PACE).await?),
+            };
+            let db = open_db(location, shard, objects.clone(), &place).await;
+            if let (Err(_), Some(owner)) = (&db, &mut owner) {
+                owner.release().await;
+            }
+            Ok((db?, owner))
+        });
+        let (db, owner) = opened?;
         Ok(Store {
             runtime: Some(runtime),
             db,
             objects,
+            shard: shard.to_string(),
             place,
             patience: PATIENCE,
             unfinished: Mutex::new(None),
+            fenced: AtomicBool::new(false),
+            owner,
             _lock: lock,
         })
     }
 
+    /// Whether another host has taken this state over: this one must end, and not be restarted.
+    pub fn is_fenced(&self) -> bool {
+        self.fenced.load(Ordering::Acquire) || self.owner.as_ref().is_some_and(Owner::is_lost)
+    }
+
     /// Runs one call to its end, or to the end of patience. `size`: of what is written.
-    fn run<T>(
+    pub(crate) fn run<T>(
         &self,
         call: &str,
         size: usize,
@@ -132,14 +154,17 @@ impl Store {
     fn error(&self, call: &str, error: &slatedb::Error) -> StateError {
         let text = format!("{}: {call} failed: {error}", self.place);
         match error.kind() {
-            ErrorKind::Closed(CloseReason::Fenced) => StateError::Fenced(self.place.clone()),
+            ErrorKind::Closed(CloseReason::Fenced) => {
+                self.fenced.store(true, Ordering::Release);
+                StateError::Fenced(self.place.clone())
+            }
             ErrorKind::Data => StateError::Corrupt(text),
             ErrorKind::Closed(_) => StateError::Unavailable(format!("{text}; restart this host")),
             _ => StateError::Unavailable(text),
         }
     }
 
-    fn object_error(&self, call: &str, error: &object_store::Error) -> StateError {
+    pub(crate) fn object_error(&self, call: &str, error: &object_store::Error) -> StateError {
         StateError::Unavailable(format!("{}: {call} failed: {}", self.place, root_cause(error)))
     }
 
@@ -183,14 +208,39 @@ impl Store {
         Ok(())
     }
 
+    /// The first keys of the database, at most `most`.
+    pub(crate) fn first_keys(&self, most: usize) -> Result<Vec<Vec<u8>>, StateError> {
+        self.run("a scan", 0, async {
+            let failed = |e: slatedb::Error| self.error("a scan", &e);
+            let mut entries = self.db.scan(..).await.map_err(failed)?;
+            let mut keys = Vec::new();
+            while keys.len() < most
+                && let Some(entry) = entries.next().await.map_err(failed)?
+            {
+                keys.push(entry.key.to_vec());
+            }
+            Ok(keys)
+        })
+    }
+
+    /// The greatest generation that is known here.
     async fn greatest_generation(&self) -> Result<u64, StateError> {
-        let listed = self
-            .objects
-            .list_with_delimiter(Some(&Path::from("generation")))
-            .await
-            .map_err(|e| self.object_error("listing generations", &e))?;
-        let numbers = listed.objects.iter().filter_map(|o| o.location.filename()?.parse::<u64>().ok());
-        Ok(numbers.max().unwrap_or(0))
+        let listed = listed_generation(&*self.objects).await;
+        let listed = listed.map_err(|e| self.object_error("listing generations", &e))?;
+        let key = reserved::claimed(&self.shard);
+        let stored = self.db.get(key).await.map_err(|e| self.error("a read", &e))?;
+        Ok(listed.max(stored.and_then(|bytes| reserved::read_claimed(&bytes)).unwrap_or(0)))
+    }
+
+    /// Notes a generation in the database. This proves that no other host has opened the state since
+    /// the generation was claimed: whoever does so later will claim a greater one.
+    async fn note_generation(&self, generation: u64) -> Result<(), StateError> {
+        let failed = |e: slatedb::Error| self.error("noting a generation", &e);
+        let mut batch = WriteBatch::new();
+        batch.put(reserved::claimed(&self.shard), reserved::write_claimed(generation));
+        let handle = self.db.write(batch).await.map_err(failed)?;
+        self.db.flush().await.map_err(failed)?;
+        handle.await_durable().await.map_err(failed)
     }
 }
 
@@ -202,6 +252,15 @@ impl Drop for Store {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%error, "the state was not closed in order"),
             Err(_) => tracing::warn!("the state did not close in time; nothing is lost"),
+        }
+        if let Some(owner) = &mut self.owner {
+            let released =
+                runtime.block_on(async { tokio::time::timeout(CLOSE_PATIENCE, owner.release()).await });
+            if released.is_err() {
+                tracing::warn!(
+                    "the ownership of the state is not given back: the next start waits up to 15 s"
+                );
+            }
         }
         runtime.shutdown_timeout(Duration::from_secs(1));
     }
@@ -266,12 +325,11 @@ impl StateStore for Store {
     fn claim_generation(&self, at_least: u64) -> Result<u64, StateError> {
         self.run("claiming a generation", 0, async {
             let mut number = at_least.max(self.greatest_generation().await? + 1);
-            loop {
-                // Ten digits, so that listings are in order for people too.
-                let path = Path::from(format!("generation/{number:010}"));
+            let claimed = loop {
+                let path = generation_path(number);
                 let put = self.objects.put_opts(&path, PutPayload::from_static(b""), PutMode::Create.into());
                 match put.await {
-                    Ok(_) => return Ok(number),
+                    Ok(_) => break number,
                     Err(
                         object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. },
                     ) => {
@@ -279,9 +337,92 @@ impl StateStore for Store {
                     }
                     Err(error) => return Err(self.object_error("claiming a generation", &error)),
                 }
-            }
+            };
+            self.note_generation(claimed).await?;
+            Ok(claimed)
         })
     }
+}
+
+/// What the state is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Run,
+    /// Whatever an import left unfinished may be there.
+    Import,
+}
+
+pub(crate) fn check_shard(shard: &str) -> Result<(), OpenError> {
+    if shard.is_empty() || !shard.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
+        return Err(OpenError::Location(format!("shard `{shard}`: use letters, digits, `-` and `_`")));
+    }
+    Ok(())
+}
+
+pub(crate) fn runtime() -> Result<Runtime, OpenError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("state")
+        .enable_all()
+        .build()
+        .map_err(|e| OpenError::Unavailable(format!("threads for the state do not start: {e}")))
+}
+
+/// Where the database of a shard lies.
+pub(crate) fn database_path(shard: &str) -> Path {
+    Path::from(format!("shards/{shard}"))
+}
+
+/// There while an import is under way, or if it did not come to its end.
+pub(crate) fn import_mark(shard: &str) -> Path {
+    Path::from(format!("importing/{shard}"))
+}
+
+pub(crate) async fn refuse_unfinished(
+    objects: &dyn ObjectStore,
+    place: &str,
+    shard: &str,
+) -> Result<(), OpenError> {
+    match objects.head(&import_mark(shard)).await {
+        Ok(_) => Err(OpenError::Corrupt(format!(
+            "{place}: an import into shard `{shard}` did not come to its end: run it again with --replace"
+        ))),
+        Err(object_store::Error::NotFound { .. }) => Ok(()),
+        Err(error) => Err(OpenError::Unavailable(format!("{place} cannot be read: {}", root_cause(&error)))),
+    }
+}
+
+async fn open_db(
+    location: &Location,
+    shard: &str,
+    objects: Arc<dyn ObjectStore>,
+    place: &str,
+) -> Result<Db, OpenError> {
+    let builder = Db::builder(database_path(shard), objects)
+        .with_settings(settings(matches!(location, Location::Directory(_))));
+    match tokio::time::timeout(OPEN_PATIENCE, builder.build()).await {
+        Ok(Ok(db)) => Ok(db),
+        Ok(Err(error)) => Err(match error.kind() {
+            ErrorKind::Data => OpenError::Corrupt(format!("{place} cannot be read: {error}")),
+            _ => OpenError::Unavailable(format!("{place} cannot be opened: {error}")),
+        }),
+        Err(_) => Err(OpenError::Unavailable(format!(
+            "{place} does not answer within {} s",
+            OPEN_PATIENCE.as_secs()
+        ))),
+    }
+}
+
+/// The greatest generation that has an object; 0 if none has.
+pub(crate) async fn listed_generation(objects: &dyn ObjectStore) -> Result<u64, object_store::Error> {
+    let listed = objects.list_with_delimiter(Some(&Path::from("generation"))).await?;
+    let numbers = listed.objects.iter().filter_map(|o| o.location.filename()?.parse::<u64>().ok());
+    Ok(numbers.max().unwrap_or(0))
+}
+
+/// Ten digits, so that listings are in order for people too.
+pub(crate) fn generation_path(number: u64) -> Path {
+    Path::from(format!("generation/{number:010}"))
 }
 
 fn blob_path(name: &str) -> Path {
@@ -293,16 +434,6 @@ fn hash_of(writes: &WriteSet) -> u64 {
     writes.puts.hash(&mut hasher);
     writes.deletes.hash(&mut hasher);
     hasher.finish()
-}
-
-/// Object stores wrap their errors; the innermost says what is wrong.
-fn root_cause(error: &object_store::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    let (outer, inner) = (error.to_string(), cause.to_string());
-    if outer.contains(&inner) { outer } else { format!("{outer}: {inner}") }
 }
 
 fn settings(is_local: bool) -> Settings {

@@ -48,6 +48,34 @@ impl WriteSet {
     }
 }
 
+/// Keys that the store itself writes; the others are the engine's.
+pub mod reserved {
+    /// Version of both values.
+    const FORMAT: u8 = 1;
+
+    /// The greatest generation that a host on this state has claimed.
+    pub fn claimed(shard: &str) -> Vec<u8> {
+        format!("{shard}/claimed").into()
+    }
+
+    pub fn write_claimed(generation: u64) -> Vec<u8> {
+        let mut bytes = vec![FORMAT];
+        bytes.extend_from_slice(&generation.to_le_bytes());
+        bytes
+    }
+
+    pub fn read_claimed(bytes: &[u8]) -> Option<u64> {
+        let (version, number) = bytes.split_first()?;
+        (*version == FORMAT).then_some(u64::from_le_bytes(number.try_into().ok()?))
+    }
+
+    /// There from an import to the first epoch after it. Rows may have been delivered that this state
+    /// does not know of, so every live slot is emitted again.
+    pub fn imported(shard: &str) -> Vec<u8> {
+        format!("{shard}/imported").into()
+    }
+}
+
 /// Keys and values as a scan gives them.
 pub type KeyValues = Vec<(Vec<u8>, Vec<u8>)>;
 
@@ -62,7 +90,8 @@ pub trait StateStore: Send + Sync {
     fn put_blob(&self, name: &str, bytes: &[u8]) -> Result<(), StateError>;
     fn get_blob(&self, name: &str) -> Result<Option<Vec<u8>>, StateError>;
     /// Claims the least free generation that is ≥ `at_least`, by put-if-absent; greater than every
-    /// generation claimed before on this store.
+    /// generation claimed before on this store. When it returns, no newer host had taken over at a
+    /// moment after the claim, so a newer host's generation will be greater.
     fn claim_generation(&self, at_least: u64) -> Result<u64, StateError>;
 }
 

@@ -7,6 +7,7 @@ mod config;
 mod logging;
 mod plugin;
 mod run;
+mod state;
 mod wiring;
 
 /// Batches come and go by the megabyte: an allocator that keeps its pages spares their faults.
@@ -51,7 +52,8 @@ fn main() -> ExitCode {
             println!("weir {}", env!("CARGO_PKG_VERSION"));
             Ok(())
         }
-        Command::Run { config, dev } => run::run(&config, dev),
+        Command::Run { config, dev, take_over } => run::run(&config, dev, take_over),
+        Command::State { place, command } => state::run(&place, &command),
         Command::Check { config } => check::run(&config),
     };
     let (code, text) = match outcome {

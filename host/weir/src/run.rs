@@ -15,21 +15,22 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use weir_engine::{Engine, EngineError, Ports};
 use weir_serve::{ControlCell, Live, LiveOptions, Server};
-use weir_state::{OpenError, Store};
+use weir_state::{Claim, OpenError, Store};
 use weir_types::control::History;
 
 /// How often it is looked whether the engine still runs.
 const STEP: Duration = Duration::from_millis(100);
 
 /// Runs until a signal, or until the engine ends.
-pub fn run(file: &Path, dev: bool) -> Result<(), Failure> {
+pub fn run(file: &Path, dev: bool, take_over: bool) -> Result<(), Failure> {
     let config = config::load(file)?;
     logging::start(&config).map_err(Failure::Config)?;
     let stopped = on_signals()?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), shard = config.shard, "starting");
     let adapters = wiring::adapters(&config)?;
     let plugins = wiring::initial_plugins(&config)?;
-    let state = Arc::new(Store::open(&config.state, &config.shard).map_err(state_failure)?);
+    let claim = Claim { take_over, started: real_now() };
+    let state = Arc::new(Store::open(&config.state, &config.shard, claim).map_err(state_failure)?);
     let live =
         Arc::new(Live::new(LiveOptions { time_zone: config.time_zone.clone(), ..LiveOptions::default() }));
     let control = ControlCell::new();
@@ -37,9 +38,12 @@ pub fn run(file: &Path, dev: bool) -> Result<(), Failure> {
     let engine = start_engine(&config, plugins, &adapters, state.clone(), live)?;
     control.set(engine.control());
     tracing::info!(url = format!("http://{}/", web.address), "ready");
-    let outcome = wait(&engine, &stopped);
-    if outcome == Outcome::Signal {
-        engine.stop(config.stop_patience);
+    let outcome = wait(&engine, &state, &stopped);
+    match outcome {
+        Outcome::Signal => engine.stop(config.stop_patience),
+        // What it would still write or deliver counts no more.
+        Outcome::Fenced => engine.stop(Duration::ZERO),
+        Outcome::Ended => {}
     }
     let ended = engine.join();
     web.stop();
@@ -53,7 +57,10 @@ pub fn run(file: &Path, dev: bool) -> Result<(), Failure> {
         (Ok(()), Outcome::Ended) => {
             Err(Failure::Error("the engine ended without a reason: see the log".into()))
         }
-        (Err(EngineError::Fenced(text)), _) => Err(Failure::Fenced(text)),
+        (Err(EngineError::Fenced(text)), _) => Err(fenced(&text)),
+        (_, Outcome::Fenced) => {
+            Err(fenced(&format!("another host has taken over the state {}", config.state)))
+        }
         (Err(EngineError::Fatal(text)), _) => Err(Failure::Error(text)),
     }
 }
@@ -62,10 +69,20 @@ pub fn run(file: &Path, dev: bool) -> Result<(), Failure> {
 enum Outcome {
     Signal,
     Ended,
+    /// Another host has taken the state over.
+    Fenced,
 }
 
-fn wait(engine: &Engine, stopped: &Receiver<i32>) -> Outcome {
+fn fenced(what: &str) -> Failure {
+    Failure::Fenced(format!("{what}: this host must not be started again while the other one runs"))
+}
+
+fn wait(engine: &Engine, state: &Store, stopped: &Receiver<i32>) -> Outcome {
     loop {
+        if state.is_fenced() {
+            tracing::error!("another host has taken over the state: stopping");
+            return Outcome::Fenced;
+        }
         match stopped.recv_timeout(STEP) {
             Ok(signal) => {
                 let name = if signal == SIGINT { "SIGINT" } else { "SIGTERM" };

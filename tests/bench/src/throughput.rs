@@ -191,7 +191,8 @@ fn run_engine(
     loader: &dyn Loader,
 ) -> Result<Engine> {
     let folder = tempfile::tempdir()?;
-    let store = weir_state::Store::open(&folder.path().display().to_string(), "0")?;
+    let store =
+        weir_state::Store::open(&folder.path().display().to_string(), "0", weir_state::Claim::default())?;
     let start = Instant::now();
     let monotonic: weir_engine::shard::Monotonic = Arc::new(move || start.elapsed());
     let mut shard = recover(engine_options(sources, components), &store, loader, monotonic)?;

@@ -3,7 +3,7 @@
 use crate::net;
 use crate::paths::Bins;
 use crate::process::Process;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -121,6 +121,10 @@ impl ClickHouse {
             process.stop(Duration::from_secs(20))?;
         }
         Ok(())
+    }
+
+    pub fn process(&mut self) -> Result<&mut Process> {
+        self.process.as_mut().context("the ClickHouse engine is not started")
     }
 
     pub fn check_alive(&mut self) -> Result<()> {

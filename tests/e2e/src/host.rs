@@ -129,8 +129,13 @@ impl Host {
 
     /// Starts the process without waiting for anything.
     pub fn launch(&mut self) -> Result<()> {
+        self.launch_with(&[])
+    }
+
+    /// The same with more arguments of `weir run`.
+    pub fn launch_with(&mut self, args: &[&str]) -> Result<()> {
         let mut command = Command::new(self.bins.weir());
-        command.arg("run").arg("--config").arg(self.config_path()).arg("--dev");
+        command.arg("run").arg("--config").arg(self.config_path()).arg("--dev").args(args);
         command.current_dir(&self.dir);
         self.process = Some(Process::start("the host", command, &self.dir.join("weir.log"))?);
         Ok(())
@@ -197,6 +202,13 @@ impl Host {
     pub fn plugin(&self, args: &[&str]) -> Result<(bool, String)> {
         let mut command = Command::new(self.bins.weir());
         command.arg("plugin").args(args).arg("--url").arg(self.url());
+        run_for_text(command, PUSH_LIMIT)
+    }
+
+    /// `weir state …` on this host's state: whether it went well, and all it printed.
+    pub fn state(&self, args: &[&str]) -> Result<(bool, String)> {
+        let mut command = Command::new(self.bins.weir());
+        command.arg("state").args(args).arg("--config").arg(self.config_path()).current_dir(&self.dir);
         run_for_text(command, PUSH_LIMIT)
     }
 

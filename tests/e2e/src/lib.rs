@@ -13,6 +13,7 @@ pub mod host;
 pub mod interrupt;
 pub mod kafka;
 pub mod mariadb;
+pub mod minio;
 pub mod net;
 pub mod paths;
 pub mod process;

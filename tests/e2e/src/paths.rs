@@ -18,6 +18,10 @@ pub const COMPONENTS: &str = "WEIR_COMPONENTS";
 pub const KAFKA: &str = "WEIR_KAFKA";
 /// Folder with Kafka Connect's jars and the Debezium connector.
 pub const CONNECT: &str = "WEIR_CONNECT";
+/// The program minio.
+pub const MINIO: &str = "WEIR_MINIO";
+/// URL of an empty place on an S3-compatible server, which the environment (`AWS_…`) makes reachable.
+pub const S3: &str = "WEIR_TEST_S3";
 /// The program chromium.
 pub const CHROMIUM: &str = "WEIR_CHROMIUM";
 /// The program promtool.

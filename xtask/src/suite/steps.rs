@@ -7,9 +7,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 use weir_e2e::kafka::Kafka;
+use weir_e2e::minio::Minio;
 use weir_e2e::paths;
 
-pub const ALL: [Step; 16] = [
+pub const ALL: [Step; 17] = [
     Step { name: "tools", metrics: false, servers: true, run: all_tools },
     Step { name: "format", metrics: false, servers: false, run: format },
     Step { name: "fences", metrics: false, servers: false, run: fences },
@@ -21,6 +22,7 @@ pub const ALL: [Step; 16] = [
     Step { name: "plugins' own tests", metrics: true, servers: false, run: plugin_tests },
     Step { name: "dashboard", metrics: false, servers: false, run: dashboard },
     Step { name: "tests over a broker", metrics: false, servers: true, run: over_a_broker },
+    Step { name: "state on S3", metrics: true, servers: true, run: on_s3 },
     Step { name: "real services", metrics: true, servers: true, run: services },
     Step { name: "end to end", metrics: true, servers: true, run: end_to_end },
     Step { name: "demo", metrics: true, servers: true, run: demo },
@@ -193,6 +195,22 @@ fn over_a_broker(_: &Options) -> Result<Done> {
     command.env("WEIR_TEST_KAFKA", kafka.bootstrap());
     let tested = shown(command, minutes(10));
     drop(kafka);
+    std::fs::remove_dir_all(&folder)?;
+    tested.map(|()| Done::Passed)
+}
+
+/// The state store, and hosts that take it over from each other, on an S3-compatible server.
+fn on_s3(_: &Options) -> Result<Done> {
+    if let Some(reason) = tools::minio::missing() {
+        return Ok(Done::LeftOut(reason));
+    }
+    let folder = dirs::target()?.join(format!("minio-{}", std::process::id()));
+    dirs::make(&folder)?;
+    let minio = Minio::started(&tools::minio::ensure()?, &folder)?;
+    let mut command = named(&["s3", "take_over"], "2")?;
+    command.envs(minio.environment()).env(paths::S3, minio.url("tests"));
+    let tested = shown(command, minutes(15));
+    drop(minio);
     std::fs::remove_dir_all(&folder)?;
     tested.map(|()| Done::Passed)
 }

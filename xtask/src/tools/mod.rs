@@ -5,6 +5,7 @@ pub mod apt;
 pub mod build;
 pub mod chdb;
 pub mod jars;
+pub mod minio;
 pub mod node;
 pub mod programs;
 pub mod wasm;
@@ -14,7 +15,8 @@ use anyhow::{Context, Result, bail};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-const ALL: [&str; 7] = ["wasm", "clickhouse", "kafka", "debezium", "mariadb", "chromium", "promtool"];
+const ALL: [&str; 8] =
+    ["wasm", "clickhouse", "kafka", "debezium", "mariadb", "chromium", "promtool", "minio"];
 
 /// `cargo xtask tools`.
 pub fn ensure_named(names: &[String]) -> Result<bool> {
@@ -28,6 +30,10 @@ pub fn ensure_named(names: &[String]) -> Result<bool> {
             "mariadb" => programs::mariadb()?.display().to_string(),
             "chromium" => programs::chromium()?.display().to_string(),
             "promtool" => programs::promtool()?.display().to_string(),
+            "minio" => match minio::missing() {
+                Some(reason) => format!("left out: {reason}"),
+                None => minio::ensure()?.display().to_string(),
+            },
             other => bail!("no tool is called {other}; there are {}", ALL.join(", ")),
         };
         say::note(format!("{name}: {place}"));

@@ -247,12 +247,13 @@ impl Metric {
     }
 
     /// Makes every live slot be evaluated at the end of `epoch`: fills the cache after a restore, and
-    /// finds what is due.
-    pub fn revive(&mut self, epoch: u64) {
+    /// finds what is due. `again`: what was emitted before is emitted once more.
+    pub fn revive(&mut self, epoch: u64, again: bool) {
         let slots: Vec<u32> = self.windows.groups().flat_map(|(_, g)| g.slots.values().copied()).collect();
         for number in &slots {
             if let Some(slot) = self.windows.get_mut(*number) {
                 slot.touched = epoch;
+                slot.emitted = slot.emitted.filter(|_| !again);
             }
         }
         self.make_due(slots);

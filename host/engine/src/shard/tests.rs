@@ -9,11 +9,11 @@ use std::collections::HashMap;
 use weir_types::rows::{OutputValue, RealtimeRow};
 use weir_types::{HOUR, MINUTE, SECOND};
 
-const BASE: Micros = 1_795_392_000_000_000; // 2026-11-23T00:00:00Z
+pub(super) const BASE: Micros = 1_795_392_000_000_000; // 2026-11-23T00:00:00Z
 
 /// One raw change: (id, op, queue, status, created, updated), times in seconds after BASE.
 #[derive(Clone, Copy)]
-struct Raw {
+pub(super) struct Raw {
     id: i64,
     op: char,
     queue: i64,
@@ -43,7 +43,7 @@ fn json(raw: &Raw, pos: i64) -> String {
 }
 
 /// A seeded life of tickets, mostly in order.
-fn life(seed: u64, count: usize) -> Vec<Raw> {
+pub(super) fn life(seed: u64, count: usize) -> Vec<Raw> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let mut dice = move |n: u64| {
         state ^= state << 13;
@@ -96,7 +96,7 @@ struct Left {
     head: Head,
 }
 
-fn start(store: &MemoryStore, now: Micros) -> Shard {
+pub(super) fn start(store: &dyn StateStore, now: Micros) -> Shard {
     let monotonic: Monotonic = Arc::new(|| Duration::ZERO);
     let loader = &Counting { info: metrics()[0].info().clone() };
     let mut shard = recover(options(), store, loader, monotonic).expect("recovers");
@@ -104,6 +104,24 @@ fn start(store: &MemoryStore, now: Micros) -> Shard {
     let partition = TopicPartition { topic: "t".into(), partition: 0 };
     shard.apply(SourceEvent::Partition { index: 0, partition }, now);
     shard
+}
+
+pub(super) fn batch_of(records: &[(i64, String)]) -> RecordBatch {
+    let mut batch = RecordBatch::default();
+    for (offset, text) in records {
+        let key = text.find("\"id\":").map(|at| &text[at..at + text[at..].find(',').expect("comma")]);
+        let key = key.map(|id| format!("{{{id}}}"));
+        let key = key.as_deref().map(str::as_bytes);
+        batch.push(Record {
+            partition: 0,
+            offset: *offset,
+            timestamp: None,
+            key,
+            value: Some(text.as_bytes()),
+            rekey: Default::default(),
+        });
+    }
+    batch
 }
 
 /// Runs records (offset, text) in epochs of `per_epoch`, restoring after every third if asked to.
@@ -125,22 +143,8 @@ fn run(records: &[(i64, String)], per_epoch: usize, restored: bool) -> Left {
     };
     commit(&mut shard, clock, false);
     for (nth, chunk) in records.chunks(per_epoch).enumerate() {
-        let mut batch = RecordBatch::default();
-        for (offset, text) in chunk {
-            let key = text.find("\"id\":").map(|at| &text[at..at + text[at..].find(',').expect("comma")]);
-            let key = key.map(|id| format!("{{{id}}}"));
-            let key = key.as_deref().map(str::as_bytes);
-            batch.push(Record {
-                partition: 0,
-                offset: *offset,
-                timestamp: None,
-                key,
-                value: Some(text.as_bytes()),
-                rekey: Default::default(),
-            });
-        }
         clock += 7 * SECOND * per_epoch as i64;
-        shard.apply(SourceEvent::Records(batch), clock);
+        shard.apply(SourceEvent::Records(batch_of(chunk)), clock);
         commit(&mut shard, clock, false);
         if restored && nth % 3 == 2 {
             shard = start(&store, clock);
@@ -155,7 +159,7 @@ fn run(records: &[(i64, String)], per_epoch: usize, restored: bool) -> Left {
     Left { rows: outbox.realtime.clone(), latest: outbox.latest.clone(), head: head(&store), outbox }
 }
 
-fn texts(raws: &[Raw]) -> Vec<(i64, String)> {
+pub(super) fn texts(raws: &[Raw]) -> Vec<(i64, String)> {
     raws.iter().enumerate().map(|(i, r)| (i as i64, json(r, 100 + i as i64))).collect()
 }
 
@@ -166,10 +170,10 @@ fn count(row: &RealtimeRow) -> i64 {
     }
 }
 
-type Numbers = BTreeMap<(String, String, Vec<String>, Micros), i64>;
+pub(super) type Numbers = BTreeMap<(String, String, Vec<String>, Micros), i64>;
 
 /// `t.created` by window, dimension set, dims and start, straight from the raw changes.
-fn created(raws: &[Raw]) -> Numbers {
+pub(super) fn created(raws: &[Raw]) -> Numbers {
     let mut numbers = Numbers::new();
     for raw in raws.iter().filter(|r| r.op == 'c') {
         let time = BASE + raw.created * SECOND;
@@ -183,14 +187,14 @@ fn created(raws: &[Raw]) -> Numbers {
     numbers
 }
 
-fn emitted(rows: &[RealtimeRow]) -> Numbers {
+pub(super) fn emitted(rows: &[RealtimeRow]) -> Numbers {
     let created = rows.iter().filter(|r| r.metric == "t.created");
     let key = |r: &RealtimeRow| (r.window.clone(), r.dimension_set.clone(), r.dims.clone(), r.start);
     created.map(|r| (key(r), count(r))).collect()
 }
 
 /// `t.open` by set and dims from the last image of each row.
-fn open(raws: &[Raw]) -> BTreeMap<(String, Vec<String>), i64> {
+pub(super) fn open(raws: &[Raw]) -> BTreeMap<(String, Vec<String>), i64> {
     let mut rows: HashMap<i64, Raw> = HashMap::new();
     for raw in raws {
         if raw.op == 'd' {
@@ -208,7 +212,7 @@ fn open(raws: &[Raw]) -> BTreeMap<(String, Vec<String>), i64> {
     numbers
 }
 
-fn shown(latest: &[RealtimeRow]) -> BTreeMap<(String, Vec<String>), i64> {
+pub(super) fn shown(latest: &[RealtimeRow]) -> BTreeMap<(String, Vec<String>), i64> {
     let rows = latest.iter().map(|r| ((r.dimension_set.clone(), r.dims.clone()), count(r)));
     rows.filter(|(_, n)| *n != 0).collect()
 }

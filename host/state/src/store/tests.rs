@@ -13,7 +13,13 @@ fn set(pairs: &[(&str, &str)]) -> WriteSet {
 }
 
 fn open(directory: &tempfile::TempDir) -> Store {
-    Store::open(directory.path().to_str().unwrap(), "0").unwrap()
+    Store::open(directory.path().to_str().unwrap(), "0", Claim::default()).unwrap()
+}
+
+/// As a second host whose lock on the directory does not hold, as on an object store.
+fn open_unlocked(directory: &tempfile::TempDir) -> Store {
+    let location = Location::Directory(directory.path().into());
+    Store::open_with(&location, "0", None, Claim::default(), Purpose::Run).unwrap()
 }
 
 #[test]
@@ -51,7 +57,7 @@ fn a_scan_gives_the_prefix_only_and_in_order() {
 fn a_second_host_on_the_directory_is_refused_by_name_and_process() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(&directory);
-    let error = Store::open(directory.path().to_str().unwrap(), "0").err().unwrap();
+    let error = Store::open(directory.path().to_str().unwrap(), "0", Claim::default()).err().unwrap();
     let text = error.to_string();
     assert!(matches!(error, OpenError::Locked(_)), "{text}");
     assert!(text.contains(directory.path().to_str().unwrap()), "{text}");
@@ -63,15 +69,37 @@ fn a_second_host_on_the_directory_is_refused_by_name_and_process() {
 #[test]
 fn an_older_writer_is_fenced_once_a_newer_one_has_opened() {
     let directory = tempfile::tempdir().unwrap();
-    let location = Location::Directory(directory.path().into());
-    let older = Store::open_with(&location, "0", None).unwrap();
+    let older = open_unlocked(&directory);
     older.write(set(&[("k", "older")])).unwrap();
-    let newer = Store::open_with(&location, "0", None).unwrap();
+    let newer = open_unlocked(&directory);
+    assert!(!older.is_fenced(), "it does not know yet");
     let error = older.write(set(&[("k", "too late")])).unwrap_err();
     assert!(matches!(error, StateError::Fenced(_)), "{error}");
     assert_eq!(newer.get(b"k").unwrap().as_deref(), Some(&b"older"[..]));
     newer.write(set(&[("k", "newer")])).unwrap();
     assert!(matches!(older.write(set(&[("k", "again")])), Err(StateError::Fenced(_))));
+    assert!(older.is_fenced() && !newer.is_fenced());
+}
+
+#[test]
+fn a_host_that_slept_through_a_take_over_gets_no_generation() {
+    let directory = tempfile::tempdir().unwrap();
+    let older = open_unlocked(&directory);
+    let newer = open_unlocked(&directory);
+    let of_newer = newer.claim_generation(1).unwrap();
+    let error = older.claim_generation(1).unwrap_err();
+    assert!(matches!(error, StateError::Fenced(_)), "{error}");
+    drop((older, newer));
+    let next = open(&directory).claim_generation(1).unwrap();
+    assert!(next > of_newer, "{next} after {of_newer}");
+}
+
+#[test]
+fn a_generation_stays_known_when_its_object_is_lost() {
+    let directory = tempfile::tempdir().unwrap();
+    assert_eq!(open(&directory).claim_generation(41).unwrap(), 41);
+    std::fs::remove_dir_all(directory.path().join("generation")).unwrap();
+    assert_eq!(open(&directory).claim_generation(1).unwrap(), 42);
 }
 
 #[test]
@@ -94,11 +122,11 @@ fn a_wrong_place_is_refused_with_its_name() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("file");
     std::fs::write(&file, "x").unwrap();
-    let text = Store::open(file.to_str().unwrap(), "0").err().unwrap().to_string();
+    let text = Store::open(file.to_str().unwrap(), "0", Claim::default()).err().unwrap().to_string();
     assert!(text.contains("file"), "{text}");
-    let text = Store::open("gopher://x/y", "0").err().unwrap().to_string();
+    let text = Store::open("gopher://x/y", "0", Claim::default()).err().unwrap().to_string();
     assert!(text.contains("gopher://x/y"), "{text}");
-    assert!(Store::open(directory.path().to_str().unwrap(), "a/b").is_err());
+    assert!(Store::open(directory.path().to_str().unwrap(), "a/b", Claim::default()).is_err());
     assert_eq!(Location::parse("file:///a/b").unwrap(), Location::Directory("/a/b".into()));
 }
 
@@ -139,7 +167,7 @@ const CHILD: &str = "WEIR_STATE_TEST_DIRECTORY";
 #[ignore = "runs as the child of everything_acknowledged_survives_kill_9"]
 fn writes_until_it_is_killed() {
     let Ok(directory) = std::env::var(CHILD) else { return };
-    let store = Store::open(&directory, "0").unwrap();
+    let store = Store::open(&directory, "0", Claim::default()).unwrap();
     let from: u64 = store.get(b"last").unwrap().map_or(0, |v| String::from_utf8(v).unwrap().parse().unwrap());
     for n in from + 1.. {
         let mut writes = set(&[("last", &n.to_string())]);

@@ -1,0 +1,87 @@
+//! A life-like load, and the independent recomputation of every number from its journal.
+
+use super::{LIMIT, World, component};
+use anyhow::{Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+use weir_e2e::host::{Config, Host};
+use weir_e2e::paths::Bins;
+use weir_e2e::process::{self, Process};
+use weir_e2e::wait;
+
+/// On the clock: partitions are idle, so that rows which wait for their tick are emitted.
+const IDLE_AFTER: &str = "10m";
+const SETTLE_LIMIT: Duration = Duration::from_secs(120);
+/// Several epochs.
+const QUIET: Duration = Duration::from_secs(4);
+
+/// The generator on a fast clock that host and generator share.
+pub struct Load {
+    origin: String,
+    speed: f64,
+    journal: PathBuf,
+    generator: Option<Process>,
+}
+
+impl Load {
+    pub fn new(speed: f64) -> Load {
+        let origin = jiff::Timestamp::now().to_string();
+        Load { origin, speed, journal: PathBuf::new(), generator: None }
+    }
+
+    /// The host's part: the clock, and all metrics that the oracle knows.
+    pub fn configure(&self, config: &mut Config) -> Result<()> {
+        config.clock(&self.origin, self.speed).plugin(&component("call.wasm")?);
+        for source in ["ticket", "call_record"] {
+            config.source(source)?.insert("idle_after".into(), IDLE_AFTER.into());
+        }
+        Ok(())
+    }
+
+    pub fn start(&mut self, bins: &Bins, dir: &Path, bootstrap: &str) -> Result<()> {
+        self.journal = dir.join("journal.jsonl");
+        let mut command = Command::new(bins.generator());
+        command.args(["kafka", "--brokers", bootstrap, "--journal"]).arg(&self.journal);
+        command.args(["--partitions", "4", "--seed", "7", "--rate", "120", "--origin", &self.origin]);
+        command.args(["--speed", &self.speed.to_string()]);
+        self.generator = Some(Process::start("the generator", command, &dir.join("generator.log"))?);
+        Ok(())
+    }
+
+    pub fn stop(&mut self) -> Result<()> {
+        if let Some(mut generator) = self.generator.take() {
+            let status = generator.stop(LIMIT)?;
+            if !status.success() {
+                bail!("the generator ended with {status}; {}", generator.tail());
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until everything has been read, computed, emitted and delivered.
+    pub fn settle(&self, host: &Host) -> Result<()> {
+        let api = host.api();
+        let mut quiet_since: Option<Instant> = None;
+        wait::until("the host has read and delivered everything", SETTLE_LIMIT, || {
+            let status = api.status().map_err(|e| format!("{e:#}"))?;
+            if !(status.caught_up() && status.idle() && status.waiting_epochs() == 0) {
+                quiet_since = None;
+                return Err(status.0.to_string());
+            }
+            // The epoch that emits what was due begins after the partitions became idle.
+            let since = *quiet_since.get_or_insert_with(Instant::now);
+            Ok((since.elapsed() >= QUIET).then_some(()))
+        })
+    }
+
+    /// Recomputes every number; an error if one differs.
+    pub fn check(&self, world: &World) -> Result<()> {
+        let server = world.clickhouse.server();
+        let mut oracle = Command::new(world.bins.oracle());
+        oracle.arg("check").arg("--journal").arg(&self.journal);
+        oracle.args(["--clickhouse-url", &server.url, "--user", &server.user]);
+        oracle.args(["--password", &server.password, "--database", "weir"]);
+        process::run("weir-oracle", oracle, &world.dir.0.join("oracle.log"), SETTLE_LIMIT)
+    }
+}
