@@ -81,10 +81,11 @@ impl Owner {
                     PutMode::Update(version)
                 }
             };
+            let creates = mode == PutMode::Create;
             match objects.put_opts(&path, text_of(&name, 0), mode.into()).await {
                 Ok(put) => return Ok(Owner::keep(objects, path, name, put.into(), pace.beat)),
                 // Another host, or the old owner, was quicker: look again.
-                Err(error) if is_conflict(&error) => {}
+                Err(error) if is_conflict(&error) && !(creates && is_absent(&error)) => {}
                 Err(error) => return Err(unavailable(place, &error)),
             }
         }
@@ -124,29 +125,34 @@ async fn beat(
     objects: Arc<dyn ObjectStore>,
     path: Path,
     name: String,
-    mut version: UpdateVersion,
+    version: UpdateVersion,
     every: Duration,
     mut stopped: watch::Receiver<bool>,
     lost: Arc<AtomicBool>,
 ) {
+    let mut mode = PutMode::Update(version);
     for count in 1u64.. {
         // Stopped in order, or dropped without a word.
         let stop = tokio::time::timeout(every, stopped.changed()).await.is_ok();
-        let text =
-            if stop { PutPayload::from(format!("{RELEASED}\n{name}\n")) } else { text_of(&name, count) };
-        match objects.put_opts(&path, text, PutMode::Update(version.clone()).into()).await {
-            Ok(put) => version = put.into(),
-            Err(error) if is_conflict(&error) => {
-                match own_version(&*objects, &path, &name).await {
-                    // Our own renewal, whose answer was lost on the way.
-                    Ok(Some(own)) => version = own,
-                    Ok(None) => {
-                        lost.store(true, Ordering::Release);
-                        return;
-                    }
-                    Err(error) => tracing::debug!(%error, "the owner of the state cannot be read"),
+        let text = match stop {
+            true => PutPayload::from(format!("{RELEASED}\n{name}\n")),
+            false => text_of(&name, count),
+        };
+        match objects.put_opts(&path, text, mode.clone().into()).await {
+            Ok(put) => mode = PutMode::Update(put.into()),
+            Err(error) if is_conflict(&error) => match look(&*objects, &path).await {
+                // Our own renewal, whose answer was lost on the way.
+                Ok(Some((text, version))) if text.lines().next() == Some(name.as_str()) => {
+                    mode = PutMode::Update(version);
                 }
-            }
+                Ok(Some(_)) => {
+                    lost.store(true, Ordering::Release);
+                    return;
+                }
+                // Somebody tidied up.
+                Ok(None) => mode = PutMode::Create,
+                Err(error) => tracing::debug!(%error, "the owner of the state cannot be read"),
+            },
             Err(error) => tracing::debug!(%error, "the ownership of the state cannot be renewed"),
         }
         if stop {
@@ -185,43 +191,37 @@ async fn await_silence(
     Ok(found.version)
 }
 
-/// The object and how long ago it was renewed, by the object store's own clock.
+/// The object, and how long ago it was renewed by the object store's own clock.
 async fn find(
     objects: &dyn ObjectStore,
     shard: &str,
     path: &Path,
 ) -> Result<Option<Found>, object_store::Error> {
-    let found = match objects.get(path).await {
-        Ok(found) => found,
-        Err(object_store::Error::NotFound { .. }) => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let (renewed, version) = (
-        found.meta.last_modified,
-        UpdateVersion { e_tag: found.meta.e_tag.clone(), version: found.meta.version.clone() },
-    );
-    let text = String::from_utf8_lossy(&found.bytes().await?).into_owned();
+    let Some((text, version)) = look(objects, path).await? else { return Ok(None) };
     let clock = Path::from(format!("owner/{shard}.clock"));
     objects.put(&clock, PutPayload::from_static(b"")).await?;
     let now = objects.head(&clock).await?.last_modified;
+    let renewed = match objects.head(path).await {
+        Ok(meta) => meta.last_modified,
+        Err(object_store::Error::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
     let age = Duration::from_millis((now - renewed).num_milliseconds().max(0) as u64);
     Ok(Some(Found { text, version, age }))
 }
 
-/// The object's version if its text says that it is ours.
-async fn own_version(
+/// The object's text, and which version of it that is.
+async fn look(
     objects: &dyn ObjectStore,
     path: &Path,
-    name: &str,
-) -> Result<Option<UpdateVersion>, object_store::Error> {
+) -> Result<Option<(String, UpdateVersion)>, object_store::Error> {
     let found = match objects.get(path).await {
         Ok(found) => found,
         Err(object_store::Error::NotFound { .. }) => return Ok(None),
         Err(error) => return Err(error),
     };
     let version = UpdateVersion { e_tag: found.meta.e_tag.clone(), version: found.meta.version.clone() };
-    let text = found.bytes().await?;
-    Ok((text.split(|b| *b == b'\n').next() == Some(name.as_bytes())).then_some(version))
+    Ok(Some((String::from_utf8_lossy(&found.bytes().await?).into_owned(), version)))
 }
 
 fn path_of(shard: &str) -> Path {
@@ -239,9 +239,14 @@ fn text_of(name: &str, count: u64) -> PutPayload {
     PutPayload::from(format!("{name}\nrenewed {count}\n"))
 }
 
+/// Where an object is to be made: its bucket is absent.
+fn is_absent(error: &object_store::Error) -> bool {
+    matches!(error, object_store::Error::NotFound { .. })
+}
+
 fn is_conflict(error: &object_store::Error) -> bool {
-    use object_store::Error::{AlreadyExists, NotFound, Precondition};
-    matches!(error, AlreadyExists { .. } | Precondition { .. } | NotFound { .. })
+    use object_store::Error::{AlreadyExists, Precondition};
+    matches!(error, AlreadyExists { .. } | Precondition { .. }) || is_absent(error)
 }
 
 fn unavailable(place: &str, error: &object_store::Error) -> OpenError {

@@ -1,11 +1,12 @@
 //! A consistent look at a shard's state, beside a running host or without one.
 
-use crate::store::{check_shard, database_path, listed_generation, refuse_unfinished, runtime};
+use crate::store::{check_shard, database_path, listed_generation, refuse_unfinished, runtime, within};
 use crate::{Location, OpenError, root_cause};
 use slatedb::config::{DbReaderOptions, ScanOptions};
 use slatedb::object_store::path::Path;
 use slatedb::object_store::{self, ObjectStore, ObjectStoreExt as _};
 use slatedb::{DbReader, DbReaderMode, ErrorKind};
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
@@ -16,7 +17,6 @@ use weir_types::ports::StateError;
 const CHECKPOINT_LIFETIME: Duration = Duration::from_secs(6 * 3600);
 /// Never moves on to newer state while it reads.
 const POLL: Duration = Duration::from_secs(2 * 3600);
-const OPEN_PATIENCE: Duration = Duration::from_secs(120);
 const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The state as it stood at one moment: the end of an epoch. Takes no lock and fences nobody. Its calls
@@ -35,42 +35,14 @@ impl Snapshot {
         check_shard(shard)?;
         let location = Location::parse(state)?;
         let place = location.describe();
-        let nothing = || OpenError::Location(format!("{place} holds no state of shard `{shard}`"));
         if let Location::Directory(directory) = &location
             && !directory.join("shards").join(shard).is_dir()
         {
-            return Err(nothing());
+            return Err(nothing(&place, shard));
         }
         let objects = location.open()?;
         let runtime = runtime()?;
-        let opened = runtime.block_on(async {
-            refuse_unfinished(&*objects, &place, shard).await?;
-            let failed = |e: object_store::Error| {
-                OpenError::Unavailable(format!("{place} cannot be read: {}", root_cause(&e)))
-            };
-            let found = objects.list_with_delimiter(Some(&database_path(shard))).await.map_err(failed)?;
-            if found.common_prefixes.is_empty() {
-                return Err(nothing());
-            }
-            let options = DbReaderOptions {
-                manifest_poll_interval: POLL,
-                checkpoint_lifetime: CHECKPOINT_LIFETIME,
-                ..DbReaderOptions::default()
-            };
-            let mode = DbReaderMode::ManagedCheckpoint;
-            let opened = DbReader::open(database_path(shard), objects.clone(), mode, options);
-            match tokio::time::timeout(OPEN_PATIENCE, opened).await {
-                Ok(Ok(reader)) => Ok(reader),
-                Ok(Err(error)) => Err(match error.kind() {
-                    ErrorKind::Data => OpenError::Corrupt(format!("{place} cannot be read: {error}")),
-                    _ => OpenError::Unavailable(format!("{place} cannot be read: {error}")),
-                }),
-                Err(_) => Err(OpenError::Unavailable(format!(
-                    "{place} does not answer within {} s",
-                    OPEN_PATIENCE.as_secs()
-                ))),
-            }
-        });
+        let opened = runtime.block_on(within(&place, open_reader(objects.clone(), &place, shard)));
         let reader = opened?;
         Ok(Snapshot { runtime: Some(runtime), reader, objects, place })
     }
@@ -100,7 +72,7 @@ impl Snapshot {
                 .with_read_ahead_bytes(4 << 20)
                 .with_max_fetch_tasks(4)
                 .with_cache_blocks(false);
-            let mut entries = self.reader.scan_with_options(.., &options);
+            let entries = self.reader.scan_with_options(.., &options);
             let mut entries = entries.await.map_err(failed)?;
             while let Some(entry) = entries.next().await.map_err(failed)? {
                 if let Err(error) = see(&entry.key, &entry.value) {
@@ -143,6 +115,31 @@ impl Snapshot {
     pub fn listed_generation(&self) -> Result<u64, StateError> {
         self.block(async { listed_generation(&*self.objects).await.map_err(|e| self.object_error(&e)) })
     }
+}
+
+fn nothing(place: &str, shard: &str) -> OpenError {
+    OpenError::Location(format!("{place} holds no state of shard `{shard}`"))
+}
+
+async fn open_reader(objects: Arc<dyn ObjectStore>, place: &str, shard: &str) -> Result<DbReader, OpenError> {
+    refuse_unfinished(&*objects, place, shard).await?;
+    let found = objects
+        .list_with_delimiter(Some(&database_path(shard)))
+        .await
+        .map_err(|error| OpenError::Unavailable(format!("{place} cannot be read: {}", root_cause(&error))))?;
+    if found.common_prefixes.is_empty() {
+        return Err(nothing(place, shard));
+    }
+    let options = DbReaderOptions {
+        manifest_poll_interval: POLL,
+        checkpoint_lifetime: CHECKPOINT_LIFETIME,
+        ..DbReaderOptions::default()
+    };
+    let opened = DbReader::open(database_path(shard), objects, DbReaderMode::ManagedCheckpoint, options);
+    opened.await.map_err(|error| match error.kind() {
+        ErrorKind::Data => OpenError::Corrupt(format!("{place} cannot be read: {error}")),
+        _ => OpenError::Unavailable(format!("{place} cannot be read: {error}")),
+    })
 }
 
 impl Drop for Snapshot {

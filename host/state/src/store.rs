@@ -80,13 +80,14 @@ impl Store {
         let objects = location.open()?;
         let place = location.describe();
         let runtime = runtime()?;
-        let opened = runtime.block_on(async {
+        let opened: Result<(Db, Option<Owner>), OpenError> = runtime.block_on(async {
             if purpose == Purpose::Run {
-                refuse_unfinished(&*objects, &place, shard).await?;
+                within(&place, refuse_unfinished(&*objects, &place, shard)).await?;
             }
+            let take = Owner::take(objects.clone(), &place, shard, claim, PACE);
             let mut owner = match location {
                 Location::Directory(_) => None,
-                Location::Url(_) => Some(Owner::take(objects.clone(), &place, shard, claim, PACE).await?),
+                Location::Url(_) => Some(within(&place, take).await?),
             };
             let db = open_db(location, shard, objects.clone(), &place).await;
             if let (Err(_), Some(owner)) = (&db, &mut owner) {
@@ -392,6 +393,17 @@ pub(crate) async fn refuse_unfinished(
     }
 }
 
+/// Object stores that are away are asked again and again; this ends it.
+pub(crate) async fn within<T>(
+    place: &str,
+    call: impl Future<Output = Result<T, OpenError>>,
+) -> Result<T, OpenError> {
+    tokio::time::timeout(OPEN_PATIENCE, call).await.unwrap_or_else(|_| {
+        let seconds = OPEN_PATIENCE.as_secs();
+        Err(OpenError::Unavailable(format!("{place} does not answer within {seconds} s")))
+    })
+}
+
 async fn open_db(
     location: &Location,
     shard: &str,
@@ -400,17 +412,13 @@ async fn open_db(
 ) -> Result<Db, OpenError> {
     let builder = Db::builder(database_path(shard), objects)
         .with_settings(settings(matches!(location, Location::Directory(_))));
-    match tokio::time::timeout(OPEN_PATIENCE, builder.build()).await {
-        Ok(Ok(db)) => Ok(db),
-        Ok(Err(error)) => Err(match error.kind() {
+    let build = async {
+        builder.build().await.map_err(|error| match error.kind() {
             ErrorKind::Data => OpenError::Corrupt(format!("{place} cannot be read: {error}")),
             _ => OpenError::Unavailable(format!("{place} cannot be opened: {error}")),
-        }),
-        Err(_) => Err(OpenError::Unavailable(format!(
-            "{place} does not answer within {} s",
-            OPEN_PATIENCE.as_secs()
-        ))),
-    }
+        })
+    };
+    within(place, build).await
 }
 
 /// The greatest generation that has an object; 0 if none has.

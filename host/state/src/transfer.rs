@@ -12,7 +12,9 @@ use weir_types::Micros;
 use weir_types::ports::{StateError, StateStore as _, WriteSet, reserved};
 
 /// Bytes written at once by an import.
-const WRITE_BYTES: usize = 8 << 20;
+const WRITE_BYTES: usize = 4 << 20;
+/// Each is given up after ten seconds.
+const WRITE_ATTEMPTS: u32 = 6;
 const FILE_BUFFER: usize = 1 << 20;
 
 /// Why a state was not moved, with what to do about it.
@@ -144,13 +146,13 @@ pub fn import(
             Item::Object { name, bytes } => filling.object(&name, bytes)?,
         }
         if writes.size_bytes() >= WRITE_BYTES {
-            store.write(std::mem::take(&mut writes))?;
+            filling.write(std::mem::take(&mut writes))?;
         }
         Ok(())
     })?;
     filling.generation(header.generation)?;
     writes.put(reserved::imported(shard), Vec::new());
-    store.write(writes)?;
+    filling.write(writes)?;
     filling.unmark()?;
     Ok((header, totals))
 }
@@ -190,13 +192,24 @@ impl Filling<'_> {
         })
     }
 
+    /// A slow store is waited for: repeating a write is harmless.
+    fn write(&self, writes: WriteSet) -> Result<(), StateError> {
+        for _ in 1..WRITE_ATTEMPTS {
+            match self.store.write(writes.clone()) {
+                Err(StateError::Unavailable(reason)) => tracing::debug!(%reason, "written again"),
+                done => return done,
+            }
+        }
+        self.store.write(writes)
+    }
+
     fn clear(&self) -> Result<(), StateError> {
         loop {
             let keys = self.store.first_keys(10_000)?;
             if keys.is_empty() {
                 return Ok(());
             }
-            self.store.write(WriteSet { puts: Vec::new(), deletes: keys })?;
+            self.write(WriteSet { puts: Vec::new(), deletes: keys })?;
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::clickhouse::Server;
 use crate::net;
 use crate::paths::{self, Bins};
-use crate::process::Process;
+use crate::process::{self, Process};
 use crate::tally::Tally;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -137,6 +137,7 @@ impl Host {
         let mut command = Command::new(self.bins.weir());
         command.arg("run").arg("--config").arg(self.config_path()).arg("--dev").args(args);
         command.current_dir(&self.dir);
+        process::survive_full_disk(&mut command);
         self.process = Some(Process::start("the host", command, &self.dir.join("weir.log"))?);
         Ok(())
     }

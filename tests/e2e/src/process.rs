@@ -122,6 +122,22 @@ impl Process {
         self.signal(libc::SIGCONT);
     }
 
+    /// Lets no file of the process grow beyond so many bytes, as a full disk would; None = any size
+    /// again. The process must have been started through [`survive_full_disk`].
+    pub fn limit_file_size(&self, bytes: Option<u64>) -> Result<()> {
+        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        let pid = self.child.id() as libc::pid_t;
+        // SAFETY: prlimit(2) reads and fills the structs given; the child is not reaped, so its pid is its own.
+        let read = unsafe { libc::prlimit(pid, libc::RLIMIT_FSIZE, std::ptr::null(), &mut limit) };
+        limit.rlim_cur = bytes.unwrap_or(limit.rlim_max);
+        // SAFETY: as above.
+        let set = unsafe { libc::prlimit(pid, libc::RLIMIT_FSIZE, &limit, std::ptr::null_mut()) };
+        if read != 0 || set != 0 {
+            return Err(std::io::Error::last_os_error()).context("limit the size of files");
+        }
+        Ok(())
+    }
+
     fn signal(&self, signal: libc::c_int) {
         // SAFETY: kill(2) takes plain numbers. The child is not reaped yet, so its pid is still its own.
         unsafe { libc::kill(self.child.id() as libc::pid_t, signal) };
@@ -157,6 +173,17 @@ pub fn run(name: &str, command: Command, log: &Path, limit: Duration) -> Result<
         bail!("{name} failed ({status}); {}", process.tail());
     }
     Ok(())
+}
+
+/// Lets writes over a limit of size fail in the child, instead of ending it by SIGXFSZ.
+pub fn survive_full_disk(command: &mut Command) {
+    // SAFETY: signal(2) is async-signal-safe and touches nothing of ours between fork and exec.
+    unsafe {
+        command.pre_exec(|| match libc::signal(libc::SIGXFSZ, libc::SIG_IGN) {
+            libc::SIG_ERR => Err(std::io::Error::last_os_error()),
+            _ => Ok(()),
+        });
+    }
 }
 
 /// Asks the kernel to kill the child when the thread that starts it dies.

@@ -67,7 +67,7 @@ fn a_host_that_slept_through_a_take_over_changes_no_number_and_ends_with_its_own
     second.check_alive()?;
     load.settle(&second)?;
     second.stop()?;
-    load.check(&world)
+    load.check(&world, &[])
 }
 
 #[test]

@@ -43,8 +43,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(8))]
     #[test]
     fn what_is_exported_stands_in_the_place_of_import(
-        first in btree_map("0/[a-z]{1,3}", vec(any::<u8>(), 0..2_000), 1..40),
-        second in btree_map("0/[a-z]{1,3}", vec(any::<u8>(), 0..2_000), 1..40),
+        first in btree_map("0/[a-z]{1,3}".prop_map(String::into_bytes), vec(any::<u8>(), 0..2_000), 1..40),
+        second in btree_map("0/[a-z]{1,3}".prop_map(String::into_bytes), vec(any::<u8>(), 0..2_000), 1..40),
         component in vec(any::<u8>(), 0..5_000),
     ) {
         let folder = tempfile::tempdir().unwrap();

@@ -75,13 +75,16 @@ impl Load {
         })
     }
 
-    /// Recomputes every number; an error if one differs.
-    pub fn check(&self, world: &World) -> Result<()> {
+    /// Recomputes every number of these metrics (none named: of all); an error if one differs.
+    pub fn check(&self, world: &World, metrics: &[&str]) -> Result<()> {
         let server = world.clickhouse.server();
         let mut oracle = Command::new(world.bins.oracle());
         oracle.arg("check").arg("--journal").arg(&self.journal);
         oracle.args(["--clickhouse-url", &server.url, "--user", &server.user]);
         oracle.args(["--password", &server.password, "--database", "weir"]);
+        if !metrics.is_empty() {
+            oracle.arg("--metrics").arg(metrics.join(","));
+        }
         process::run("weir-oracle", oracle, &world.dir.0.join("oracle.log"), SETTLE_LIMIT)
     }
 }
