@@ -14,13 +14,13 @@ pub(super) const BASE: Micros = 1_795_392_000_000_000; // 2026-11-23T00:00:00Z
 /// One raw change: (id, op, queue, status, created, updated), times in seconds after BASE.
 #[derive(Clone, Copy)]
 pub(super) struct Raw {
-    id: i64,
-    op: char,
-    queue: i64,
-    status: &'static str,
-    before: Option<(i64, &'static str)>,
-    created: i64,
-    updated: i64,
+    pub(super) id: i64,
+    pub(super) op: char,
+    pub(super) queue: i64,
+    pub(super) status: &'static str,
+    pub(super) before: Option<(i64, &'static str)>,
+    pub(super) created: i64,
+    pub(super) updated: i64,
 }
 
 fn json(raw: &Raw, pos: i64) -> String {
