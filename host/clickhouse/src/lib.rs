@@ -12,6 +12,7 @@ mod rows;
 mod schema;
 mod sql;
 mod tables;
+mod take_back;
 mod views;
 
 use clickhouse::Client;
@@ -26,7 +27,7 @@ use tokio::runtime::{Handle, Runtime};
 use weir_types::Micros;
 use weir_types::contract::{MetricInfo, Output};
 use weir_types::control::{History, SeriesPoint, SeriesQuery};
-use weir_types::ports::{Sink, SinkError};
+use weir_types::ports::{LostFuture, Sink, SinkError};
 use weir_types::rows::Outbox;
 
 /// A server that does not even take a connection in this time is away.
@@ -208,6 +209,10 @@ impl Sink for ClickHouse {
 
     fn insert(&self, generation: u64, rows: &Outbox) -> Result<(), SinkError> {
         self.block(self.insert_all(generation, rows))
+    }
+
+    fn take_back(&self, lost: LostFuture, generation: u64) -> Result<(), SinkError> {
+        self.block(self.take_back_all(lost, generation))
     }
 }
 

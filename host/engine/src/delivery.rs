@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use weir_types::contract::MetricInfo;
 use weir_types::live::{Condition, Publisher};
-use weir_types::ports::{Sink, SinkError, StateError, StateStore};
+use weir_types::ports::{LostFuture, Sink, SinkError, StateError, StateStore};
 use weir_types::rows::Outbox;
 
 /// Pause between two attempts.
@@ -110,6 +110,8 @@ pub struct Delivery {
     pub publisher: Arc<dyn Publisher>,
     /// Generation noted in the state; the new one must be greater.
     pub stored_generation: u64,
+    /// What the sink must take back first.
+    pub lost: Option<LostFuture>,
 }
 
 impl Delivery {
@@ -188,6 +190,10 @@ impl Delivery {
         self.sink.prepare()?;
         let least = self.sink.max_generation()?.max(self.stored_generation) + 1;
         let generation = self.state.claim_generation(least)?;
+        if let Some(lost) = self.lost {
+            self.sink.take_back(lost, generation)?;
+            tracing::info!(after_epoch = lost.epoch, "rows of a lost future are taken back");
+        }
         tracing::info!(generation, "generation taken");
         self.queue.generation.store(generation, Ordering::Release);
         Ok(generation)

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use weir_types::Micros;
 use weir_types::contract::MetricFactory;
-use weir_types::ports::{Loader, StateError, StateStore};
+use weir_types::ports::{Loader, LostFuture, StateError, StateStore};
 
 /// A shard as it stood at its last durable epoch.
 pub fn recover(
@@ -26,11 +26,19 @@ pub fn recover(
     let mut shard = Shard::new(options, head, monotonic);
     restore_tables(&mut shard, store)?;
     restore_metrics(&mut shard, store, loader)?;
-    let imported = store.get(&shard.keys.imported())?.is_some();
-    if imported {
-        tracing::info!("the state was imported: every live value is sent to ClickHouse again");
+    let lost = match store.get(&shard.keys.imported())?.as_deref() {
+        None => None,
+        // No host has run on it yet.
+        Some([]) => {
+            let (epoch, generation) = (shard.head.epoch, shard.head.generation.unwrap_or(0));
+            Some(LostFuture { epoch, generation })
+        }
+        Some(noted) => Some(decode("mark of an import", noted)?),
+    };
+    if let Some(LostFuture { epoch, .. }) = lost {
+        tracing::info!(epoch, "the state was imported: what ClickHouse has of later epochs is taken back");
     }
-    shard.revive(imported);
+    shard.revive(lost);
     Ok(shard)
 }
 

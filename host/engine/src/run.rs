@@ -102,7 +102,7 @@ impl Compute {
         join_initial(&mut shard, &*ports.state, &*ports.loader, (ports.wall)(), ports.clock.now())?;
         let waiting = outbox::undelivered(&*ports.state, &shard.keys, shard.head.delivered)?;
         let queue = Arc::new(Queue::new(waiting, shard.head.delivered));
-        let delivery = self.spawn_delivery(queue.clone(), shard.head.generation.unwrap_or(0))?;
+        let delivery = self.spawn_delivery(queue.clone(), &shard)?;
         let (jobs, receive) = sync_channel(1);
         let reader = Arc::new(Mutex::new(None));
         let committer = self.spawn_commit(receive, queue.clone(), reader.clone())?;
@@ -240,17 +240,14 @@ impl Compute {
         state.epoch_began = (self.ports.monotonic)();
     }
 
-    fn spawn_delivery(
-        &self,
-        queue: Arc<Queue>,
-        stored_generation: u64,
-    ) -> Result<JoinHandle<()>, EngineError> {
+    fn spawn_delivery(&self, queue: Arc<Queue>, shard: &Shard) -> Result<JoinHandle<()>, EngineError> {
         let delivery = Delivery {
             queue,
             sink: self.ports.sink.clone(),
             state: self.ports.state.clone(),
             publisher: self.ports.publisher.clone(),
-            stored_generation,
+            stored_generation: shard.head.generation.unwrap_or(0),
+            lost: shard.lost(),
         };
         let signals = self.signals.clone();
         let run = move || {

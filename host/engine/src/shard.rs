@@ -17,7 +17,7 @@ use weir_types::Micros;
 use weir_types::batch::ChangeBatch;
 use weir_types::contract::{MetricFactory, MetricInfo};
 use weir_types::live::{CatalogueEntry, EpochUpdate, MetricCost};
-use weir_types::ports::{StateStore, WriteSet};
+use weir_types::ports::{LostFuture, StateStore, WriteSet};
 use weir_types::record::{Record, RecordBatch, SourceEvent, TopicPartition};
 use weir_types::rows::{DeadLetterRow, EpochRow, Outbox, PromotedRow};
 use weir_types::window::Calendar;
@@ -71,6 +71,8 @@ pub struct Shard {
     must_commit: bool,
     /// Every due row is emitted with the next epoch, tick or not.
     flush_next: bool,
+    /// Set from an import until its first epoch is delivered.
+    lost: Option<LostFuture>,
 }
 
 impl Shard {
@@ -96,6 +98,7 @@ impl Shard {
             read_any: false,
             must_commit: true,
             flush_next: false,
+            lost: None,
             options,
             head,
         }
@@ -456,6 +459,14 @@ impl Shard {
         });
         outbox::put(&mut rows.outbox, boundary.epoch, &self.keys, &mut writes);
         (self.head.delivered + 1..=delivered).for_each(|e| outbox::delete(e, &self.keys, &mut writes));
+        if let Some(lost) = self.lost {
+            if delivered > lost.epoch {
+                writes.delete(self.keys.imported());
+                self.lost = None;
+            } else {
+                writes.put(self.keys.imported(), encode(&lost));
+            }
+        }
         self.head.epoch = boundary.epoch;
         self.head.clock = boundary.clock;
         self.head.generation = generation.or(self.head.generation);
@@ -519,15 +530,25 @@ impl Shard {
     }
 
     /// The rows that live slots give once after a restart are evaluated with the next epoch. After an
-    /// import what was emitted is forgotten: ClickHouse may hold values newer than this state.
-    pub(crate) fn revive(&mut self, imported: bool) {
+    /// import everything that stands is emitted again: ClickHouse may hold what came later.
+    pub(crate) fn revive(&mut self, lost: Option<LostFuture>) {
         let epoch = self.head.epoch + 1;
-        self.metrics.iter_mut().for_each(|m| m.revive(epoch, imported));
-        if imported {
+        let again = lost.is_some();
+        self.metrics.iter_mut().for_each(|m| m.revive(epoch, again));
+        if again {
+            let running = self.metrics.iter().map(|m| &m.entry);
+            let known = running.chain(self.resting.iter().map(|(entry, _)| entry));
+            let pointer = |entry: &StoredMetric| promoted(entry, entry.status == Status::Retired, epoch);
+            self.rows.outbox.promoted.extend(known.map(pointer));
             self.flush_next = true;
-            self.extra_writes.delete(self.keys.imported());
         }
+        self.lost = lost;
         self.must_commit = true;
+    }
+
+    /// What the sink must take back before it gets rows.
+    pub(crate) fn lost(&self) -> Option<LostFuture> {
+        self.lost
     }
 
     /// Live slots of all metrics, and rows in the row tables.

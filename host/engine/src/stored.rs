@@ -26,7 +26,7 @@ impl Keyspace {
     pub fn head(&self) -> Vec<u8> {
         format!("{}/head", self.shard).into()
     }
-    /// There until the first epoch after an import.
+    /// What an import made lost; there until the first epoch after it is delivered.
     pub fn imported(&self) -> Vec<u8> {
         reserved::imported(&self.shard)
     }

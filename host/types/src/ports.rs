@@ -69,8 +69,8 @@ pub mod reserved {
         (*version == FORMAT).then_some(u64::from_le_bytes(number.try_into().ok()?))
     }
 
-    /// There from an import to the first epoch after it. Rows may have been delivered that this state
-    /// does not know of, so every live slot is emitted again.
+    /// There from an import until the first epoch after it is delivered. Rows may have been delivered
+    /// that this state does not know of.
     pub fn imported(shard: &str) -> Vec<u8> {
         format!("{shard}/imported").into()
     }
@@ -117,6 +117,18 @@ pub trait Sink: Send + Sync {
     /// Inserts all rows under versions of this generation; when it returns, they are durable.
     /// Repeating it changes nothing.
     fn insert(&self, generation: u64, rows: &Outbox) -> Result<(), SinkError>;
+    /// Takes back what was delivered of a future that was lost, before the first rows of `generation`
+    /// are inserted. Repeating it changes nothing. A sink that keeps nothing has nothing to do.
+    fn take_back(&self, _lost: LostFuture, _generation: u64) -> Result<(), SinkError> {
+        Ok(())
+    }
+}
+
+/// Epochs that a restored state does not know of: those after `epoch`, under `generation` or a later one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct LostFuture {
+    pub epoch: u64,
+    pub generation: u64,
 }
 
 /// Where reading of a partition begins.

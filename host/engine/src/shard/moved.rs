@@ -13,10 +13,10 @@ use weir_types::{HOUR, SECOND};
 const SHARD: &str = "0";
 const PER_EPOCH: usize = 10;
 
-/// Rows by key: the greatest version stands.
+/// Rows by key: the greatest version stands; None where it marks a deleted row.
 #[derive(Default)]
 struct Table {
-    rows: BTreeMap<(String, i64, String, String, Vec<String>, Micros), (u64, RealtimeRow)>,
+    rows: BTreeMap<(String, i64, String, String, Vec<String>, Micros), (u64, Option<RealtimeRow>)>,
 }
 
 impl Table {
@@ -34,12 +34,20 @@ impl Table {
             );
             match self.rows.get(&key) {
                 Some((held, _)) if *held > version => {}
-                _ => drop(self.rows.insert(key, (version, row))),
+                _ => drop(self.rows.insert(key, (version, Some(row)))),
+            }
+        }
+    }
+    fn take_back(&mut self, lost: LostFuture, generation: u64) {
+        for (version, row) in self.rows.values_mut() {
+            let is_later = row.as_ref().is_some_and(|row| row.epoch > lost.epoch);
+            if is_later && (lost.generation..generation).contains(&(*version >> 40)) {
+                (*version, *row) = ((generation << 40) + lost.epoch, None);
             }
         }
     }
     fn rows(&self) -> Vec<RealtimeRow> {
-        self.rows.values().map(|(_, row)| row.clone()).collect()
+        self.rows.values().filter_map(|(_, row)| row.clone()).collect()
     }
 }
 
@@ -60,7 +68,7 @@ struct Host {
 }
 
 impl Host {
-    fn start(state: &Path, outside: &Outside, now: Micros) -> Host {
+    fn start(state: &Path, outside: &mut Outside, now: Micros) -> Host {
         let store = Store::open(&state.display().to_string(), SHARD, Claim::default()).expect("opens");
         if store.get(&Keyspace::new(SHARD).head()).expect("read").is_none() {
             // The fake's component; a state that was moved must bring it along.
@@ -68,6 +76,10 @@ impl Host {
         }
         let shard = start(&store, now);
         let generation = store.claim_generation(outside.greatest + 1).expect("claimed");
+        if let Some(lost) = shard.lost() {
+            outside.realtime.take_back(lost, generation);
+            outside.latest.take_back(lost, generation);
+        }
         let mut host = Host { store, shard, waiting: Waiting::default(), generation };
         host.commit(now, false);
         host
@@ -120,7 +132,7 @@ fn a_state_moved_through_a_file_goes_on_to_the_same_numbers_straight_and_killed(
         let folder = tempfile::tempdir().expect("a folder");
         let (from, to, file) = (folder.path().join("a"), folder.path().join("b"), folder.path().join("file"));
         let mut outside = Outside::default();
-        let mut host = Host::start(&from, &outside, BASE);
+        let mut host = Host::start(&from, &mut outside, BASE);
         host.read(&records[..300]);
         host.deliver(&mut outside);
         let state = from.display().to_string();
@@ -132,11 +144,11 @@ fn a_state_moved_through_a_file_goes_on_to_the_same_numbers_straight_and_killed(
         drop(host);
         let target = to.display().to_string();
         weir_state::import(&file, &target, SHARD, false, Claim::default()).expect("imported");
-        let mut host = Host::start(&to, &outside, clock_of(&records[..300]));
+        let mut host = Host::start(&to, &mut outside, clock_of(&records[..300]));
         host.read(&records[300..450]);
         // Killed before anything is delivered: the outboxes are in the state.
         drop(host);
-        let mut host = Host::start(&to, &outside, clock_of(&records[..450]));
+        let mut host = Host::start(&to, &mut outside, clock_of(&records[..450]));
         host.waiting = crate::outbox::undelivered(&host.store, &host.shard.keys, 0).expect("read");
         host.read(&records[450..]);
         host.end(clock_of(&records));
@@ -158,7 +170,8 @@ fn a_value_that_came_and_went_after_the_export_does_not_stay() {
     };
     let gone = |raw: Raw| Raw { op: 'd', before: Some((raw.queue, raw.status)), ..raw };
     let first: Vec<Raw> = (0..10).map(|n| born(n, n)).collect();
-    // Ten rows come, ten go: the old host delivers the first half, the new one goes on to the end.
+    // Ten rows come, ten go: the old host delivers the first half, the new one never sees them, for they
+    // cancel within one batch.
     let come: Vec<Raw> = (10..20).map(|n| Raw { queue: 2, ..born(n, n) }).collect();
     let go: Vec<Raw> = come.iter().map(|raw| gone(*raw)).collect();
     let raws = [first, come, go].concat();
@@ -166,7 +179,7 @@ fn a_value_that_came_and_went_after_the_export_does_not_stay() {
     let folder = tempfile::tempdir().expect("a folder");
     let (from, to, file) = (folder.path().join("a"), folder.path().join("b"), folder.path().join("file"));
     let mut outside = Outside::default();
-    let mut host = Host::start(&from, &outside, BASE);
+    let mut host = Host::start(&from, &mut outside, BASE);
     host.read(&records[..10]);
     let state = from.display().to_string();
     weir_state::export(Export { state: &state, shard: SHARD, host: "test", now: 1 }, &file)
@@ -177,9 +190,11 @@ fn a_value_that_came_and_went_after_the_export_does_not_stay() {
     drop(host);
     let target = to.display().to_string();
     weir_state::import(&file, &target, SHARD, false, Claim::default()).expect("imported");
-    let mut host = Host::start(&to, &outside, clock_of(&records[..10]));
-    host.read(&records[10..]);
-    host.end(clock_of(&records));
+    let mut host = Host::start(&to, &mut outside, clock_of(&records[..10]));
+    let now = clock_of(&records);
+    host.shard.apply(SourceEvent::Records(batch_of(&records[10..])), now);
+    host.commit(now, false);
+    host.end(now);
     host.deliver(&mut outside);
     assert_right(&outside, &raws, "rows that came and went");
 }
@@ -191,7 +206,7 @@ fn a_wiped_state_that_reads_everything_again_gives_rows_that_win() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut outside = Outside::default();
     for round in 0..3 {
-        let mut host = Host::start(&folder.path().join(format!("{round}")), &outside, BASE);
+        let mut host = Host::start(&folder.path().join(format!("{round}")), &mut outside, BASE);
         // The first ones stop in the middle.
         let upto = [200, 120, 300][round];
         host.read(&records[..upto]);
