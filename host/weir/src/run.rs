@@ -57,10 +57,7 @@ pub fn run(file: &Path, dev: bool, take_over: bool) -> Result<(), Failure> {
         (Ok(()), Outcome::Ended) => {
             Err(Failure::Error("the engine ended without a reason: see the log".into()))
         }
-        (Err(EngineError::Fenced(text)), _) => Err(fenced(&text)),
-        (_, Outcome::Fenced) => {
-            Err(fenced(&format!("another host has taken over the state {}", config.state)))
-        }
+        (Err(EngineError::Fenced(_)), _) | (_, Outcome::Fenced) => Err(fenced(&config.state)),
         (Err(EngineError::Fatal(text)), _) => Err(Failure::Error(text)),
     }
 }
@@ -73,8 +70,10 @@ enum Outcome {
     Fenced,
 }
 
-fn fenced(what: &str) -> Failure {
-    Failure::Fenced(format!("{what}: this host must not be started again while the other one runs"))
+fn fenced(state: &str) -> Failure {
+    Failure::Fenced(format!(
+        "another host has taken over the state {state}: this one must not be started again while that one runs"
+    ))
 }
 
 fn wait(engine: &Engine, state: &Store, stopped: &Receiver<i32>) -> Outcome {
@@ -138,7 +137,7 @@ fn start_engine(
         publisher: live,
     };
     Engine::start(wiring::engine_options(config, plugins), ports).map_err(|error| match error {
-        EngineError::Fenced(text) => Failure::Fenced(text),
+        EngineError::Fenced(_) => fenced(&config.state),
         EngineError::Fatal(text) => Failure::Error(text),
     })
 }
