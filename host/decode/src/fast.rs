@@ -192,7 +192,7 @@ pub(crate) fn run(
     batch: &mut ChangeBatch,
 ) -> Option<Facts> {
     let arena = &template.arena;
-    let mut facts = Facts { op: 0, before: false, after: false, origin: None };
+    let mut facts = Facts { op: 0, before: false, after: false, last_read: template.last_read, origin: None };
     let (mut source_time, mut pos, mut source_row) = (0, 0, 0);
     let mut at = 0;
     for step in &template.steps {

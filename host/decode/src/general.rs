@@ -181,6 +181,8 @@ pub(crate) struct Facts {
     pub op: u8,
     pub before: bool,
     pub after: bool,
+    /// Whether it says that it is the last read of its table in a snapshot.
+    pub last_read: bool,
     /// Server and coordinates, with rank 1 and whatever the op is.
     pub origin: Option<Origin>,
 }
@@ -205,7 +207,10 @@ pub(crate) fn facts<'a>(change: &Change<'a>) -> Result<(Facts, Images<'a>), Dead
     };
     let images = Images { before: image("before")?, after: image("after")? };
     let origin = origin(&change.source)?;
-    Ok((Facts { op, before: images.before.is_some(), after: images.after.is_some(), origin }, images))
+    let last_read =
+        matches!(find(&change.source, "snapshot"), Some(r#""last""# | r#""last_in_data_collection""#));
+    let (before, after) = (images.before.is_some(), images.after.is_some());
+    Ok((Facts { op, before, after, last_read, origin }, images))
 }
 
 fn shown(bytes: &[u8]) -> String {
@@ -283,6 +288,7 @@ pub(crate) fn operation(facts: &Facts, rekey: weir_types::record::Rekey) -> Resu
         (b'u', _) => Op::Update,
         (b'd', Rekey::Delete) => Op::RekeyDelete,
         (b'd', _) => Op::Delete,
+        (b'r', _) if facts.last_read => Op::LastRead,
         (b'r', _) => Op::Read,
         _ => Op::Truncate,
     })

@@ -219,11 +219,11 @@ fn finish(
     Ok(Outcome::Applied { source, rows: 1 })
 }
 
-/// Snapshot reads have no place in the upstream's log; a delete comes before an insert at the same place.
+/// A delete comes before an insert at the same place; a snapshot saw nothing of what is at its place.
 #[inline(always)]
 fn origin(facts: &Facts) -> Option<Origin> {
-    let mut origin = facts.origin.filter(|_| facts.op != b'r')?;
-    origin.position.rank = u8::from(facts.op != b'd');
+    let mut origin = facts.origin?;
+    origin.position.rank = u8::from(!matches!(facts.op, b'd' | b'r'));
     Some(origin)
 }
 

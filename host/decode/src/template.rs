@@ -111,6 +111,8 @@ pub(crate) struct Template {
     pub tail: Literal,
     pub has_before: bool,
     pub has_after: bool,
+    /// Whether the records are the last reads of their tables in a snapshot.
+    pub last_read: bool,
     /// Server and file, if the records have a position.
     pub origin: Option<Origin>,
 }
@@ -159,7 +161,7 @@ impl Templates {
             _ => Slot::Skip,
         };
         let source_slot = |entry: &Entry| match &*entry.key {
-            "table" | "file" | "server_id" => Slot::Exact,
+            "table" | "file" | "server_id" | "snapshot" => Slot::Exact,
             "ts_ms" | "pos" | "row" if entry.raw == "null" => Slot::Exact,
             "ts_ms" => Slot::SourceTime,
             "pos" => Slot::Position,
@@ -167,7 +169,7 @@ impl Templates {
             _ => Slot::Skip,
         };
         let wanted = ["before", "after", "op", "source"];
-        let wanted_source = ["table", "file", "server_id", "ts_ms", "pos", "row"];
+        let wanted_source = ["table", "file", "server_id", "snapshot", "ts_ms", "pos", "row"];
         if is_repeated(&change.payload, &wanted) || is_repeated(&change.source, &wanted_source) {
             return;
         }
@@ -189,6 +191,7 @@ impl Templates {
             tail: Literal::default(),
             has_before,
             has_after,
+            last_read: facts.last_read,
             origin,
         });
     }
@@ -210,6 +213,7 @@ impl Templates {
             tail: Literal::default(),
             has_before: false,
             has_after: false,
+            last_read: false,
             origin: None,
         });
     }

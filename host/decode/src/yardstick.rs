@@ -33,7 +33,7 @@ impl Yardstick {
         let (op, rank) = match change.op {
             b'c' => (Op::Insert, 1),
             b'd' => (Op::Delete, 0),
-            b'r' => (Op::Read, 1),
+            b'r' => (Op::Read, 0),
             b'u' => (Op::Update, 1),
             _ => return Err(Error::custom("unknown op")),
         };
@@ -46,7 +46,7 @@ impl Yardstick {
         batch.offsets.push(record.offset);
         batch.rows_in_record.push(0);
         let place = change.source;
-        batch.origins.push((op != Op::Read).then_some(Origin {
+        batch.origins.push(Some(Origin {
             server: place.server,
             position: Position { file: place.file, pos: place.pos, row: place.row, rank },
             source_time: place.ts_ms * 1_000,

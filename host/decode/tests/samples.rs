@@ -135,12 +135,14 @@ fn the_halves_of_a_changed_key_are_no_events_and_the_delete_comes_first() {
 }
 
 #[test]
-fn a_snapshot_read_has_no_place_in_the_log() {
+fn a_snapshot_read_stands_at_the_place_of_its_snapshot() {
     let row = one(ticket("time-ms"), "debezium-schemaless", "ticket-snapshot-read");
-    assert_eq!((row.op, row.present, row.origin), (Op::Read, (0, 1), None));
+    assert_eq!((row.op, row.present), (Op::Read, (0, 1)));
+    let origin = row.origin.unwrap();
+    assert_eq!((origin.server, origin.position.row, origin.position.rank), (0, 0, 0));
     assert_eq!(row.event_time, (cell::VALUE, 1_795_420_800_123_000));
     let row = one(call_record(), "debezium-schemaless", "call_record-snapshot-read");
-    assert_eq!((row.op, row.origin), (Op::Read, None));
+    assert_eq!(row.op, Op::LastRead);
     assert_eq!(
         row.after,
         cells(

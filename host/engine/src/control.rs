@@ -5,7 +5,8 @@ use crate::{Options, Ports, recover};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
-use weir_types::control::{Control, ControlError};
+use weir_types::contract::MetricFactory;
+use weir_types::control::{Control, ControlError, Resnapshot};
 use weir_types::live::CatalogueEntry;
 use weir_types::ports::{Loader, StateStore};
 use weir_types::schema::SourceDecl;
@@ -43,17 +44,22 @@ impl Control for EngineControl {
     fn push(&self, origin: &str, component: Vec<u8>) -> Result<Vec<CatalogueEntry>, ControlError> {
         let factories = self.loader.load(origin, &component, &self.sources).map_err(ControlError::Refused)?;
         let loaded = self.list()?;
-        for factory in &factories {
-            if let Some(entry) = loaded.iter().find(|e| e.info.name == factory.info().name) {
-                return Err(ControlError::Conflict(format!(
-                    "{origin}: metric {} is loaded already (digest {}): retire it first",
-                    entry.info.name, entry.digest
-                )));
-            }
+        let known = |f: &&Arc<dyn MetricFactory>| loaded.iter().find(|e| e.info.name == f.info().name);
+        let (mut stopped, running): (Vec<_>, Vec<_>) =
+            factories.iter().filter_map(|f| known(&f)).partition(|e| e.is_stopped());
+        if let Some(entry) = running.first() {
+            return Err(ControlError::Conflict(format!(
+                "{origin}: metric {} is loaded already (digest {}): retire it first",
+                entry.info.name, entry.digest
+            )));
         }
         let digest = blake3::hash(&component).to_hex().to_string();
         recover::put_component(&*self.state, &digest, &component)
             .map_err(|e| ControlError::Unavailable(e.to_string()))?;
+        if stopped.pop().is_some() {
+            // What is stored of a metric that stopped is about to be read.
+            self.ask(|reply| Command::Settle { reply })?;
+        }
         self.ask(|reply| Command::Join { origin: origin.to_string(), factories, reply })
     }
 
@@ -63,5 +69,9 @@ impl Control for EngineControl {
 
     fn retire(&self, metric: &str) -> Result<(), ControlError> {
         self.ask(|reply| Command::Retire { name: metric.to_string(), reply })
+    }
+
+    fn resnapshot(&self, source: &str, step: Resnapshot) -> Result<(), ControlError> {
+        self.ask(|reply| Command::Resnapshot { source: source.to_string(), step, reply })
     }
 }

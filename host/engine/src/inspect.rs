@@ -157,6 +157,8 @@ fn metric(stored: StoredMetric) -> MetricPlace {
         Status::Live => ("live", None),
         Status::Quarantined { reason, .. } => ("quarantined", Some(reason)),
         Status::Retired => ("retired", None),
+        Status::Suspended { reason, .. } => ("suspended", Some(reason)),
+        Status::CatchingUp => ("catching-up", None),
     };
     MetricPlace {
         name: stored.name,

@@ -3,6 +3,7 @@
 //! It knows sources, metrics, time, windows and state, and reaches everything else through the ports
 //! of `weir-types`. See ARCHITECTURE.md for the way of an event.
 
+mod catchup;
 mod control;
 mod delivery;
 mod emit;
@@ -14,6 +15,7 @@ mod plan;
 pub mod recover;
 mod rowtable;
 mod run;
+mod shapes;
 pub mod shard;
 mod shared;
 mod sources;
@@ -60,6 +62,8 @@ pub struct Options {
     pub correct_for_metric: BTreeMap<String, BTreeMap<String, Micros>>,
     /// Windows of single metrics, in place of their own.
     pub windows_metric: BTreeMap<String, Vec<Window>>,
+    /// A column that does not fit in so many rows in a row is gone: metrics that need it are suspended.
+    pub suspend_after: u64,
     /// Components loaded when the state knows no metric of theirs yet: (origin, bytes).
     pub initial_plugins: Vec<(String, Vec<u8>)>,
 }

@@ -3,7 +3,7 @@
 use crate::metric::{Metric, RestoreError};
 use crate::plan::{Overrides, Plan};
 use crate::shard::{Monotonic, Shard};
-use crate::stored::{Head, Keyspace, Status, StoredMetric, decode};
+use crate::stored::{Head, Keyspace, Status, StoredMetric, StoredPosition, decode};
 use crate::{EngineError, Options};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,8 +24,12 @@ pub fn recover(
         None => Head::default(),
     };
     let mut shard = Shard::new(options, head, monotonic);
+    if let Some(bytes) = store.get(&shard.keys.runs())? {
+        shard.shapes.restore(decode("runs", &bytes)?);
+    }
     restore_tables(&mut shard, store)?;
     restore_metrics(&mut shard, store, loader)?;
+    shard.ask();
     let lost = match store.get(&shard.keys.imported())?.as_deref() {
         None => None,
         // No host has run on it yet.
@@ -62,6 +66,10 @@ fn restore_metrics(
             continue;
         }
         let factory = factory_of(&entry, store, loader, &mut components)?;
+        if matches!(entry.status, Status::Suspended { .. } | Status::CatchingUp) {
+            restore_stopped(shard, factory, entry, store)?;
+            continue;
+        }
         if entry.status != Status::Live {
             let info = Arc::new(factory.info().clone());
             shard.resting.push((entry, Some(info)));
@@ -70,16 +78,51 @@ fn restore_metrics(
         let name = entry.name.clone();
         let at = shard.join(factory, entry).map_err(EngineError::Fatal)?;
         let metric: &mut Metric = &mut shard.metrics[at];
-        match metric.restore(&mut shard.shared, &shard.keys, store) {
-            Ok(()) => {}
-            Err(RestoreError::State(error)) => return Err(error.into()),
-            Err(RestoreError::Guest(error)) => {
-                return Err(EngineError::Fatal(format!(
-                    "metric {name} cannot take up its stored state: {error}"
-                )));
-            }
+        let restored = metric.restore(&mut shard.shared, &shard.keys, store);
+        restored.map_err(|error| cannot_restore(&name, error))?;
+        let inputs = &shard.metrics[at].plan.inputs;
+        if shard.metrics[at].plan.is_now && inputs.iter().any(|i| shard.tables[i.source].is_redeclared()) {
+            // What it counted from the table's rows is not what they say now.
+            let mut metric = shard.metrics.remove(at);
+            metric.entry.status = Status::CatchingUp;
+            shard.add_stopped(metric, StoredPosition::default());
         }
     }
+    Ok(())
+}
+
+fn cannot_restore(name: &str, error: RestoreError) -> EngineError {
+    match error {
+        RestoreError::State(error) => error.into(),
+        RestoreError::Guest(error) => {
+            EngineError::Fatal(format!("metric {name} cannot take up its stored state: {error}"))
+        }
+    }
+}
+
+/// A metric that waits for a column, or was catching up. One that does not fit the sources as they are
+/// declared now goes on waiting: it costs itself alone.
+fn restore_stopped(
+    shard: &mut Shard,
+    factory: Arc<dyn MetricFactory>,
+    entry: StoredMetric,
+    store: &dyn StateStore,
+) -> Result<(), EngineError> {
+    let name = entry.name.clone();
+    let info = Arc::new(factory.info().clone());
+    let mut metric = match shard.open(factory, entry.clone()) {
+        Ok(metric) => metric,
+        Err(reason) => {
+            tracing::warn!(metric = %name, %reason, "metric stays suspended");
+            shard.resting.push((entry, Some(info)));
+            return Ok(());
+        }
+    };
+    let restored = metric.restore(&mut shard.shared, &shard.keys, store);
+    restored.map_err(|error| cannot_restore(&name, error))?;
+    let position = shard.stored_position(&name, store)?;
+    shard.add_stopped(metric, position);
+    shard.ask();
     Ok(())
 }
 
@@ -138,7 +181,7 @@ pub fn join_initial(
             continue;
         }
         put_component(store, &digest, &bytes)?;
-        admit(shard, &origin, unknown, wall, now).map_err(EngineError::Fatal)?;
+        admit(shard, &origin, unknown, store, wall, now).map_err(EngineError::Fatal)?;
     }
     Ok(())
 }
@@ -148,11 +191,12 @@ pub fn put_component(store: &dyn StateStore, digest: &str, bytes: &[u8]) -> Resu
     store.put_blob(&Keyspace::component(digest), bytes)
 }
 
-/// Lets new metrics join from the next epoch on.
+/// Lets new metrics join from the next epoch on, and mended versions of stopped ones take up their state.
 pub fn admit(
     shard: &mut Shard,
     origin: &str,
     factories: Vec<Arc<dyn MetricFactory>>,
+    store: &dyn StateStore,
     wall: Micros,
     now: Micros,
 ) -> Result<Vec<String>, String> {
@@ -160,6 +204,10 @@ pub fn admit(
     for factory in &factories {
         Plan::new(factory.info(), &Overrides { options: &shard.options })?;
     }
+    let (mended, factories): (Vec<_>, Vec<_>) =
+        factories.into_iter().partition(|f| shard.is_stopped(&f.info().name));
+    let mended = mended.into_iter().map(|f| shard.take_over(f, origin, store));
+    let mended = mended.collect::<Result<Vec<_>, String>>()?;
     let known = shard
         .metrics
         .iter()
@@ -170,7 +218,8 @@ pub fn admit(
         true => Micros::MIN,
         false => now.max(shard.sources.greatest().unwrap_or(Micros::MIN)),
     };
-    let mut names = Vec::new();
+    let mut names: Vec<String> = mended.iter().map(|(metric, _)| metric.info.name.clone()).collect();
+    mended.into_iter().for_each(|(metric, position)| shard.replace_stopped(metric, position));
     for (incarnation, factory) in (newest + 1..).zip(factories) {
         let info = factory.info().clone();
         let entry = StoredMetric {

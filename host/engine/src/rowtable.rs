@@ -1,17 +1,24 @@
 //! The row table of one source: primary key → the columns that metrics over current values ask for.
 //! Old images always come from here, never from a record.
 
-mod slab;
+//!
+//! A key's changes are all in one partition, in order; a truncate is in one partition only. So each row
+//! keeps the place in the upstream's log of the change that set it: a truncate ends the rows that were set
+//! before it, and what stands before it in the log but is read after it sets nothing.
 
-use crate::keys::{StoredKey, StoredPart, TextMap, Texts, key_of};
-use crate::stored::{Keyspace, StoredRow, StoredRowCell, StoredRows, decode, encode, epoch_of};
+mod persist;
+mod rebuild;
+mod slab;
+mod truncates;
+
+use crate::keys::{StoredKey, StoredPart, TextMap, Texts};
+use crate::stored::StoredRebuild;
 use rustc_hash::FxHashMap;
 use slab::{Images, Key, Slab};
-use std::collections::BTreeMap;
-use weir_types::batch::{ChangeBatch, Op, cell};
+use std::collections::{BTreeMap, BTreeSet};
+use truncates::Truncates;
+use weir_types::batch::{Cells, ChangeBatch, Op, Origin, cell};
 use weir_types::contract::ValueType;
-use weir_types::ports::{StateError, StateStore, WriteSet};
-use weir_types::record::TopicPartition;
 use weir_types::schema::SourceDecl;
 
 /// Buckets into which the stored table is cut; each epoch rewrites one, if it changed.
@@ -37,6 +44,18 @@ pub struct RowTable {
     images: Images,
     /// Where rows that are not in the table stand among them.
     fresh: FxHashMap<Key, u32>,
+    truncates: Truncates,
+    /// Number of the newest rebuild, and the one that is under way.
+    round: u32,
+    rebuild: Option<StoredRebuild>,
+    /// Whether the end of its snapshot was seen, or declared, in the running epoch.
+    saw_end: bool,
+    /// Partitions that must be read to their ends before the rebuild is; None until its snapshot is over.
+    unread: Option<BTreeSet<u32>>,
+    /// Whether what is known besides rows has changed since it was stored.
+    stale: bool,
+    /// Whether stored rows are of columns declared in another way, and must all be written anew.
+    redeclared: bool,
 }
 
 /// No image.
@@ -50,6 +69,17 @@ struct Pending {
     old: u32,
     /// Number of the image that stands after it.
     new: u32,
+    /// Where the last of the changes stands in the upstream's log.
+    origin: Option<Origin>,
+}
+
+/// One row of a batch that sets a key, or ends it.
+struct Change<'a> {
+    batch: &'a ChangeBatch,
+    row: usize,
+    maps: &'a [Option<TextMap>],
+    /// Whether there is an image.
+    there: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -70,6 +100,13 @@ impl RowTable {
             pending: Vec::new(),
             images: Images::default(),
             fresh: FxHashMap::default(),
+            truncates: Truncates::default(),
+            round: 0,
+            rebuild: None,
+            saw_end: false,
+            unread: None,
+            stale: false,
+            redeclared: false,
         }
     }
 
@@ -91,6 +128,7 @@ impl RowTable {
             }
             self.columns.push(column);
             self.rows.widen();
+            self.stale = true;
         }
     }
 
@@ -106,41 +144,83 @@ impl RowTable {
             .map(|c| (self.source.columns[c].ty.value_type() == ValueType::Text).then(|| map(c, texts)))
             .collect();
         let mut key = vec![0i64; self.source.primary_key.len() + 1];
-        let mut images = 0;
         for row in 0..batch.len() {
-            if batch.ops[row] == Op::Truncate {
-                self.truncate(batch.partitions[row]);
+            let (op, origin) = (batch.ops[row], batch.origins[row]);
+            if op == Op::Truncate {
+                self.truncate(origin, batch.partitions[row]);
                 continue;
             }
-            if !self.primary_key(batch, row, &maps, &mut key) {
+            if self.rebuild.is_some() && op.is_read() {
+                self.count_read(op);
+            }
+            if self.truncates.hide(origin.as_ref()) {
                 continue;
             }
             let there = batch.after_present[row] != 0;
-            let slot = self.rows.find(&key);
-            let seen = match slot {
-                Some(slot) => self.rows.meta(slot).pending,
-                None => self.fresh.get(key.as_slice()).copied().unwrap_or(0),
-            };
-            // Most updates change nothing that is remembered: found out without keeping an image.
-            if seen == 0 && slot.is_some_and(|slot| there && self.same(slot, batch, row, &maps)) {
-                continue;
+            let mut change = Change { batch, row, maps: &maps, there: false };
+            if op == Op::Update && self.has_moved(batch, row) {
+                self.primary_key(&batch.before, row, &maps, &mut key);
+                self.set(&key, &change);
             }
-            let new = if there {
-                self.keep_image(batch, row, &maps);
-                images += 1;
-                images - 1
-            } else {
-                NONE
-            };
-            match seen {
-                0 => self.add_pending(&key, slot, new, batch.partitions[row]),
-                at => self.pending[at as usize - 1].new = new,
+            let side = if there { &batch.after } else { &batch.before };
+            if self.primary_key(side, row, &maps, &mut key) {
+                change.there = there;
+                self.set(&key, &change);
             }
         }
         !self.pending.is_empty()
     }
 
-    fn add_pending(&mut self, key: &[i64], slot: Option<u32>, new: u32, partition: u32) {
+    /// Takes up that a key has an image, or none.
+    fn set(&mut self, key: &[i64], change: &Change<'_>) {
+        let Change { batch, row, maps, there } = *change;
+        let (origin, partition) = (batch.origins[row], batch.partitions[row]);
+        let slot = self.rows.find(key);
+        let seen = match slot {
+            Some(slot) => self.rows.meta_ref(slot).pending,
+            None => self.fresh.get(key).copied().unwrap_or(0),
+        };
+        // Most updates change nothing that is remembered: found out without keeping an image.
+        if let Some(slot) = slot.filter(|_| seen == 0 && there)
+            && self.same(slot, batch, row, maps)
+        {
+            return self.confirm(key, slot, origin, partition, batch.ops[row] != Op::Update);
+        }
+        let new = match there {
+            true => self.keep_image(batch, row, maps),
+            false => NONE,
+        };
+        match seen {
+            0 => self.add_pending(key, slot, new, partition, origin),
+            at => {
+                let pending = &mut self.pending[at as usize - 1];
+                (pending.new, pending.origin) = (new, origin);
+            }
+        }
+    }
+
+    /// A row was set to what it is. Its place is stored if it may have been gone in between (`anew`): no
+    /// truncate can lie between an update and the birth of its row.
+    fn confirm(&mut self, key: &[i64], slot: u32, origin: Option<Origin>, partition: u32, anew: bool) {
+        let unseen = self.rebuild.is_some() && self.rows.meta_ref(slot).round != self.round;
+        let round = self.round;
+        let meta = self.rows.meta(slot);
+        let moved = origin != meta.origin;
+        (meta.origin, meta.round) = (origin, round);
+        if (unseen || (anew && moved)) && !std::mem::replace(&mut meta.listed, true) {
+            let bucket = meta.bucket;
+            self.changed.entry(partition).or_default().push((Key::from_slice(key), bucket));
+        }
+    }
+
+    fn add_pending(
+        &mut self,
+        key: &[i64],
+        slot: Option<u32>,
+        new: u32,
+        partition: u32,
+        origin: Option<Origin>,
+    ) {
         let key = Key::from_slice(key);
         let at = self.pending.len() as u32 + 1;
         match slot {
@@ -148,17 +228,36 @@ impl RowTable {
             None if new == NONE => return,
             None => drop(self.fresh.insert(key.clone(), at)),
         }
-        self.pending.push(Pending { key, partition, old: slot.unwrap_or(NONE), new });
+        self.pending.push(Pending { key, partition, old: slot.unwrap_or(NONE), new, origin });
     }
 
-    fn truncate(&mut self, partition: u32) {
-        self.pending.iter_mut().for_each(|pending| pending.new = NONE);
-        let mut rows: Vec<(Key, u32)> = self.rows.iter().map(|(key, slot)| (key.clone(), slot)).collect();
+    fn truncate(&mut self, truncate: Option<Origin>, partition: u32) {
+        if let Some(truncate) = truncate {
+            if !self.truncates.add(truncate) {
+                return;
+            }
+            self.stale = true;
+        }
+        let ends = |set: &Option<Origin>| match (&truncate, set) {
+            (Some(truncate), Some(set)) => Truncates::ends(truncate, set),
+            _ => true,
+        };
+        self.pending.iter_mut().filter(|p| ends(&p.origin)).for_each(|p| p.new = NONE);
+        self.end_rows(partition, |meta| ends(&meta.origin));
+    }
+
+    /// Ends all rows of which that is true, apart from those that the batch changes.
+    fn end_rows(&mut self, partition: u32, is_over: impl Fn(&slab::Meta) -> bool) {
+        let over = |slot: &u32| {
+            let meta = self.rows.meta_ref(*slot);
+            meta.pending == 0 && is_over(meta)
+        };
+        let mut rows: Vec<(Key, u32)> =
+            self.rows.iter().filter(|(_, slot)| over(slot)).map(|(key, slot)| (key.clone(), slot)).collect();
         rows.sort();
         for (key, slot) in rows {
-            if self.rows.meta(slot).pending == 0 {
-                self.add_pending(&key, Some(slot), NONE, partition);
-            }
+            let origin = self.rows.meta_ref(slot).origin;
+            self.add_pending(&key, Some(slot), NONE, partition, origin);
         }
     }
 
@@ -173,6 +272,13 @@ impl RowTable {
         (images, olds)
     }
 
+    /// All rows that are remembered, by primary key.
+    pub fn all(&self) -> Vec<RowImage<'_>> {
+        let mut rows: Vec<(&Key, u32)> = self.rows.iter().collect();
+        rows.sort();
+        rows.into_iter().map(|(_, slot)| self.rows.image(slot)).collect()
+    }
+
     fn image(&self, at: u32) -> RowImage<'_> {
         self.images.get(at, self.columns.len())
     }
@@ -185,15 +291,8 @@ impl RowTable {
         }
     }
 
-    /// Writes the row's primary key into `key`; false when a part of it does not fit.
-    fn primary_key(
-        &self,
-        batch: &ChangeBatch,
-        row: usize,
-        maps: &[Option<TextMap>],
-        key: &mut [i64],
-    ) -> bool {
-        let side = if batch.after_present[row] != 0 { &batch.after } else { &batch.before };
+    /// Writes the primary key of one image into `key`; false when a part of it does not fit.
+    fn primary_key(&self, side: &[Cells], row: usize, maps: &[Option<TextMap>], key: &mut [i64]) -> bool {
         for (i, column) in self.source.primary_key.iter().enumerate() {
             if side[*column].states[row] != cell::VALUE {
                 return false;
@@ -202,6 +301,19 @@ impl RowTable {
             key[i + 1] = maps[*column].as_ref().map_or(value, |map| map.id(value));
         }
         true
+    }
+
+    /// Whether both images have a primary key, and not the same.
+    fn has_moved(&self, batch: &ChangeBatch, row: usize) -> bool {
+        let mut moved = false;
+        for column in &self.source.primary_key {
+            let (before, after) = (&batch.before[*column], &batch.after[*column]);
+            if before.states[row] != cell::VALUE || after.states[row] != cell::VALUE {
+                return false;
+            }
+            moved |= before.values[row] != after.values[row];
+        }
+        moved
     }
 
     /// Whether the row's after image is the remembered one.
@@ -213,9 +325,10 @@ impl RowTable {
         })
     }
 
-    fn keep_image(&mut self, batch: &ChangeBatch, row: usize, maps: &[Option<TextMap>]) {
+    /// Keeps the row's after image; gives its number.
+    fn keep_image(&mut self, batch: &ChangeBatch, row: usize, maps: &[Option<TextMap>]) -> u32 {
         let cells = self.columns.iter().map(|c| (value(batch, row, *c, maps), batch.after[*c].states[row]));
-        self.images.push(cells);
+        self.images.push(cells)
     }
 
     /// Carries out the batch's changes. `keep` says of each image that began to hold, in their order,
@@ -227,6 +340,9 @@ impl RowTable {
                 self.rows.meta(change.old).pending = 0;
             }
             if !self.differs(change) {
+                if change.old != NONE {
+                    self.confirm(&change.key, change.old, change.origin, change.partition, true);
+                }
                 continue;
             }
             let kept = change.new != NONE && keep.next().unwrap_or(false);
@@ -254,50 +370,14 @@ impl RowTable {
                 slot
             }
         };
+        let round = self.round;
         let meta = self.rows.meta(slot);
+        (meta.origin, meta.round) = (change.origin, round);
         Some((meta.bucket, std::mem::replace(&mut meta.listed, true)))
     }
 
     fn remove(&mut self, change: &Pending) -> Option<(u32, bool)> {
         self.rows.remove(&change.key).map(|meta| (meta.bucket, meta.listed))
-    }
-
-    /// Puts the epoch's changes, and one bucket of the table, into the write.
-    pub fn save(
-        &mut self,
-        epoch: u64,
-        partitions: &[TopicPartition],
-        keys: &Keyspace,
-        texts: &Texts,
-        writes: &mut WriteSet,
-    ) {
-        for (partition, changed) in std::mem::take(&mut self.changed) {
-            for (key, bucket) in &changed {
-                self.buckets[*bucket as usize].dirty = true;
-                if let Some(slot) = self.rows.find(key) {
-                    self.rows.meta(slot).listed = false;
-                }
-            }
-            let rows = self.stored_rows(epoch, changed.iter().map(|(key, _)| key), texts);
-            let key = keys.rows_delta(&self.source.name, epoch, &partitions[partition as usize]);
-            writes.put(key.clone(), encode(&rows));
-            self.deltas.push((epoch, key));
-        }
-        let bucket = (epoch % u64::from(BUCKETS)) as u32;
-        if self.buckets[bucket as usize].dirty {
-            let ours = self.rows.iter().filter(|(_, slot)| self.rows.bucket(*slot) == bucket);
-            let mut ours: Vec<&Key> = ours.map(|(key, _)| key).collect();
-            ours.sort();
-            let rows = self.stored_rows(epoch, ours.into_iter(), texts);
-            writes.put(keys.rows_bucket(&self.source.name, bucket), encode(&rows));
-            self.buckets[bucket as usize].dirty = false;
-        }
-        self.buckets[bucket as usize].stored_at = epoch;
-        let covered =
-            self.buckets.iter().map(|b| if b.dirty { b.stored_at } else { epoch }).min().unwrap_or(0);
-        for (_, key) in self.deltas.extract_if(.., |(e, _)| *e <= covered) {
-            writes.delete(key);
-        }
     }
 
     fn stored_key(&self, key: &Key, texts: &Texts) -> StoredKey {
@@ -306,97 +386,6 @@ impl RowTable {
             _ => StoredPart::Value(key[i + 1]),
         };
         self.source.primary_key.iter().enumerate().map(part).collect()
-    }
-
-    fn stored_rows<'a>(&self, epoch: u64, keys: impl Iterator<Item = &'a Key>, texts: &Texts) -> StoredRows {
-        let mut stored = StoredRows { epoch, ..StoredRows::default() };
-        let mut codes: FxHashMap<i64, u32> = FxHashMap::default();
-        let is_text: Vec<bool> =
-            self.columns.iter().map(|c| self.source.columns[*c].ty.value_type() == ValueType::Text).collect();
-        for key in keys {
-            let cells = self.rows.find(key).map(|slot| {
-                let image = self.rows.image(slot);
-                let cell = |i: usize| match image.states[i] {
-                    cell::VALUE if is_text[i] => {
-                        StoredRowCell::Text(*codes.entry(image.values[i]).or_insert_with(|| {
-                            stored.texts.push(texts.get(image.values[i] as u32).to_string());
-                            stored.texts.len() as u32 - 1
-                        }))
-                    }
-                    cell::VALUE => StoredRowCell::Value(image.values[i]),
-                    cell::NULL => StoredRowCell::Null,
-                    _ => StoredRowCell::Unfit,
-                };
-                (0..self.columns.len()).map(cell).collect()
-            });
-            stored.rows.push(StoredRow { primary_key: self.stored_key(key, texts), cells });
-        }
-        stored
-    }
-
-    /// Reads the stored table: buckets, and the changes since each was written.
-    pub fn restore(
-        &mut self,
-        column_names: &[String],
-        keys: &Keyspace,
-        texts: &mut Texts,
-        store: &dyn StateStore,
-    ) -> Result<(), StateError> {
-        let names = column_names.iter().filter_map(|name| self.source.column(name));
-        self.columns = names.collect();
-        self.columns.iter().for_each(|_| self.rows.widen());
-        if self.columns.len() != column_names.len() {
-            return Err(StateError::Corrupt(format!(
-                "source {}: a column of its stored row table is no longer declared (stored are: {}): declare it again",
-                self.source.name,
-                column_names.join(", ")
-            )));
-        }
-        for (_, value) in store.scan(keys.rows_buckets(&self.source.name).as_bytes())? {
-            let stored: StoredRows = decode("row table", &value)?;
-            for row in &stored.rows {
-                self.buckets[bucket_of(&row.primary_key) as usize].stored_at = stored.epoch;
-                self.restore_row(row, &stored.texts, texts);
-            }
-        }
-        let prefix = keys.rows_deltas(&self.source.name);
-        for (key, value) in store.scan(prefix.as_bytes())? {
-            let Some(epoch) = epoch_of(&key, &prefix) else { continue };
-            self.deltas.push((epoch, key));
-            let stored: StoredRows = decode("row changes", &value)?;
-            for row in &stored.rows {
-                let bucket = &mut self.buckets[bucket_of(&row.primary_key) as usize];
-                if epoch > bucket.stored_at {
-                    bucket.dirty = true;
-                    self.restore_row(row, &stored.texts, texts);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn restore_row(&mut self, row: &StoredRow, stored_texts: &[String], texts: &mut Texts) {
-        let key = Key::from_slice(&key_of(&row.primary_key, texts));
-        let bucket = bucket_of(&row.primary_key);
-        let Some(cells) = &row.cells else {
-            self.rows.remove(&key);
-            return;
-        };
-        let cell = |at: usize| match cells.get(at) {
-            Some(StoredRowCell::Value(value)) => (*value, cell::VALUE),
-            Some(StoredRowCell::Text(code)) => match stored_texts.get(*code as usize) {
-                Some(text) => (i64::from(texts.id(text)), cell::VALUE),
-                None => (0, cell::UNFIT),
-            },
-            Some(StoredRowCell::Null) => (0, cell::NULL),
-            Some(StoredRowCell::Unfit) | None => (0, cell::UNFIT),
-        };
-        let (values, states): (Vec<i64>, Vec<u8>) = (0..self.columns.len()).map(cell).unzip();
-        let image = RowImage { values: &values, states: &states };
-        match self.rows.find(&key) {
-            Some(slot) => self.rows.set(slot, image),
-            None => drop(self.rows.insert(key, bucket, image)),
-        }
     }
 
     /// Rows remembered.

@@ -1,5 +1,6 @@
 //! The threads of an engine: one computes epochs, one makes them durable, one delivers them.
 
+use crate::catchup::Readers;
 use crate::delivery::{Delivery, Queue};
 use crate::recover::{admit, join_initial, recover};
 use crate::shard::{EpochCommit, Shard};
@@ -10,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use weir_types::contract::MetricFactory;
-use weir_types::control::ControlError;
+use weir_types::control::{ControlError, Resnapshot};
 use weir_types::live::{CatalogueEntry, Condition};
 use weir_types::ports::{ReaderHandle, StateError};
 use weir_types::record::SourceEvent;
@@ -24,9 +25,27 @@ const RETRY: Duration = Duration::from_millis(500);
 
 /// What an operator asks of the compute thread. The answer comes when the change is durable.
 pub enum Command {
-    Join { origin: String, factories: Vec<Arc<dyn MetricFactory>>, reply: Reply<Vec<CatalogueEntry>> },
-    Retire { name: String, reply: Reply<()> },
-    List { reply: Reply<Vec<CatalogueEntry>> },
+    Join {
+        origin: String,
+        factories: Vec<Arc<dyn MetricFactory>>,
+        reply: Reply<Vec<CatalogueEntry>>,
+    },
+    Retire {
+        name: String,
+        reply: Reply<()>,
+    },
+    Resnapshot {
+        source: String,
+        step: Resnapshot,
+        reply: Reply<()>,
+    },
+    /// Answered once everything so far is durable.
+    Settle {
+        reply: Reply<()>,
+    },
+    List {
+        reply: Reply<Vec<CatalogueEntry>>,
+    },
 }
 
 /// Where an answer goes; a receiver that has gone away is no error.
@@ -146,7 +165,9 @@ impl Compute {
         state: &mut Loop,
         events: &Receiver<SourceEvent>,
     ) -> Result<(), EngineError> {
+        let mut readers = Readers::new(self.ports.broker.clone());
         while !self.signals.is_over() {
+            readers.turn(shard, self.ports.clock.now());
             match events.recv_timeout(STEP) {
                 Ok(SourceEvent::Fatal(reason)) => return Err(EngineError::Fatal(reason)),
                 Ok(event) => {
@@ -188,17 +209,27 @@ impl Compute {
     fn obey(&self, shard: &mut Shard, state: &mut Loop) {
         while let Ok(command) = self.commands.try_recv() {
             match command {
+                Command::Settle { reply } => {
+                    state.answers.push(Box::new(move || drop(reply.try_send(Ok(())))));
+                }
                 Command::List { reply } => drop(reply.try_send(Ok(shard.catalogue()))),
                 Command::Join { origin, factories, reply } => {
                     self.close_running(shard, state);
                     let now = self.ports.clock.now();
-                    match admit(shard, &origin, factories, (self.ports.wall)(), now) {
+                    match admit(shard, &origin, factories, &*self.ports.state, (self.ports.wall)(), now) {
                         Ok(names) => {
                             let mut entries = shard.catalogue();
                             entries.retain(|e| names.contains(&e.info.name));
                             state.answers.push(Box::new(move || drop(reply.try_send(Ok(entries)))));
                         }
                         Err(reason) => drop(reply.try_send(Err(ControlError::Refused(reason)))),
+                    }
+                }
+                Command::Resnapshot { source, step, reply } => {
+                    self.close_running(shard, state);
+                    match shard.resnapshot(&source, step, self.ports.clock.now()) {
+                        Ok(()) => state.answers.push(Box::new(move || drop(reply.try_send(Ok(()))))),
+                        Err(error) => drop(reply.try_send(Err(error))),
                     }
                 }
                 Command::Retire { name, reply } => {
@@ -333,6 +364,9 @@ fn commit(
     commit.update.stages_ns.insert("write", spent);
     let epoch = commit.update.epoch;
     ports.publisher.publish(commit.update);
+    for (part, condition) in commit.conditions {
+        ports.publisher.condition(part, condition);
+    }
     queue.add(epoch, commit.outbox, commit.prepare);
     if let Some(reader) = reader.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
         reader.committed(&commit.next_offsets);

@@ -1,11 +1,13 @@
 //! One shard: records in, epochs out. Computes only; threads and I/O are in [`crate::run`].
 
-use crate::metric::{Boundary, EpochRows, ImageBatch, Metric, Running, catalogue_entry};
+use crate::catchup::CatchUp;
+use crate::metric::{Boundary, EpochRows, Metric, Running, catalogue_entry};
 use crate::plan::{Overrides, Plan};
 use crate::rowtable::RowTable;
+use crate::shapes::Shapes;
 use crate::shared::Shared;
 use crate::sources::{Replay, Sources};
-use crate::stored::{Head, Keyspace, Status, StoredMetric, encode};
+use crate::stored::{Head, Keyspace, Status, StoredMetric, StoredPosition, encode};
 use crate::view::View;
 use crate::watermark::Watermarks;
 use crate::{Options, outbox};
@@ -16,7 +18,7 @@ use weir_decode::{Decoder, Outcome};
 use weir_types::Micros;
 use weir_types::batch::ChangeBatch;
 use weir_types::contract::{MetricFactory, MetricInfo};
-use weir_types::live::{CatalogueEntry, EpochUpdate, MetricCost};
+use weir_types::live::{CatalogueEntry, Condition, EpochUpdate, MetricCost};
 use weir_types::ports::{LostFuture, StateStore, WriteSet};
 use weir_types::record::{Record, RecordBatch, SourceEvent, TopicPartition};
 use weir_types::rows::{DeadLetterRow, EpochRow, Outbox, PromotedRow};
@@ -43,6 +45,8 @@ pub struct EpochCommit {
     pub next_offsets: Vec<(TopicPartition, i64)>,
     /// Metrics whose views the sink must have before rows of theirs come.
     pub prepare: Vec<Arc<MetricInfo>>,
+    /// What is to be said of the shard's parts, where that has changed.
+    pub conditions: Vec<(&'static str, Option<Condition>)>,
 }
 
 /// See the module.
@@ -53,7 +57,12 @@ pub struct Shard {
     pub(crate) metrics: Vec<Metric>,
     /// Metrics of the table that do not run, with what is known of them.
     pub(crate) resting: Vec<(StoredMetric, Option<Arc<MetricInfo>>)>,
+    pub(crate) suspended: Vec<Suspended>,
+    pub(crate) catchups: Vec<CatchUp>,
     pub(crate) tables: Vec<RowTable>,
+    pub(crate) shapes: Shapes,
+    /// Positions of metrics to be stored with the running epoch; None = it has none of its own any more.
+    positions: BTreeMap<String, Option<StoredPosition>>,
     pub(crate) head: Head,
     pub(crate) keys: Keyspace,
     decoder: Decoder,
@@ -65,6 +74,8 @@ pub struct Shard {
     prepare: Vec<Arc<MetricInfo>>,
     extra_writes: WriteSet,
     monotonic: Monotonic,
+    /// Conditions as they were last told.
+    told: BTreeMap<&'static str, Condition>,
     stages: BTreeMap<&'static str, u64>,
     bytes: usize,
     read_any: bool,
@@ -83,7 +94,11 @@ impl Shard {
             sources: Sources::new(decls.clone(), &head),
             metrics: Vec::new(),
             resting: Vec::new(),
+            suspended: Vec::new(),
+            catchups: Vec::new(),
             tables: decls.iter().map(|d| RowTable::new((**d).clone())).collect(),
+            shapes: Shapes::new(decls.clone(), options.suspend_after),
+            positions: BTreeMap::new(),
             keys: Keyspace::new(&options.shard),
             decoder: Decoder::new(&decls),
             topics: Vec::new(),
@@ -93,6 +108,7 @@ impl Shard {
             prepare: Vec::new(),
             extra_writes: WriteSet::default(),
             monotonic,
+            told: BTreeMap::new(),
             stages: BTreeMap::new(),
             bytes: 0,
             read_any: false,
@@ -112,10 +128,14 @@ impl Shard {
                 self.topics.resize(self.topics.len().max(index as usize + 1), None);
                 self.topics[index as usize] = topic;
                 self.shared.partitions.push(partition.clone());
+                self.catchups.iter_mut().for_each(|c| c.join(&partition));
                 self.sources.join(partition, now);
             }
             SourceEvent::Records(records) => self.read(&records, now),
-            SourceEvent::EndOfPartition { index } => self.sources.end_of_partition(index),
+            SourceEvent::EndOfPartition { index } => {
+                self.sources.end_of_partition(index);
+                self.tables.iter_mut().for_each(|table| table.reached_end(index));
+            }
             SourceEvent::Trouble(trouble) => self.sources.trouble = trouble,
             SourceEvent::Fatal(_) => {}
         }
@@ -207,11 +227,12 @@ impl Shard {
 
     /// Shows a source's batch to all metrics, and empties it.
     fn process(&mut self, source: usize, now: Micros) {
-        let columns = self.options.sources[source].columns.len();
-        let mut batch = std::mem::replace(&mut self.batches[source], ChangeBatch::new(columns));
-        if batch.is_empty() {
+        if self.batches[source].is_empty() {
             return;
         }
+        self.look(source);
+        let columns = self.options.sources[source].columns.len();
+        let mut batch = std::mem::replace(&mut self.batches[source], ChangeBatch::new(columns));
         self.bytes += batch.size_bytes();
         let monotonic = self.monotonic.clone();
         let mut run = Running {
@@ -232,40 +253,9 @@ impl Shard {
             failed.extend(self.process_images(source, &batch, now));
         }
         self.quarantine(failed);
+        self.catchups.iter_mut().for_each(|c| c.hold(source, &batch));
         batch.clear();
         self.batches[source] = batch;
-    }
-
-    fn process_images(&mut self, source: usize, batch: &ChangeBatch, now: Micros) -> Vec<(usize, String)> {
-        let clock = self.monotonic.clone();
-        let start = clock();
-        let any = self.tables[source].take(batch, &mut self.shared.texts);
-        *self.stages.entry("rows").or_default() += (clock() - start).as_nanos() as u64;
-        if !any {
-            return Vec::new();
-        }
-        let table = &self.tables[source];
-        let (images, olds) = table.images();
-        let signs: Vec<i64> = (0..images.len()).map(|at| if at < olds { -1 } else { 1 }).collect();
-        let monotonic = self.monotonic.clone();
-        let epoch = self.head.epoch + 1;
-        let mut run =
-            Running { shared: &mut self.shared, rows: &mut self.rows, epoch, now, monotonic: &*monotonic };
-        let columns = table.columns().to_vec();
-        let shown = ImageBatch { source, columns: &columns, images: &images, signs: &signs };
-        let mut failed = Vec::new();
-        let mut gave = vec![false; images.len()];
-        for (at, metric) in self.metrics.iter_mut().enumerate().filter(|(_, m)| m.plan.is_now) {
-            let all = metric.info.rows == weir_types::contract::RowMemory::All;
-            match metric.observe_images(&shown, &mut run) {
-                Ok(own) => gave.iter_mut().zip(own).for_each(|(g, o)| *g |= o | all),
-                Err(error) => failed.push((at, error.to_string())),
-            }
-        }
-        let start = clock();
-        self.tables[source].settle(gave.into_iter().skip(olds), &self.shared.texts);
-        *self.stages.entry("rows").or_default() += (clock() - start).as_nanos() as u64;
-        failed
     }
 
     /// Takes failed metrics out of the stream, their position kept at the last epoch.
@@ -274,7 +264,8 @@ impl Shard {
         failed.dedup_by_key(|(at, _)| *at);
         for (at, reason) in failed.into_iter().rev() {
             let mut metric = self.metrics.remove(at);
-            tracing::error!(metric = %metric.info.name, %reason, "metric quarantined: retire it and push a mended one");
+            tracing::error!(metric = %metric.info.name, %reason, "metric quarantined: push a mended version");
+            self.positions.insert(metric.info.name.clone(), Some(self.position_before()));
             metric.entry.status = Status::Quarantined { epoch: self.head.epoch, reason };
             self.resting.push((metric.entry, Some(metric.info)));
             self.catalogue_changed = true;
@@ -284,13 +275,7 @@ impl Shard {
 
     /// A metric joins from the running epoch on, which must not have begun.
     pub fn join(&mut self, factory: Arc<dyn MetricFactory>, entry: StoredMetric) -> Result<usize, String> {
-        let plan = Plan::new(factory.info(), &Overrides { options: &self.options })?;
-        let metric = Metric::new(factory, plan, entry, &mut self.shared).map_err(|e| e.to_string())?;
-        if metric.plan.is_now {
-            for input in &metric.plan.inputs {
-                self.tables[input.source].add_columns(input.needed.iter().copied());
-            }
-        }
+        let metric = self.open(factory, entry)?;
         self.prepare.push(metric.info.clone());
         self.metrics.push(metric);
         self.catalogue_changed = true;
@@ -299,11 +284,29 @@ impl Shard {
         Ok(self.metrics.len() - 1)
     }
 
-    /// Tells the decoder which columns the metrics need.
-    fn ask(&mut self) {
+    /// Opens a metric; row tables keep what it asks for from now on.
+    pub(crate) fn open(
+        &mut self,
+        factory: Arc<dyn MetricFactory>,
+        entry: StoredMetric,
+    ) -> Result<Metric, String> {
+        let plan = Plan::new(factory.info(), &Overrides { options: &self.options })?;
+        let metric = Metric::new(factory, plan, entry, &mut self.shared).map_err(|e| e.to_string())?;
+        if metric.plan.is_now {
+            for input in &metric.plan.inputs {
+                self.tables[input.source].add_columns(input.needed.iter().copied());
+            }
+        }
+        Ok(metric)
+    }
+
+    /// Tells the decoder which columns the metrics need, those included that are to come back.
+    pub(crate) fn ask(&mut self) {
         for source in 0..self.options.sources.len() {
             let mut columns: BTreeSet<usize> = self.tables[source].columns().iter().copied().collect();
-            columns.extend(self.metrics.iter().flat_map(|m| m.plan.columns_of(source)));
+            let away =
+                self.suspended.iter().map(|s| &s.metric).chain(self.catchups.iter().map(|c| &c.metric));
+            columns.extend(self.metrics.iter().chain(away).flat_map(|m| m.plan.columns_of(source)));
             self.decoder.set_asked(source, &columns);
         }
     }
@@ -320,18 +323,19 @@ impl Shard {
         name: &str,
         store: &dyn StateStore,
     ) -> Result<bool, weir_types::ports::StateError> {
-        let mut entry = None;
-        if let Some(at) = self.metrics.iter().position(|m| m.info.name == name) {
-            self.metrics[at].forget(&self.keys, store, &mut self.extra_writes)?;
-            entry = Some(self.metrics.remove(at).entry);
-        } else if let Some(at) =
-            self.resting.iter().position(|(e, _)| e.name == name && e.status != Status::Retired)
-        {
-            entry = Some(self.resting.remove(at).0);
-        }
+        let named = |e: &StoredMetric| e.name == name && e.status != Status::Retired;
+        let running = self.metrics.iter().map(|m| &m.entry);
+        let away = self.suspended.iter().map(|s| &s.metric).chain(self.catchups.iter().map(|c| &c.metric));
+        let mut all = running.chain(away.map(|m| &m.entry)).chain(self.resting.iter().map(|(e, _)| e));
+        let entry = all.find(|e| named(e)).cloned();
         let Some(mut entry) = entry else { return Ok(false) };
         self.rows.outbox.promoted.push(promoted(&entry, true, self.head.epoch + 1));
+        crate::metric::forget(&entry, &self.keys, store, &mut self.extra_writes)?;
         entry.status = Status::Retired;
+        self.metrics.retain(|m| m.info.name != name);
+        self.suspended.retain(|s| s.metric.info.name != name);
+        self.catchups.retain(|c| c.metric.info.name != name);
+        self.positions.remove(name);
         self.resting.retain(|(e, _)| e.name != name);
         self.resting.push((entry, None));
         self.catalogue_changed = true;
@@ -347,7 +351,7 @@ impl Shard {
 
     /// Whether ending the epoch now would give or keep anything.
     pub fn has_work(&self, now: Micros, flush: bool) -> bool {
-        if self.must_commit || self.read_any {
+        if self.must_commit || self.read_any || self.tables.iter().any(|t| t.has_rebuild_due(now)) {
             return true;
         }
         let before = Some(self.head.clock);
@@ -380,7 +384,9 @@ impl Shard {
     ) -> EpochCommit {
         for source in 0..self.batches.len() {
             self.process(source, now);
+            self.end_rebuild(source, now);
         }
+        self.mend(now);
         let epoch = self.head.epoch + 1;
         let clock = now.max(self.head.clock);
         let clock_before = (self.head.epoch > 0).then_some(self.head.clock);
@@ -390,21 +396,19 @@ impl Shard {
         let mut writes = std::mem::take(&mut self.extra_writes);
         let mut rows = std::mem::take(&mut self.rows);
         let mut failed = Vec::new();
-        for at in 0..self.metrics.len() {
-            let watermarks = self.watermarks_of(&self.metrics[at], &advanced);
-            match self.end_metric(at, boundary, watermarks) {
-                Ok((own_writes, own_rows)) => {
-                    writes.puts.extend(own_writes.puts);
-                    writes.deletes.extend(own_writes.deletes);
-                    rows.live.extend(own_rows.live);
-                    rows.outbox.realtime.extend(own_rows.outbox.realtime);
-                    rows.outbox.latest.extend(own_rows.outbox.latest);
-                }
+        let mut metrics = std::mem::take(&mut self.metrics);
+        for (at, metric) in metrics.iter_mut().enumerate() {
+            let watermarks = self.watermarks_of(metric, &advanced);
+            match self.end_metric(metric, boundary, watermarks) {
+                Ok((own_writes, own_rows)) => add(&mut writes, &mut rows, own_writes, own_rows),
                 Err(error) => failed.push((at, error.to_string())),
             }
         }
+        self.metrics = metrics;
         self.quarantine(failed);
         self.sources.watermarks = advanced;
+        self.end_catchups(boundary, &mut writes, &mut rows);
+        self.suspend(epoch);
         let start = (self.monotonic)();
         for table in &mut self.tables {
             table.save(epoch, &self.shared.partitions, &self.keys, &self.shared.texts, &mut writes);
@@ -415,12 +419,11 @@ impl Shard {
 
     fn end_metric(
         &mut self,
-        at: usize,
+        metric: &mut Metric,
         boundary: Boundary,
         watermarks: Watermarks,
     ) -> Result<(WriteSet, EpochRows), weir_types::contract::GuestError> {
         let (mut writes, mut rows) = (WriteSet::default(), EpochRows::default());
-        let metric = &mut self.metrics[at];
         let clock = self.monotonic.clone();
         let mut mark = clock();
         let mut lap = |stages: &mut BTreeMap<&'static str, u64>, stage| {
@@ -435,7 +438,7 @@ impl Shard {
         metric.finish(boundary, watermarks, &self.shared, &mut rows)?;
         lap(&mut self.stages, "evaluate");
         let turn = blake3::hash(metric.info.name.as_bytes()).as_bytes()[0];
-        if (boundary.epoch + u64::from(turn)).is_multiple_of(CHECKPOINT_EVERY) {
+        if metric.take_whole() || (boundary.epoch + u64::from(turn)).is_multiple_of(CHECKPOINT_EVERY) {
             metric.checkpoint(boundary.epoch, &self.shared, &self.keys, &mut writes)?;
             lap(&mut self.stages, "encode");
         }
@@ -472,11 +475,18 @@ impl Shard {
         self.head.generation = generation.or(self.head.generation);
         self.head.delivered = self.head.delivered.max(delivered);
         self.head.partitions = self.sources.stored();
-        let marks =
-            self.options.sources.iter().map(|s| s.name.clone()).zip(self.sources.watermarks.iter().copied());
-        self.head.watermarks = marks.collect();
-        let running = self.metrics.iter().map(|m| m.entry.clone());
-        self.head.metrics = running.chain(self.resting.iter().map(|(e, _)| e.clone())).collect();
+        self.head.watermarks = self.marks_by_source();
+        let resting = self.resting.iter().map(|(e, _)| e.clone());
+        self.head.metrics = self.opened().map(|m| m.entry.clone()).chain(resting).collect();
+        for (metric, position) in std::mem::take(&mut self.positions) {
+            match position {
+                Some(position) => writes.put(self.keys.position(&metric), encode(&position)),
+                None => writes.delete(self.keys.position(&metric)),
+            }
+        }
+        if let Some(runs) = self.shapes.changed() {
+            writes.put(self.keys.runs(), encode(&runs));
+        }
         let names = self.options.sources.iter().zip(&self.tables);
         self.head.row_columns = names.map(|(s, t)| (s.name.clone(), t.column_names())).collect();
         writes.put(self.keys.head(), encode(&self.head));
@@ -491,7 +501,33 @@ impl Shard {
             outbox: rows.outbox,
             next_offsets: self.sources.next_offsets(),
             prepare: std::mem::take(&mut self.prepare),
+            conditions: self.changed_conditions(),
         }
+    }
+
+    fn marks_by_source(&self) -> BTreeMap<String, Watermarks> {
+        let names = self.options.sources.iter().map(|s| s.name.clone());
+        names.zip(self.sources.watermarks.iter().copied()).collect()
+    }
+
+    /// Metrics that have an instance: those that run, wait for a column, or catch up.
+    fn opened(&self) -> impl Iterator<Item = &Metric> {
+        let away = self.suspended.iter().map(|s| &s.metric).chain(self.catchups.iter().map(|c| &c.metric));
+        self.metrics.iter().chain(away)
+    }
+
+    fn changed_conditions(&mut self) -> Vec<(&'static str, Option<Condition>)> {
+        let now = [("resnapshot", self.rebuild_condition()), ("suspended", self.suspended_condition())];
+        let told = &mut self.told;
+        let news = now.into_iter().filter(|(part, condition)| told.get(part) != condition.as_ref());
+        let news: Vec<(&'static str, Option<Condition>)> = news.collect();
+        for (part, condition) in &news {
+            match condition {
+                Some(condition) => drop(told.insert(part, condition.clone())),
+                None => drop(told.remove(part)),
+            }
+        }
+        news
     }
 
     fn update(
@@ -501,7 +537,8 @@ impl Shard {
         writes: &WriteSet,
     ) -> EpochUpdate {
         let mut stages = std::mem::take(&mut self.stages);
-        for metric in &mut self.metrics {
+        let catching_up = self.catchups.iter_mut().map(|c| &mut c.metric);
+        for metric in self.metrics.iter_mut().chain(catching_up) {
             for (stage, ns) in std::mem::take(&mut metric.stages) {
                 *stages.entry(stage).or_default() += ns;
             }
@@ -513,7 +550,7 @@ impl Shard {
             generation: self.head.generation,
             rows: live,
             catalogue: changed.then(|| Arc::new(self.catalogue())),
-            costs: self.metrics.iter().map(|m| (m.info.name.clone(), m.cost_now())).collect(),
+            costs: self.opened().map(|m| (m.info.name.clone(), m.cost_now())).collect(),
             sources: self.sources.status(boundary.clock),
             stages_ns: stages,
             write_bytes: writes.size_bytes() as u64,
@@ -526,7 +563,7 @@ impl Shard {
             let info = info.clone()?;
             Some(catalogue_entry(info, entry, MetricCost::default()))
         });
-        self.metrics.iter().map(Metric::catalogue_entry).chain(resting).collect()
+        self.opened().map(Metric::catalogue_entry).chain(resting).collect()
     }
 
     /// The rows that live slots give once after a restart are evaluated with the next epoch. After an
@@ -535,11 +572,14 @@ impl Shard {
         let epoch = self.head.epoch + 1;
         let again = lost.is_some();
         self.metrics.iter_mut().for_each(|m| m.revive(epoch, again));
+        self.catchups.iter_mut().for_each(|c| c.metric.revive(epoch, again));
         if again {
-            let running = self.metrics.iter().map(|m| &m.entry);
+            self.suspended.iter_mut().for_each(|s| s.metric.forget_emitted());
+            let running = self.opened().map(|m| &m.entry);
             let known = running.chain(self.resting.iter().map(|(entry, _)| entry));
             let pointer = |entry: &StoredMetric| promoted(entry, entry.status == Status::Retired, epoch);
-            self.rows.outbox.promoted.extend(known.map(pointer));
+            let pointers: Vec<PromotedRow> = known.map(pointer).collect();
+            self.rows.outbox.promoted.extend(pointers);
             self.flush_next = true;
         }
         self.lost = lost;
@@ -563,6 +603,15 @@ impl Shard {
     }
 }
 
+/// Adds what one metric gave to what the epoch gives.
+fn add(writes: &mut WriteSet, rows: &mut EpochRows, own_writes: WriteSet, own_rows: EpochRows) {
+    writes.puts.extend(own_writes.puts);
+    writes.deletes.extend(own_writes.deletes);
+    rows.live.extend(own_rows.live);
+    rows.outbox.realtime.extend(own_rows.outbox.realtime);
+    rows.outbox.latest.extend(own_rows.outbox.latest);
+}
+
 fn promoted(entry: &StoredMetric, retired: bool, epoch: u64) -> PromotedRow {
     PromotedRow {
         metric: entry.name.clone(),
@@ -573,9 +622,18 @@ fn promoted(entry: &StoredMetric, retired: bool, epoch: u64) -> PromotedRow {
     }
 }
 
+mod images;
+mod mend;
+
+pub(crate) use mend::Suspended;
+
 #[cfg(test)]
-mod fakes;
+pub(crate) mod fakes;
+#[cfg(test)]
+mod mend_tests;
 #[cfg(test)]
 mod moved;
+#[cfg(test)]
+mod row_tests;
 #[cfg(test)]
 mod tests;

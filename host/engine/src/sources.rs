@@ -5,7 +5,7 @@ use crate::watermark::{Bounds, FUTURE, Partition, Watermarks};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use weir_types::Micros;
-use weir_types::batch::{ChangeBatch, Op, Origin, cell};
+use weir_types::batch::{ChangeBatch, Origin, cell};
 use weir_types::live::{PartitionStatus, SourceStatus};
 use weir_types::ports::StartAt;
 use weir_types::record::{Record, TopicPartition};
@@ -53,6 +53,14 @@ pub fn replay(mark: Option<&ReplayMark>, origin: &Origin) -> Replay {
         }
         _ => Replay::New,
     }
+}
+
+/// The mark after a change that was no repeat. A statement that ran long carries an old time: the greatest
+/// one is what no repeat exceeds.
+pub fn moved_mark(mark: Option<ReplayMark>, origin: Origin) -> ReplayMark {
+    let before = mark.filter(|m| m.server == origin.server).map(|m| m.source_time);
+    let source_time = before.map_or(origin.source_time, |time| time.max(origin.source_time));
+    ReplayMark { source_time, ..ReplayMark::from(origin) }
 }
 
 impl Sources {
@@ -132,21 +140,22 @@ impl Sources {
         self.standings[partition as usize].counts.applied += 1;
     }
 
+    /// The partitions of a source, and whether each is read to its end.
+    pub fn ends_of(&self, source: usize) -> Vec<(u32, bool)> {
+        let ours = self.standings.iter().enumerate().filter(|(_, s)| s.sources.contains(&source));
+        ours.map(|(index, s)| (index as u32, s.time.caught_up)).collect()
+    }
+
     /// Whether the rows of a record, from `first` on, are repeats; moves the mark if not.
     pub fn replay(&mut self, partition: u32, batch: &ChangeBatch, first: usize) -> Replay {
         let standing = &mut self.standings[partition as usize];
         let Some(Some(origin)) = batch.origins.get(first) else { return Replay::New };
+        if batch.ops[first].is_read() {
+            return Replay::New;
+        }
         let decision = replay(standing.mark.as_ref(), origin);
         if decision != Replay::Repeat {
-            let position = origin.position;
-            standing.mark = Some(ReplayMark {
-                server: origin.server,
-                file: position.file,
-                pos: position.pos,
-                row: position.row,
-                rank: position.rank,
-                source_time: origin.source_time,
-            });
+            standing.mark = Some(moved_mark(standing.mark, *origin));
         }
         decision
     }
@@ -156,7 +165,7 @@ impl Sources {
         let standing = &mut self.standings[partition as usize];
         for row in first..batch.len() {
             let time = batch.event_times.values[row];
-            let counts = batch.ops[row] != Op::Read && batch.event_times.states[row] == cell::VALUE;
+            let counts = !batch.ops[row].is_read() && batch.event_times.states[row] == cell::VALUE;
             if counts && time <= now.saturating_add(FUTURE) {
                 standing.time.greatest = standing.time.greatest.max(Some(time));
             }
@@ -253,7 +262,7 @@ impl Sources {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use weir_types::batch::Position;
+    use weir_types::batch::{Op, Position};
 
     fn origin(pos: u64, rank: u8, source_time: Micros) -> Origin {
         Origin { server: 1, position: Position { file: 1, pos, row: 0, rank }, source_time }
@@ -269,6 +278,21 @@ mod tests {
         assert_eq!(replay(Some(&mark(10, 5)), &origin(9, 1, 5)), Replay::Repeat);
         assert_eq!(replay(Some(&mark(10, 5)), &origin(11, 1, 5)), Replay::New);
         assert_eq!(replay(None, &origin(1, 1, 5)), Replay::New);
+    }
+
+    #[test]
+    fn a_repeat_is_known_although_the_newest_change_has_an_older_time() {
+        let mut sources = Sources::new(Vec::new(), &Head::default());
+        sources.join(TopicPartition { topic: "t".into(), partition: 0 }, 0);
+        let mut decide = |pos: u64, source_time: Micros| {
+            let mut batch = ChangeBatch::new(0);
+            batch.ops.push(Op::Insert);
+            batch.origins.push(Some(origin(pos, 1, source_time)));
+            sources.replay(0, &batch, 0)
+        };
+        assert_eq!(decide(100, 9), Replay::New);
+        assert_eq!(decide(200, 4), Replay::New);
+        assert_eq!(decide(100, 9), Replay::Repeat);
     }
 
     #[test]

@@ -1,16 +1,22 @@
 //! What stands in the state store, and under which keys. Every key begins with the shard; every
 //! value begins with the version of its format.
 
+mod position;
+mod rows;
+
 use crate::keys::StoredKey;
 use crate::watermark::Watermarks;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::collections::BTreeMap;
 use weir_types::Micros;
-use weir_types::batch::Position;
+use weir_types::batch::{Origin, Position};
 use weir_types::ports::{StateError, reserved};
 use weir_types::record::TopicPartition;
 
-/// The version of every format here. Raise it, and read the old one, when one changes.
+pub use position::{StoredPosition, StoredRun, StoredRunStart, StoredShown};
+pub use rows::{StoredRebuild, StoredRow, StoredRowCell, StoredRows, StoredTable, decode_rows, encode_rows};
+
+/// The version of every format here that does not say otherwise. Raise it, and read the old one, when one changes.
 const FORMAT: u8 = 1;
 
 /// Keys of the store.
@@ -55,6 +61,10 @@ impl Keyspace {
     pub fn rows_bucket(&self, source: &str, bucket: u32) -> Vec<u8> {
         format!("{}{bucket:04}", self.rows_buckets(source)).into()
     }
+    /// What is known of a row table besides its rows.
+    pub fn rows_table(&self, source: &str) -> Vec<u8> {
+        format!("{}/rows/{source}/table", self.shard).into()
+    }
     pub fn rows_buckets(&self, source: &str) -> String {
         format!("{}/rows/{source}/bucket/", self.shard)
     }
@@ -64,6 +74,14 @@ impl Keyspace {
     }
     pub fn outboxes(&self) -> String {
         format!("{}/outbox/", self.shard)
+    }
+    /// Where a metric stands that is not where the shard is.
+    pub fn position(&self, metric: &str) -> Vec<u8> {
+        format!("{}/position/{metric}", self.shard).into()
+    }
+    /// The columns that have not fitted lately.
+    pub fn runs(&self) -> Vec<u8> {
+        format!("{}/runs", self.shard).into()
     }
     /// Blob that holds a component.
     pub fn component(digest: &str) -> String {
@@ -98,6 +116,19 @@ pub struct ReplayMark {
     pub source_time: Micros,
 }
 
+impl From<Origin> for ReplayMark {
+    fn from(origin: Origin) -> ReplayMark {
+        let Position { file, pos, row, rank } = origin.position;
+        ReplayMark { server: origin.server, file, pos, row, rank, source_time: origin.source_time }
+    }
+}
+
+impl From<ReplayMark> for Origin {
+    fn from(mark: ReplayMark) -> Origin {
+        Origin { server: mark.server, position: mark.position(), source_time: mark.source_time }
+    }
+}
+
 impl ReplayMark {
     pub fn position(&self) -> Position {
         Position { file: self.file, pos: self.pos, row: self.row, rank: self.rank }
@@ -114,6 +145,13 @@ pub enum Status {
         reason: String,
     },
     Retired,
+    /// A column that it needs is gone: stopped at the end of the epoch given, until the column is back.
+    Suspended {
+        epoch: u64,
+        reason: String,
+    },
+    /// Reads by itself what it has missed since it was stopped.
+    CatchingUp,
 }
 
 /// One line of the metric table.
@@ -199,32 +237,6 @@ pub struct StoredSlot {
     pub emitted: Option<(u64, bool)>,
     #[serde(with = "serde_bytes")]
     pub state: Vec<u8>,
-}
-
-/// Rows of a row table, as they stood at the end of `epoch`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct StoredRows {
-    pub epoch: u64,
-    /// Texts of cells, each once.
-    pub texts: Vec<String>,
-    pub rows: Vec<StoredRow>,
-}
-
-/// One row: its primary key, and its cells unless it is gone.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct StoredRow {
-    pub primary_key: StoredKey,
-    pub cells: Option<Vec<StoredRowCell>>,
-}
-
-/// One cell of a row table.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub enum StoredRowCell {
-    Null,
-    Value(i64),
-    /// Index into the texts beside it.
-    Text(u32),
-    Unfit,
 }
 
 /// Bytes of a stored value.

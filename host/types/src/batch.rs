@@ -130,6 +130,8 @@ pub enum Op {
     Delete,
     /// A snapshot's read of a standing row: sets current values, is no event.
     Read,
+    /// As [`Op::Read`], and the snapshot has no more rows of this table.
+    LastRead,
     /// The delete half of a changed primary key: as [`Op::Delete`] for current values, no event.
     RekeyDelete,
     /// The insert half of a changed primary key: as [`Op::Insert`] for current values, no event.
@@ -139,6 +141,10 @@ pub enum Op {
 }
 
 impl Op {
+    /// Whether it is a snapshot's read.
+    pub fn is_read(self) -> bool {
+        matches!(self, Op::Read | Op::LastRead)
+    }
     /// Whether event metrics see it.
     pub fn is_event(self) -> bool {
         matches!(self, Op::Insert | Op::Update | Op::Delete)
@@ -182,7 +188,9 @@ pub struct ChangeBatch {
     pub rows_in_record: Vec<u32>,
     /// Event time of the change; state as in [`cell`].
     pub event_times: Cells,
-    /// None where the format carries none, and for snapshot reads.
+    /// None where the format carries none. A snapshot's reads have the place in the log at which the
+    /// snapshot was taken (server 0 where the format does not say which): all of them the same, so they are
+    /// no replay marks.
     pub origins: Vec<Option<Origin>>,
     /// 1 where there is such an image.
     pub before_present: Vec<u8>,

@@ -18,6 +18,17 @@ pub enum ControlError {
     Unavailable(String),
 }
 
+/// What is to be done about the rebuild of a source's row table from a new snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resnapshot {
+    /// Begin; the snapshot itself is asked of the upstream, afterwards.
+    Begin,
+    /// The snapshot is over, though its records do not say so.
+    Finish,
+    /// Give up; rows stay as they are.
+    Cancel,
+}
+
 /// The running engine as the API sees it. Calls block until the change is durable; never call them
 /// from an async task.
 pub trait Control: Send + Sync {
@@ -26,6 +37,8 @@ pub trait Control: Send + Sync {
     fn list(&self) -> Result<Vec<CatalogueEntry>, ControlError>;
     /// The metric leaves at the next epoch boundary; its rows stay, its view shows nothing.
     fn retire(&self, metric: &str) -> Result<(), ControlError>;
+    /// Rebuilds the row table of a source from a snapshot that the upstream is to send.
+    fn resnapshot(&self, source: &str, step: Resnapshot) -> Result<(), ControlError>;
 }
 
 /// A request for the course of one key of a metric over time.

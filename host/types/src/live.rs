@@ -13,13 +13,20 @@ pub struct CatalogueEntry {
     pub info: Arc<MetricInfo>,
     pub incarnation: i64,
     pub digest: String,
-    /// `live`, `quarantined`, `retired`.
+    /// `live`, `quarantined`, `suspended`, `catching-up`, `retired`.
     pub status: String,
     /// Why, where the status needs a reason.
     pub reason: Option<String>,
     /// The epoch's clock when it joined.
     pub since: Micros,
     pub cost: MetricCost,
+}
+
+impl CatalogueEntry {
+    /// Whether it does not run, and a mended version of it could take its place.
+    pub fn is_stopped(&self) -> bool {
+        matches!(self.status.as_str(), "quarantined" | "suspended")
+    }
 }
 
 /// What a metric has cost since it was loaded in this process.
@@ -105,7 +112,7 @@ pub struct EpochUpdate {
 /// A reason for which the host is not ready, or works with less.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition {
-    /// A stable word: `kafka`, `clickhouse`, `state`, `recovery`, `stalled`.
+    /// A stable word: `kafka`, `clickhouse`, `state`, `recovery`, `resnapshot`, `stalled`, `suspended`.
     pub part: &'static str,
     /// Whether it makes `/readyz` fail.
     pub blocking: bool,

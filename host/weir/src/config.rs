@@ -43,6 +43,7 @@ pub struct Config {
     pub clock: Option<ClockSetting>,
     pub epoch_length: Duration,
     pub epoch_bytes: usize,
+    pub suspend_after: u64,
     pub kafka: BTreeMap<String, String>,
     pub clickhouse: ClickHouse,
     /// By window name, in microseconds.
@@ -130,6 +131,9 @@ fn parse(text: &str, folder: &Path) -> Result<Config, String> {
     if epoch.max_bytes.0 == 0 {
         return Err("[epoch]: `max_bytes` must be above 0".into());
     }
+    if epoch.suspend_after_rows == 0 {
+        return Err("[epoch]: `suspend_after_rows` must be above 0".into());
+    }
     if !clickhouse.url.starts_with("http://") && !clickhouse.url.starts_with("https://") {
         return Err("[clickhouse]: `url` must begin with http:// or https://".into());
     }
@@ -157,6 +161,7 @@ fn parse(text: &str, folder: &Path) -> Result<Config, String> {
         clock: time.clock.as_ref().map(clock_setting).transpose()?,
         epoch_length: epoch.length.std(),
         epoch_bytes: epoch.max_bytes.0,
+        suspend_after: epoch.suspend_after_rows,
         kafka: kafka.properties.into_iter().map(|(name, value)| (name, value.0)).collect(),
         clickhouse,
         emit_every: parts.spans("emit_every", EMIT_EVERY, true)?,

@@ -174,6 +174,7 @@ fn engine_options(sources: &[Arc<SourceDecl>], components: &[(String, Vec<u8>)])
         time_zone: jiff::tz::TimeZone::UTC,
         epoch_length: EPOCH,
         epoch_bytes: 64 << 20,
+        suspend_after: 1000,
         emit_every: names(&[("1m", 0), ("15m", 5 * SECOND), ("1h", 10 * SECOND), ("day", 30 * SECOND)]),
         correct_for: names(&[("1m", 2 * HOUR), ("15m", 6 * HOUR), ("1h", 48 * HOUR), ("day", 8 * DAY)]),
         correct_for_default: 2 * HOUR,

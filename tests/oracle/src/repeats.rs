@@ -20,7 +20,12 @@ impl Mark {
         {
             return true;
         }
-        self.0 = Some(origin);
+        // A statement that ran long carries an old time: the greatest one is what a repeat cannot exceed.
+        let newest = match self.0 {
+            Some(mark) if mark.server == origin.server => mark.source_ms.max(origin.source_ms),
+            _ => origin.source_ms,
+        };
+        self.0 = Some(Origin { source_ms: newest, ..origin });
         false
     }
 }
@@ -43,6 +48,14 @@ mod tests {
         assert!(mark.is_repeat(at(1, 100, 1, 1, 1_000)));
         assert!(!mark.is_repeat(at(1, 200, 0, 1, 1_000)));
         assert!(!mark.is_repeat(None), "a snapshot read");
+    }
+
+    #[test]
+    fn a_repeat_is_known_although_the_newest_change_has_an_older_time() {
+        let mut mark = Mark::default();
+        assert!(!mark.is_repeat(at(1, 100, 0, 1, 9_000)));
+        assert!(!mark.is_repeat(at(1, 200, 0, 1, 4_000)));
+        assert!(mark.is_repeat(at(1, 100, 0, 1, 9_000)));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! One loaded metric: its instance, its cells of the running epoch, its windows.
 
 mod absorb;
+mod anew;
 pub mod cells;
 mod evaluate;
 mod outputs;
@@ -24,7 +25,7 @@ use windows::{Numbers, Windows};
 pub use absorb::{ImageBatch, Running};
 #[cfg(test)]
 pub use outputs::text as text_of;
-pub use persist::RestoreError;
+pub use persist::{RestoreError, forget};
 
 /// See the module.
 pub struct Metric {
@@ -51,6 +52,8 @@ pub struct Metric {
     stored_cells: Vec<u64>,
     /// Stored chunks of windows that are gone: (kind, start, number of parts).
     dropped: Vec<(u16, Micros, u32)>,
+    /// Whether its next checkpoint must be a whole one, at the end of the running epoch.
+    whole: bool,
     /// Nanoseconds of the running epoch by stage.
     pub stages: BTreeMap<&'static str, u64>,
     /// Prefixes of names for the serving side, made once.
@@ -102,6 +105,7 @@ impl Metric {
             kept: BTreeMap::new(),
             stored_cells: Vec::new(),
             dropped: Vec::new(),
+            whole: false,
             stages: BTreeMap::new(),
         })
     }
@@ -152,6 +156,12 @@ pub fn catalogue_entry(info: Arc<MetricInfo>, entry: &StoredMetric, cost: Metric
             ("quarantined", Some(format!("stopped at epoch {epoch}: {reason}")))
         }
         Status::Retired => ("retired", None),
+        Status::Suspended { epoch, reason } => {
+            ("suspended", Some(format!("stopped at epoch {epoch}: {reason}")))
+        }
+        Status::CatchingUp => {
+            ("catching-up", Some("it reads what it has missed since it was stopped".into()))
+        }
     };
     CatalogueEntry {
         info,

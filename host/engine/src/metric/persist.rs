@@ -3,7 +3,9 @@
 use super::Metric;
 use crate::keys::key_group;
 use crate::shared::Shared;
-use crate::stored::{Keyspace, StoredCell, StoredCells, StoredChunk, StoredSlot, decode, encode, epoch_of};
+use crate::stored::{
+    Keyspace, StoredCell, StoredCells, StoredChunk, StoredMetric, StoredSlot, decode, encode, epoch_of,
+};
 use weir_types::contract::{GuestError, States, pack};
 use weir_types::ports::{StateError, StateStore, WriteSet};
 use weir_types::window::Interval;
@@ -138,20 +140,6 @@ impl Metric {
         Ok(slots.into_iter().map(|(_, slot)| slot).collect())
     }
 
-    /// Deletes everything that is stored of this metric.
-    pub fn forget(
-        &self,
-        keys: &Keyspace,
-        store: &dyn StateStore,
-        writes: &mut WriteSet,
-    ) -> Result<(), StateError> {
-        let (name, incarnation) = (&self.entry.name, self.entry.incarnation);
-        for prefix in [keys.cells_of(name, incarnation), keys.chunks_of(name, incarnation)] {
-            store.scan(prefix.as_bytes())?.into_iter().for_each(|(key, _)| writes.delete(key));
-        }
-        Ok(())
-    }
-
     /// Newest checkpoint, and the cells of the epochs since.
     pub fn restore(
         &mut self,
@@ -258,6 +246,21 @@ impl Metric {
         }
         self.make_due(slots);
     }
+}
+
+/// Deletes everything that is stored of a metric.
+pub fn forget(
+    entry: &StoredMetric,
+    keys: &Keyspace,
+    store: &dyn StateStore,
+    writes: &mut WriteSet,
+) -> Result<(), StateError> {
+    let (name, incarnation) = (&entry.name, entry.incarnation);
+    for prefix in [keys.cells_of(name, incarnation), keys.chunks_of(name, incarnation)] {
+        store.scan(prefix.as_bytes())?.into_iter().for_each(|(key, _)| writes.delete(key));
+    }
+    writes.delete(keys.position(name));
+    Ok(())
 }
 
 fn state_of(states: &States, at: usize) -> &[u8] {

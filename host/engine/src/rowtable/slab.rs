@@ -3,7 +3,7 @@
 
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
-use weir_types::batch::cell;
+use weir_types::batch::{Origin, cell};
 
 /// A primary key inside the process: as [`crate::keys::Key`]; one of up to two columns stands in place.
 pub type Key = SmallVec<[i64; 3]>;
@@ -20,6 +20,7 @@ pub struct RowImage<'a> {
 pub struct Images {
     values: Vec<i64>,
     states: Vec<u8>,
+    count: u32,
 }
 
 impl Images {
@@ -27,11 +28,14 @@ impl Images {
         let range = at as usize * width..(at as usize + 1) * width;
         RowImage { values: &self.values[range.clone()], states: &self.states[range] }
     }
-    pub fn push(&mut self, cells: impl Iterator<Item = (i64, u8)>) {
+    /// Adds an image; gives its number.
+    pub fn push(&mut self, cells: impl Iterator<Item = (i64, u8)>) -> u32 {
         for (value, state) in cells {
             self.values.push(value);
             self.states.push(state);
         }
+        self.count += 1;
+        self.count - 1
     }
     fn set(&mut self, at: u32, image: RowImage<'_>) {
         let (from, width) = (at as usize * image.values.len(), image.values.len());
@@ -41,6 +45,7 @@ impl Images {
     pub fn clear(&mut self) {
         self.values.clear();
         self.states.clear();
+        self.count = 0;
     }
 }
 
@@ -53,6 +58,11 @@ pub struct Meta {
     pub listed: bool,
     /// Where it stands among the changes of the running batch, plus 1; 0 = it does not.
     pub pending: u32,
+    /// The rebuild that it was last set in.
+    pub round: u32,
+    /// Where the change that set it stands in the upstream's log. An update that changes nothing that is
+    /// remembered may be newer than what is stored of this.
+    pub origin: Option<Origin>,
 }
 
 /// See the module.
@@ -76,8 +86,8 @@ impl Slab {
     pub fn meta(&mut self, slot: u32) -> &mut Meta {
         &mut self.metas[slot as usize]
     }
-    pub fn bucket(&self, slot: u32) -> u32 {
-        self.metas[slot as usize].bucket
+    pub fn meta_ref(&self, slot: u32) -> &Meta {
+        &self.metas[slot as usize]
     }
     pub fn set(&mut self, slot: u32, image: RowImage<'_>) {
         self.images.set(slot, image);

@@ -226,6 +226,7 @@ pub fn options() -> Options {
         correct_for_default: 2 * HOUR,
         correct_for_metric: BTreeMap::new(),
         windows_metric: BTreeMap::new(),
+        suspend_after: 1000,
         initial_plugins: vec![("counting.wasm".into(), b"counting".to_vec())],
     }
 }

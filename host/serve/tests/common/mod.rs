@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use weir_serve::{ControlCell, Live, LiveOptions, Options, Server};
 use weir_types::contract::{Input, MetricInfo, Output, RowMemory, ValueType};
-use weir_types::control::{Control, ControlError, History, SeriesPoint, SeriesQuery};
+use weir_types::control::{Control, ControlError, History, Resnapshot, SeriesPoint, SeriesQuery};
 use weir_types::live::{
     CatalogueEntry, EpochUpdate, LiveRow, MetricCost, PartitionStatus, Publisher, SourceStatus,
 };
@@ -198,6 +198,9 @@ impl Control for FakeControl {
             "stopping" => Err(ControlError::Unavailable("the engine is stopping".into())),
             _ => Err(ControlError::NotFound(metric.into())),
         }
+    }
+    fn resnapshot(&self, source: &str, _: Resnapshot) -> Result<(), ControlError> {
+        Err(ControlError::Unavailable(format!("{source} is not served yet")))
     }
 }
 

@@ -89,11 +89,14 @@ pub struct Epoch {
     pub length: Span,
     /// Bytes of columns after which it ends earlier. Default `64MiB`.
     pub max_bytes: Size,
+    /// A column that does not fit in so many changes in a row is taken for dropped or retyped: metrics
+    /// that need it are suspended. At least 1. Default 1000.
+    pub suspend_after_rows: u64,
 }
 
 impl Default for Epoch {
     fn default() -> Self {
-        Epoch { length: Span(1_000_000), max_bytes: Size(64 << 20) }
+        Epoch { length: Span(1_000_000), max_bytes: Size(64 << 20), suspend_after_rows: 1000 }
     }
 }
 

@@ -1,0 +1,325 @@
+//! A metric that was stopped reads by itself what it has missed.
+//!
+//! It has a position of its own, which is part of each epoch's write as the shard's is. When little is left,
+//! the batches that the shard shows to the others are held for it from an epoch's end on; once its reader has
+//! come to that end, it takes the held ones and goes on with the others: no gap, and nothing counts twice.
+
+mod readers;
+
+pub use readers::Readers;
+
+use crate::metric::{Metric, Running};
+use crate::shared::Shared;
+use crate::sources::{Replay, moved_mark, replay};
+use crate::stored::{ReplayMark, StoredPartition, StoredPosition};
+use crate::view::View;
+use crate::watermark::{Bounds, FUTURE, Partition, Watermarks};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use weir_decode::{Decoder, Outcome};
+use weir_types::Micros;
+use weir_types::batch::{ChangeBatch, Op, cell};
+use weir_types::contract::GuestError;
+use weir_types::ports::StartAt;
+use weir_types::record::{Record, RecordBatch, TopicPartition};
+use weir_types::schema::SourceDecl;
+
+/// Rows of one source that are processed at once.
+const BATCH_ROWS: usize = 8192;
+/// Records behind the shard from which on batches are held.
+const NEAR: i64 = 65_536;
+/// Bytes of columns that are held at the most; beyond, the metric goes on reading by itself.
+const HELD_BYTES: usize = 64 << 20;
+
+/// Epochs without a record of its own reader after which that is started anew, if it has not arrived.
+const QUIET: u32 = 10;
+
+/// Where it stands in one partition of the shard's list.
+struct Cursor {
+    partition: TopicPartition,
+    /// Topic of the decoder; None if the metric does not read it.
+    topic: Option<usize>,
+    next: Option<i64>,
+    mark: Option<ReplayMark>,
+    time: Partition,
+    /// Whether its reader came to the end since it began.
+    ended: bool,
+    /// Whether records were passed over since it began, because the shard had not taken them yet.
+    overran: bool,
+}
+
+/// The way into the shard.
+struct Joining {
+    /// Where the shard stood, by partition, when holding began.
+    targets: Vec<Option<i64>>,
+    held: Vec<(usize, ChangeBatch)>,
+    bytes: usize,
+    /// Epochs since it last read something.
+    quiet: u32,
+}
+
+/// See the module.
+pub struct CatchUp {
+    pub metric: Metric,
+    decls: Vec<Arc<SourceDecl>>,
+    inputs: BTreeSet<usize>,
+    decoder: Decoder,
+    batches: Vec<ChangeBatch>,
+    cursors: Vec<Cursor>,
+    /// Where it was when this process took it up, and which rows it has seen beyond.
+    position: StoredPosition,
+    shown: BTreeMap<(usize, TopicPartition), (i64, u32)>,
+    watermarks: Vec<Watermarks>,
+    /// Where the shard stood at the end of the last epoch, by partition: it never reads past that.
+    bounds: Vec<Option<i64>>,
+    joining: Option<Joining>,
+    /// Readers that were started for it so far: a reader of another number is out of date.
+    pub reader: u64,
+}
+
+impl CatchUp {
+    pub fn new(
+        metric: Metric,
+        decls: &[Arc<SourceDecl>],
+        position: StoredPosition,
+        shared: &Shared,
+    ) -> CatchUp {
+        let inputs: BTreeSet<usize> = metric.plan.inputs.iter().map(|i| i.source).collect();
+        let mut decoder = Decoder::new(decls);
+        for source in &inputs {
+            decoder.set_asked(*source, &metric.plan.columns_of(*source));
+        }
+        let index = |name: &str| decls.iter().position(|d| d.name == name);
+        let shown = position.shown.iter();
+        let shown = shown.filter_map(|s| Some(((index(&s.source)?, s.partition.clone()), (s.offset, s.row))));
+        let mut it = CatchUp {
+            watermarks: decls
+                .iter()
+                .map(|d| position.watermarks.get(&d.name).copied().unwrap_or_default())
+                .collect(),
+            shown: shown.collect(),
+            batches: decls.iter().map(|d| ChangeBatch::new(d.columns.len())).collect(),
+            decls: decls.to_vec(),
+            metric,
+            inputs,
+            decoder,
+            cursors: Vec::new(),
+            position,
+            bounds: Vec::new(),
+            joining: None,
+            reader: 1,
+        };
+        shared.partitions.iter().for_each(|partition| it.join(partition));
+        it
+    }
+
+    /// A partition joins the shard's list.
+    pub fn join(&mut self, partition: &TopicPartition) {
+        let stored = self.position.partitions.get(partition);
+        let topic = self.decoder.topics().iter().position(|t| *t == partition.topic);
+        let is_read = self.inputs.iter().any(|s| self.decls[*s].topics.contains(&partition.topic));
+        self.cursors.push(Cursor {
+            topic: topic.filter(|_| is_read),
+            next: stored.map(|s| s.next),
+            mark: stored.and_then(|s| s.mark),
+            time: Partition { greatest: stored.and_then(|s| s.greatest), caught_up: false, last_record: 0 },
+            ended: false,
+            overran: false,
+            partition: partition.clone(),
+        });
+    }
+
+    /// Topics that its reader reads.
+    pub fn topics(&self) -> Vec<String> {
+        let topics: BTreeSet<&String> = self.inputs.iter().flat_map(|s| &self.decls[*s].topics).collect();
+        topics.into_iter().cloned().collect()
+    }
+
+    /// Where its reader begins.
+    pub fn start(&self) -> BTreeMap<TopicPartition, StartAt> {
+        let at = |s: StoredPartition| StartAt { next: s.next, last: s.last };
+        self.position().partitions.into_iter().map(|(p, s)| (p, at(s))).collect()
+    }
+
+    /// Where it stands.
+    pub fn position(&self) -> StoredPosition {
+        let mut position = self.position.clone();
+        for cursor in &self.cursors {
+            let Some(next) = cursor.next else { continue };
+            let known = position.partitions.get(&cursor.partition);
+            let last = known.filter(|k| k.next == next).and_then(|k| k.last);
+            let stored = StoredPartition { next, last, greatest: cursor.time.greatest, mark: cursor.mark };
+            position.partitions.insert(cursor.partition.clone(), stored);
+        }
+        let marks = self.decls.iter().zip(&self.watermarks).map(|(d, w)| (d.name.clone(), *w));
+        position.watermarks = marks.collect();
+        position
+    }
+
+    /// Records of its own reader. `index_of` translates the reader's partitions into the shard's.
+    pub fn read(
+        &mut self,
+        records: &RecordBatch,
+        index_of: &[u32],
+        run: &mut Running<'_>,
+    ) -> Result<(), GuestError> {
+        if let Some(joining) = &mut self.joining {
+            joining.quiet = 0;
+        }
+        for record in records.iter() {
+            let record = Record { partition: index_of[record.partition as usize], ..record };
+            if let Some(source) = self.record(&record, run.now)
+                && self.batches[source].len() >= BATCH_ROWS
+            {
+                self.process(source, run)?;
+            }
+        }
+        self.process_all(run)
+    }
+
+    /// Decodes one record; gives the source whose batch it went to. What cannot be read was dead-lettered
+    /// when the shard read it.
+    fn record(&mut self, record: &Record<'_>, now: Micros) -> Option<usize> {
+        let at = record.partition as usize;
+        let topic = self.cursors[at].topic?;
+        let bounds = self.joining.as_ref().map_or(&self.bounds, |joining| &joining.targets);
+        if record.offset >= bounds.get(at).copied().flatten().unwrap_or(0) {
+            // The shard will show it to the metric, or a new reader will bring it.
+            let cursor = &mut self.cursors[at];
+            (cursor.ended, cursor.overran) = (self.joining.is_some(), true);
+            return None;
+        }
+        let cursor = &mut self.cursors[at];
+        if cursor.next.is_some_and(|next| record.offset < next) {
+            return None;
+        }
+        cursor.next = Some(record.offset + 1);
+        let Outcome::Applied { source, rows } = self.decoder.decode(topic, record, &mut self.batches) else {
+            return None;
+        };
+        let batch = &mut self.batches[source];
+        let first = batch.len() - rows as usize;
+        if let Some(origin) = batch.origins[first].filter(|_| !batch.ops[first].is_read()) {
+            if replay(cursor.mark.as_ref(), &origin) == Replay::Repeat {
+                batch.truncate(first);
+                return None;
+            }
+            cursor.mark = Some(moved_mark(cursor.mark, origin));
+        }
+        let seen = self.shown.get(&(source, cursor.partition.clone())).copied();
+        for row in first..batch.len() {
+            let time = batch.event_times.values[row];
+            let counts = !batch.ops[row].is_read() && batch.event_times.states[row] == cell::VALUE;
+            if counts && time <= now.saturating_add(FUTURE) {
+                cursor.time.greatest = cursor.time.greatest.max(Some(time));
+            }
+            if seen.is_some_and(|seen| (record.offset, batch.rows_in_record[row]) < seen) {
+                // It was shown: as a snapshot's read it is no event.
+                batch.ops[row] = Op::Read;
+            }
+        }
+        Some(source)
+    }
+
+    fn process(&mut self, source: usize, run: &mut Running<'_>) -> Result<(), GuestError> {
+        let mut batch = std::mem::take(&mut self.batches[source]);
+        let done = match batch.is_empty() {
+            true => Ok(()),
+            false => self.metric.observe(source, &mut View::new(&batch), run),
+        };
+        batch.clear();
+        self.batches[source] = batch;
+        done
+    }
+
+    fn process_all(&mut self, run: &mut Running<'_>) -> Result<(), GuestError> {
+        (0..self.batches.len()).try_for_each(|source| self.process(source, run))
+    }
+
+    /// Its reader came to the end of a partition.
+    pub fn reached_end(&mut self, partition: u32) {
+        if let Some(cursor) = self.cursors.get_mut(partition as usize) {
+            cursor.ended = true;
+        }
+    }
+
+    /// Its watermarks at the end of an epoch: those of what it has read. It never counts as idle.
+    pub fn advance(&mut self, now: Micros) -> Watermarks {
+        for source in &self.inputs {
+            let decl = &self.decls[*source];
+            let ours = self.cursors.iter().filter(|c| decl.topics.contains(&c.partition.topic));
+            let times: Vec<Partition> = ours.map(|c| c.time).collect();
+            let bounds = Bounds { out_of_orderness: decl.out_of_orderness, idle_after: decl.idle_after };
+            self.watermarks[*source] = self.watermarks[*source].advance(&times, now, bounds);
+        }
+        Watermarks::least(self.inputs.iter().map(|s| self.watermarks[*s]))
+    }
+
+    /// At the end of an epoch, with the shard's next offsets by partition: begins to hold, if little is left.
+    pub fn approach(&mut self, live: &[Option<i64>]) {
+        if let Some(joining) = &mut self.joining {
+            joining.quiet += 1;
+            if joining.quiet > QUIET {
+                // The last records in front of it may be gone from the topic: a new reader tells its end anew.
+                joining.quiet = 0;
+                self.renew_reader();
+            }
+            return;
+        }
+        self.bounds = live.to_vec();
+        let left = |cursor: &Cursor, live: &Option<i64>| match cursor.topic {
+            Some(_) => (live.unwrap_or(0) - cursor.next.unwrap_or(0)).max(0),
+            None => 0,
+        };
+        let both = || self.cursors.iter().zip(live);
+        let is_near = both().map(|(cursor, live)| left(cursor, live)).sum::<i64>() <= NEAR;
+        if both().any(|(cursor, live)| cursor.overran && left(cursor, live) > 0) {
+            self.renew_reader();
+        }
+        if is_near {
+            self.cursors.iter_mut().for_each(|c| c.ended = false);
+            self.joining = Some(Joining { targets: live.to_vec(), held: Vec::new(), bytes: 0, quiet: 0 });
+        }
+    }
+
+    fn renew_reader(&mut self) {
+        self.reader += 1;
+        self.cursors.iter_mut().for_each(|c| (c.ended, c.overran) = (false, false));
+    }
+
+    /// A batch that the shard shows to the others.
+    pub fn hold(&mut self, source: usize, batch: &ChangeBatch) {
+        let Some(joining) = self.joining.as_mut().filter(|_| self.inputs.contains(&source)) else { return };
+        joining.bytes += batch.size_bytes();
+        if joining.bytes <= HELD_BYTES {
+            return joining.held.push((source, batch.clone()));
+        }
+        tracing::info!(metric = %self.metric.info.name, "more came than can be held: it goes on reading by itself");
+        self.joining = None;
+        self.renew_reader();
+    }
+
+    /// Whether all that is left to it is held.
+    pub fn has_arrived(&self) -> bool {
+        let Some(joining) = &self.joining else { return false };
+        let there = |(at, cursor): (usize, &Cursor)| {
+            // A partition that joined later is held from its beginning.
+            let target = joining.targets.get(at).copied().flatten();
+            cursor.topic.is_none()
+                || cursor.ended
+                || target.is_none_or(|t| cursor.next.is_some_and(|n| n >= t))
+        };
+        self.cursors.iter().enumerate().all(there)
+    }
+
+    /// Takes what is held; gives the metric, which then stands where the shard does.
+    pub fn arrive(mut self, run: &mut Running<'_>) -> Result<Metric, (Box<Metric>, GuestError)> {
+        let held = self.joining.take().map(|j| j.held).unwrap_or_default();
+        for (source, batch) in held {
+            if let Err(error) = self.metric.observe(source, &mut View::new(&batch), run) {
+                return Err((Box::new(self.metric), error));
+            }
+        }
+        Ok(self.metric)
+    }
+}

@@ -1,0 +1,214 @@
+//! Storing a row table: the changes of each epoch, and one bucket after the other.
+
+use super::slab::{Key, RowImage};
+use super::truncates::Truncates;
+use super::{BUCKETS, RowTable, bucket_of};
+use crate::keys::{Texts, key_of};
+use crate::stored::{
+    Keyspace, ReplayMark, StoredRow, StoredRowCell, StoredRows, StoredTable, decode, decode_rows, encode,
+    encode_rows, epoch_of,
+};
+use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
+use weir_types::batch::{Origin, cell};
+use weir_types::contract::ValueType;
+use weir_types::ports::{StateError, StateStore, WriteSet};
+use weir_types::record::TopicPartition;
+
+impl RowTable {
+    /// Puts the epoch's changes, and one bucket of the table, into the write.
+    pub fn save(
+        &mut self,
+        epoch: u64,
+        partitions: &[TopicPartition],
+        keys: &Keyspace,
+        texts: &Texts,
+        writes: &mut WriteSet,
+    ) {
+        if std::mem::take(&mut self.stale) {
+            let truncates = self.truncates.all().iter().map(|t| ReplayMark::from(*t)).collect();
+            let types = self.columns.iter().map(|c| self.declared(*c)).collect();
+            let table = StoredTable { truncates, round: self.round, rebuild: self.rebuild, types };
+            writes.put(keys.rows_table(&self.source.name), encode(&table));
+        }
+        for (partition, changed) in std::mem::take(&mut self.changed) {
+            for (key, bucket) in &changed {
+                self.buckets[*bucket as usize].dirty = true;
+                if let Some(slot) = self.rows.find(key) {
+                    self.rows.meta(slot).listed = false;
+                }
+            }
+            let rows = self.stored_rows(epoch, changed.iter().map(|(key, _)| key), texts);
+            let key = keys.rows_delta(&self.source.name, epoch, &partitions[partition as usize]);
+            writes.put(key.clone(), encode_rows(&rows));
+            self.deltas.push((epoch, key));
+        }
+        let all = std::mem::take(&mut self.redeclared);
+        for bucket in 0..BUCKETS {
+            if all || u64::from(bucket) == epoch % u64::from(BUCKETS) {
+                self.save_bucket(bucket, epoch, all, keys, texts, writes);
+            }
+        }
+        let covered =
+            self.buckets.iter().map(|b| if b.dirty { b.stored_at } else { epoch }).min().unwrap_or(0);
+        for (_, key) in self.deltas.extract_if(.., |(e, _)| *e <= covered) {
+            writes.delete(key);
+        }
+    }
+
+    /// Writes one bucket if it has changed, or if it is told to.
+    fn save_bucket(
+        &mut self,
+        bucket: u32,
+        epoch: u64,
+        anyway: bool,
+        keys: &Keyspace,
+        texts: &Texts,
+        writes: &mut WriteSet,
+    ) {
+        if anyway || self.buckets[bucket as usize].dirty {
+            let ours = self.rows.iter().filter(|(_, slot)| self.rows.meta_ref(*slot).bucket == bucket);
+            let mut ours: Vec<&Key> = ours.map(|(key, _)| key).collect();
+            ours.sort();
+            let rows = self.stored_rows(epoch, ours.into_iter(), texts);
+            writes.put(keys.rows_bucket(&self.source.name, bucket), encode_rows(&rows));
+            self.buckets[bucket as usize].dirty = false;
+        }
+        self.buckets[bucket as usize].stored_at = epoch;
+    }
+
+    /// A column's name, and how it is declared.
+    fn declared(&self, column: usize) -> (String, String) {
+        let column = &self.source.columns[column];
+        (column.name.clone(), format!("{:?}", column.ty))
+    }
+
+    fn stored_rows<'a>(&self, epoch: u64, keys: impl Iterator<Item = &'a Key>, texts: &Texts) -> StoredRows {
+        let mut stored = StoredRows { epoch, ..StoredRows::default() };
+        let mut codes: FxHashMap<i64, u32> = FxHashMap::default();
+        let is_text: Vec<bool> =
+            self.columns.iter().map(|c| self.source.columns[*c].ty.value_type() == ValueType::Text).collect();
+        for key in keys {
+            let slot = self.rows.find(key);
+            let meta = slot.map(|slot| *self.rows.meta_ref(slot)).unwrap_or_default();
+            let cells = slot.map(|slot| {
+                let image = self.rows.image(slot);
+                let cell = |i: usize| match image.states[i] {
+                    cell::VALUE if is_text[i] => {
+                        StoredRowCell::Text(*codes.entry(image.values[i]).or_insert_with(|| {
+                            stored.texts.push(texts.get(image.values[i] as u32).to_string());
+                            stored.texts.len() as u32 - 1
+                        }))
+                    }
+                    cell::VALUE => StoredRowCell::Value(image.values[i]),
+                    cell::NULL => StoredRowCell::Null,
+                    _ => StoredRowCell::Unfit,
+                };
+                (0..self.columns.len()).map(cell).collect()
+            });
+            stored.rows.push(StoredRow {
+                primary_key: self.stored_key(key, texts),
+                cells,
+                origin: meta.origin.map(ReplayMark::from),
+                round: meta.round,
+            });
+        }
+        stored
+    }
+
+    /// Reads the stored table: buckets, and the changes since each was written.
+    pub fn restore(
+        &mut self,
+        column_names: &[String],
+        keys: &Keyspace,
+        texts: &mut Texts,
+        store: &dyn StateStore,
+    ) -> Result<(), StateError> {
+        let mut types = BTreeMap::new();
+        if let Some(bytes) = store.get(&keys.rows_table(&self.source.name))? {
+            let stored: StoredTable = decode("row table's head", &bytes)?;
+            types = stored.types.clone();
+            self.restore_table(stored);
+        }
+        // Cells of a column that is declared in another way now do not fit until they are read again.
+        let mut places = Vec::new();
+        for (at, name) in column_names.iter().enumerate() {
+            let column = self.source.column(name);
+            let same = column.is_some_and(|c| types.get(name).is_none_or(|ty| *ty == self.declared(c).1));
+            self.redeclared |= !same;
+            if let Some(column) = column {
+                self.columns.push(column);
+                self.rows.widen();
+                places.push(same.then_some(at));
+            }
+        }
+        self.stale |= self.redeclared;
+        for (_, value) in store.scan(keys.rows_buckets(&self.source.name).as_bytes())? {
+            let stored: StoredRows = decode_rows("row table", &value)?;
+            for row in &stored.rows {
+                self.buckets[bucket_of(&row.primary_key) as usize].stored_at = stored.epoch;
+                self.restore_row(row, &places, &stored.texts, texts);
+            }
+        }
+        let prefix = keys.rows_deltas(&self.source.name);
+        for (key, value) in store.scan(prefix.as_bytes())? {
+            let Some(epoch) = epoch_of(&key, &prefix) else { continue };
+            self.deltas.push((epoch, key));
+            let stored: StoredRows = decode_rows("row changes", &value)?;
+            for row in &stored.rows {
+                let bucket = &mut self.buckets[bucket_of(&row.primary_key) as usize];
+                if epoch > bucket.stored_at {
+                    bucket.dirty = true;
+                    self.restore_row(row, &places, &stored.texts, texts);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether stored rows are of columns declared in another way: metrics must look at the table anew.
+    pub fn is_redeclared(&self) -> bool {
+        self.redeclared
+    }
+
+    fn restore_table(&mut self, stored: StoredTable) {
+        self.truncates = Truncates::of(stored.truncates.into_iter().map(Origin::from));
+        (self.round, self.rebuild) = (stored.round, stored.rebuild);
+    }
+
+    /// `places`: for each column where its cells stand in stored rows, if they are to be read.
+    fn restore_row(
+        &mut self,
+        row: &StoredRow,
+        places: &[Option<usize>],
+        stored_texts: &[String],
+        texts: &mut Texts,
+    ) {
+        let key = Key::from_slice(&key_of(&row.primary_key, texts));
+        let bucket = bucket_of(&row.primary_key);
+        let Some(cells) = &row.cells else {
+            self.rows.remove(&key);
+            return;
+        };
+        let cell = |at: &Option<usize>| match at.and_then(|at| cells.get(at)) {
+            Some(StoredRowCell::Value(value)) => (*value, cell::VALUE),
+            Some(StoredRowCell::Text(code)) => match stored_texts.get(*code as usize) {
+                Some(text) => (i64::from(texts.id(text)), cell::VALUE),
+                None => (0, cell::UNFIT),
+            },
+            Some(StoredRowCell::Null) => (0, cell::NULL),
+            Some(StoredRowCell::Unfit) | None => (0, cell::UNFIT),
+        };
+        let (values, states): (Vec<i64>, Vec<u8>) = places.iter().map(cell).unzip();
+        let image = RowImage { values: &values, states: &states };
+        let slot = match self.rows.find(&key) {
+            Some(slot) => {
+                self.rows.set(slot, image);
+                slot
+            }
+            None => self.rows.insert(key, bucket, image),
+        };
+        let meta = self.rows.meta(slot);
+        (meta.origin, meta.round) = (row.origin.map(Origin::from), row.round);
+    }
+}
