@@ -4,12 +4,12 @@
 //! of `weir-types`. See ARCHITECTURE.md for the way of an event.
 
 mod control;
-mod delivery;
 mod emit;
 mod keys;
 mod metric;
 mod outbox;
 mod plan;
+pub mod protocol;
 pub mod recover;
 mod rowtable;
 mod run;

@@ -1,4 +1,4 @@
-//! One shard: records in, epochs out. Computes only; threads and I/O are in [`crate::run`].
+//! One shard: records in, epochs out. Computes only; I/O is in [`crate::protocol`], threads in [`crate::run`].
 
 use crate::metric::{Boundary, EpochRows, ImageBatch, Metric, Running, catalogue_entry};
 use crate::plan::{Overrides, Plan};
@@ -518,6 +518,21 @@ impl Shard {
     pub(crate) fn revive(&mut self) {
         let epoch = self.head.epoch + 1;
         self.metrics.iter_mut().for_each(|m| m.revive(epoch));
+        self.must_commit = true;
+    }
+
+    /// All that stands in the sink may be of a later time than this state: every live value, and which
+    /// incarnation is shown, is emitted with the running epoch.
+    pub(crate) fn emit_anew(&mut self) {
+        let epoch = self.head.epoch + 1;
+        for metric in &mut self.metrics {
+            metric.emit_anew();
+            self.rows.outbox.promoted.push(promoted(&metric.entry, false, epoch));
+        }
+        for (entry, _) in &self.resting {
+            let retired = entry.status == Status::Retired;
+            self.rows.outbox.promoted.push(promoted(entry, retired, epoch));
+        }
         self.must_commit = true;
     }
 
