@@ -2,14 +2,14 @@
 
 use crate::metric::{Metric, RestoreError};
 use crate::plan::{Overrides, Plan};
-use crate::shard::{Monotonic, Shard};
+use crate::shard::Shard;
 use crate::stored::{Head, Keyspace, Status, StoredMetric, decode};
 use crate::{EngineError, Options};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use weir_types::Micros;
 use weir_types::contract::MetricFactory;
-use weir_types::ports::{Loader, StateError, StateStore};
+use weir_types::ports::{Loader, Monotonic, StateError, StateStore};
 
 /// A shard as it stood at its last durable epoch.
 pub fn recover(

@@ -17,7 +17,7 @@ use weir_types::Micros;
 use weir_types::batch::ChangeBatch;
 use weir_types::contract::{MetricFactory, MetricInfo};
 use weir_types::live::{CatalogueEntry, EpochUpdate, MetricCost};
-use weir_types::ports::{StateStore, WriteSet};
+use weir_types::ports::{Monotonic, StateStore, WriteSet};
 use weir_types::record::{Record, RecordBatch, SourceEvent, TopicPartition};
 use weir_types::rows::{DeadLetterRow, EpochRow, Outbox, PromotedRow};
 use weir_types::window::Calendar;
@@ -31,9 +31,6 @@ const CHECKPOINT_EVERY: u64 = 64;
 
 /// Bytes of a dead letter's key and value that are kept.
 const DEAD_BYTES: usize = 64 * 1024;
-
-/// Monotonic time, for costs.
-pub type Monotonic = Arc<dyn Fn() -> Duration + Send + Sync>;
 
 /// What one epoch asks of the outside, in this order: write, publish, deliver.
 pub struct EpochCommit {

@@ -8,6 +8,7 @@ use rand::Rng;
 use std::collections::BTreeMap;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use weir_engine::Ports;
 use weir_types::Micros;
 use weir_types::contract::{MetricFactory, MetricInfo};
@@ -221,6 +222,7 @@ impl Publisher for Port {
     fn condition(&self, _: &'static str, _: Option<Condition>) {
         lock(&self.world).fault(self.host, Point::Tell);
     }
+    fn latency(&self, _: &'static str, _: &[(Duration, u64)]) {}
     fn delivery(&self, _: u64, _: u64, _: u64) {}
 }
 

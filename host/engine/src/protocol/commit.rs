@@ -1,6 +1,6 @@
 //! Makes one epoch after the other durable, tells it, and hands its rows to delivery.
 
-use super::{Progress, Queue};
+use super::{Progress, Queue, Stamps};
 use crate::shard::EpochCommit;
 use crate::{EngineError, Ports};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,12 +20,13 @@ pub type Answer = Box<dyn FnOnce() + Send>;
 /// An epoch that was computed.
 pub struct Job {
     commit: EpochCommit,
+    stamps: Stamps,
     answers: Vec<Answer>,
 }
 
 impl Job {
-    pub(super) fn new(commit: EpochCommit, answers: Vec<Answer>) -> Job {
-        Job { commit, answers }
+    pub(super) fn new(commit: EpochCommit, stamps: Stamps, answers: Vec<Answer>) -> Job {
+        Job { commit, stamps, answers }
     }
     pub fn epoch(&self) -> u64 {
         self.commit.update.epoch
@@ -101,13 +102,15 @@ impl Commit {
             Stage::Rest => return Ok(Progress::Idle),
             Stage::Write(job) => return self.write(job),
             Stage::Publish(job) => {
-                let Job { commit: EpochCommit { update, outbox, prepare, next_offsets, .. }, answers } = *job;
+                let Job { commit, stamps, answers } = *job;
+                let EpochCommit { update, outbox, prepare, next_offsets, .. } = commit;
                 let epoch = update.epoch;
                 self.ports.publisher.publish(update);
-                Stage::HandOver { epoch, outbox, prepare, then: Told { next_offsets, answers } }
+                self.tell("published", &stamps);
+                Stage::HandOver { epoch, outbox, prepare, stamps, then: Told { next_offsets, answers } }
             }
-            Stage::HandOver { epoch, outbox, prepare, then } => {
-                self.queue.add(epoch, outbox, prepare);
+            Stage::HandOver { epoch, outbox, prepare, stamps, then } => {
+                self.queue.add(epoch, outbox, prepare, stamps);
                 Stage::Acknowledge(then)
             }
             Stage::Acknowledge(Told { next_offsets, answers }) => {
@@ -123,6 +126,11 @@ impl Commit {
             }
         };
         Ok(Progress::Done)
+    }
+
+    /// How long the epoch's records took to come so far.
+    fn tell(&self, stage: &'static str, stamps: &Stamps) {
+        self.ports.publisher.latency(stage, &stamps.ages((self.ports.monotonic)()));
     }
 
     fn write(&mut self, mut job: Box<Job>) -> Result<Progress, EngineError> {
@@ -145,6 +153,7 @@ impl Commit {
         let spent = (self.ports.monotonic)().saturating_sub(self.began);
         job.commit.update.stages_ns.insert("write", spent.as_nanos() as u64);
         job.commit.writes = WriteSet::default();
+        self.tell("committed", &job.stamps);
         self.queue.note(job.commit.update.generation);
         self.stage = Stage::Publish(job);
         Ok(Progress::Done)

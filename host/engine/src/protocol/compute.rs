@@ -1,6 +1,6 @@
 //! From events to epochs. Sends nothing: the jobs it gives are its driver's to hand to the commit, in order.
 
-use super::{Answer, Job, Queue};
+use super::{Answer, Job, Queue, Stamps};
 use crate::recover::{admit, join_initial, recover};
 use crate::shard::Shard;
 use crate::{EngineError, Options, Ports, outbox};
@@ -32,6 +32,8 @@ pub struct Compute {
     /// Sent with the running epoch.
     answers: Vec<Answer>,
     epoch_began: Duration,
+    /// When the records of the running epoch were read.
+    stamps: Stamps,
 }
 
 /// What is known at the end of a step, to decide whether the running epoch ends.
@@ -84,7 +86,7 @@ impl Compute {
         let waiting = outbox::undelivered(state, &shard.keys, delivered)?;
         let queue = Arc::new(Queue::new(waiting, delivered, shard.head.generation.unwrap_or(0)));
         let epoch_began = (ports.monotonic)();
-        Ok(Compute { ports, queue, shard, answers: Vec::new(), epoch_began })
+        Ok(Compute { ports, queue, shard, answers: Vec::new(), epoch_began, stamps: Stamps::default() })
     }
 
     pub fn queue(&self) -> Arc<Queue> {
@@ -112,7 +114,18 @@ impl Compute {
             SourceEvent::Trouble(trouble) => self.tell_trouble(trouble.clone()),
             _ => {}
         }
+        let read = match &event {
+            SourceEvent::Records(batch) => {
+                Some((batch.read_at().unwrap_or_else(|| (self.ports.monotonic)()), batch.len() as u64))
+            }
+            _ => None,
+        };
         self.shard.apply(event, self.ports.clock.now());
+        if let Some((read, records)) = read {
+            let age = (self.ports.monotonic)().saturating_sub(read);
+            self.ports.publisher.latency("decoded", &[(age, records)]);
+            self.stamps.add(read, records);
+        }
         Ok(())
     }
 
@@ -203,7 +216,7 @@ impl Compute {
         }
         let commit = self.shard.end_epoch(now, flush || ahead, generation, self.queue.delivered());
         self.epoch_began = (self.ports.monotonic)();
-        Job::new(commit, std::mem::take(&mut self.answers))
+        Job::new(commit, std::mem::take(&mut self.stamps), std::mem::take(&mut self.answers))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Brings committed rows to the sink, oldest first, until they are acknowledged.
 
-use super::{Permit, Progress, Queue};
+use super::{Permit, Progress, Queue, Stamps};
 use crate::outbox::Waiting;
 use crate::{EngineError, Ports};
 use std::sync::Arc;
@@ -21,6 +21,8 @@ pub struct Delivery {
     found: Option<u64>,
     in_hand: Waiting,
     prepare: Vec<Arc<MetricInfo>>,
+    /// Of the records whose rows are in hand.
+    stamps: Stamps,
     troubled: bool,
 }
 
@@ -80,13 +82,14 @@ impl Delivery {
             found: None,
             in_hand: Waiting::default(),
             prepare: Vec::new(),
+            stamps: Stamps::default(),
             troubled: false,
         }
     }
 
     /// Takes what waits, and does the next thing with it.
     pub fn step(&mut self) -> Result<Progress, EngineError> {
-        self.queue.take(&mut self.in_hand, &mut self.prepare);
+        self.queue.take(&mut self.in_hand, &mut self.prepare, &mut self.stamps);
         let action = next(Facts {
             tables_ready: self.tables_ready,
             claimed: self.queue.claimed().is_some(),
@@ -158,6 +161,8 @@ impl Delivery {
         match self.ports.sink.insert(permit.generation(), &outbox) {
             Ok(()) => {
                 self.queue.acknowledged(upto, outbox.len() as u64);
+                let ages = std::mem::take(&mut self.stamps).ages((self.ports.monotonic)());
+                self.ports.publisher.latency("delivered", &ages);
                 Ok(())
             }
             Err(error) => {

@@ -21,11 +21,13 @@ mod commit;
 mod compute;
 mod delivery;
 mod queue;
+mod stamps;
 
 pub use commit::{Answer, Commit, Job};
 pub use compute::{Command, Compute, Reply};
 pub use delivery::Delivery;
 pub use queue::{Permit, Queue};
+use stamps::Stamps;
 
 use std::time::Duration;
 

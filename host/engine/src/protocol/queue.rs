@@ -1,5 +1,6 @@
 //! What compute, commit and delivery tell each other.
 
+use super::Stamps;
 use crate::outbox::Waiting;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -39,6 +40,7 @@ pub struct Queue {
 #[derive(Default)]
 struct QueueState {
     waiting: Waiting,
+    stamps: Stamps,
     prepare: Vec<Arc<MetricInfo>>,
     /// Epochs and rows being inserted at the moment.
     in_flight: (u64, u64),
@@ -57,21 +59,28 @@ impl Queue {
     }
 
     /// Rows of an epoch that is durable.
-    pub(super) fn add(&self, epoch: u64, outbox: Outbox, prepare: Vec<Arc<MetricInfo>>) {
+    pub(super) fn add(&self, epoch: u64, outbox: Outbox, prepare: Vec<Arc<MetricInfo>>, stamps: Stamps) {
         let mut state = self.lock();
         state.waiting.add(epoch, outbox);
         state.prepare.extend(prepare);
+        state.stamps.append(stamps);
         self.changed.notify_all();
     }
 
     /// Moves all that waits into delivery's hands.
-    pub(super) fn take(&self, in_hand: &mut Waiting, prepare: &mut Vec<Arc<MetricInfo>>) {
+    pub(super) fn take(
+        &self,
+        in_hand: &mut Waiting,
+        prepare: &mut Vec<Arc<MetricInfo>>,
+        stamps: &mut Stamps,
+    ) {
         let mut state = self.lock();
         let newer = std::mem::take(&mut state.waiting);
         if !newer.is_empty() {
             in_hand.absorb(newer);
         }
         prepare.append(&mut state.prepare);
+        stamps.append(std::mem::take(&mut state.stamps));
         state.in_flight = (in_hand.epochs, in_hand.rows());
     }
 
