@@ -20,9 +20,13 @@ pub const OPEN: &str = "t.open";
 pub const CORRECT_FOR: [(&str, i64); 2] = [("1m", 2 * MINUTE), ("1h", 2 * HOUR)];
 pub const OUT_OF_ORDERNESS: i64 = 5 * SECOND;
 
+/// What stands for the component's bytes.
+const COMPONENT: &[u8] = b"simulated";
+
 /// Makes instances of one of the three.
 pub struct Factory {
     info: MetricInfo,
+    digest: String,
 }
 
 struct Instance {
@@ -130,7 +134,7 @@ impl MetricInstance for Instance {
         Ok(())
     }
     fn release(&mut self, slots: &[u32]) -> Result<(), GuestError> {
-        slots.iter().for_each(|slot| drop(self.slots.remove(slot)));
+        self.slots.retain(|slot, _| !slots.contains(slot));
         Ok(())
     }
     fn memory_bytes(&self) -> usize {
@@ -143,7 +147,7 @@ impl MetricFactory for Factory {
         &self.info
     }
     fn digest(&self) -> &str {
-        "simulated"
+        &self.digest
     }
     fn open(&self) -> Result<Box<dyn MetricInstance>, GuestError> {
         Ok(Box::new(Instance { is_mean: self.info.name == MEAN, slots: BTreeMap::new() }))
@@ -159,7 +163,9 @@ pub fn factories() -> Vec<Arc<dyn MetricFactory>> {
         info(MEAN, created, windows(), &["mean"]),
         info(OPEN, status, vec![Window::Now], &["number", "sum"]),
     ];
-    infos.into_iter().map(|info| Arc::new(Factory { info }) as Arc<dyn MetricFactory>).collect()
+    let digest = blake3::hash(COMPONENT).to_hex().to_string();
+    let factory = |info| Arc::new(Factory { info, digest: digest.clone() }) as Arc<dyn MetricFactory>;
+    infos.into_iter().map(factory).collect()
 }
 
 fn field(name: &str, value_type: ValueType) -> Field {
@@ -236,6 +242,6 @@ pub fn options() -> Options {
         correct_for_default: 2 * HOUR,
         correct_for_metric: BTreeMap::new(),
         windows_metric: BTreeMap::new(),
-        initial_plugins: vec![("simulated.wasm".into(), b"simulated".to_vec())],
+        initial_plugins: vec![("simulated.wasm".into(), COMPONENT.to_vec())],
     }
 }

@@ -135,7 +135,7 @@ impl Port {
         {
             wrong.push(format!("after epoch {upto} comes a delivery from epoch {first} on"));
         }
-        if *known.generation.get_or_insert(generation) != generation {
+        if known.generation.is_some_and(|before| before != generation) {
             wrong.push("a host has changed its generation".into());
         }
         let older = world.hosts[..self.host].iter().filter_map(|h| h.generation).max().unwrap_or(0);
@@ -175,6 +175,9 @@ impl Sink for Port {
         let parts = statements(rows);
         let whole = if fault.is_partial() { world.dice.random_range(0..=parts.len()) } else { parts.len() };
         if fault.is_done() || fault.is_partial() {
+            if whole > 0 {
+                world.hosts[self.host].generation = Some(generation);
+            }
             for part in &parts[..whole] {
                 let outcome = world.tables.insert(generation, part, mutation);
                 world.note(outcome);

@@ -36,6 +36,8 @@ struct Schedule {
     times: Arc<Times>,
     /// The newest last; the older ones do not know yet that they are shut out.
     hosts: Vec<Host>,
+    /// Hosts that stand still (SIGSTOP) while a newer one works, and go on when it has finished.
+    frozen: Vec<Host>,
     backup: Option<Disk>,
     weights: [u32; 4],
     report: Report,
@@ -52,12 +54,13 @@ pub fn play(seed: u64, mutation: Mutation, traced: bool) -> Report {
         world: Arc::new(Mutex::new(World::new(seed, mutation))),
         times: Arc::default(),
         hosts: Vec::new(),
+        frozen: Vec::new(),
         backup: None,
         weights,
         report: Report::default(),
         traced,
     };
-    let steps = schedule.dice.random_range(100..500);
+    let steps = schedule.dice.random_range(30..300);
     for _ in 0..steps {
         schedule.act();
     }
@@ -79,20 +82,20 @@ impl Schedule {
 
     fn act(&mut self) {
         match self.dice.random_range(0..1000) {
-            0..250 => {
+            0..180 => {
                 let now = self.times.now();
-                let many = self.dice.random_range(1..4);
+                let many = self.dice.random_range(1..3);
                 let mut world = lock(&self.world);
                 (0..many).for_each(|_| world.topic.write(now, &mut self.dice));
             }
-            250..330 => self.pass(),
-            330..340 => self.kill(),
-            340..346 => self.second_host(),
-            346..350 => self.lose_state(),
-            350..354 => self.backup = Some(lock(&self.world).disk.clone()),
-            354..358 => self.stop(),
-            358..366 => lock(&self.world).sink_away = self.dice.random_range(1..30),
-            366..370 => lock(&self.world).store_away = self.dice.random_range(1..8),
+            180..330 => self.pass(),
+            330..342 => self.kill(),
+            342..350 => self.second_host(),
+            350..353 => self.lose_state(),
+            353..359 => self.backup = Some(lock(&self.world).disk.clone()),
+            359..363 => self.stop(),
+            363..369 => lock(&self.world).sink_away = self.dice.random_range(1..30),
+            369..372 => lock(&self.world).store_away = self.dice.random_range(1..4),
             _ => self.step_any(),
         }
     }
@@ -102,7 +105,7 @@ impl Schedule {
         let by: Micros = match self.dice.random_range(0..20) {
             0 => self.dice.random_range(1..10) * MINUTE,
             1..4 => self.dice.random_range(1..40) * 1_000_000,
-            _ => self.dice.random_range(1..1500) * 1000,
+            _ => self.dice.random_range(100..1600) * 1000,
         };
         self.times.advance(by);
         lock(&self.world).wall += by;
@@ -215,12 +218,17 @@ impl Schedule {
     fn second_host(&mut self) {
         if !self.hosts.is_empty() && self.hosts.len() < 3 {
             self.count("second host");
+            if self.frozen.is_empty() && self.dice.random_ratio(1, 2) {
+                self.count("frozen");
+                self.frozen = std::mem::take(&mut self.hosts);
+            }
             self.start();
         }
     }
 
     /// The state is wiped, or replaced by an older copy.
     fn lose_state(&mut self) {
+        self.hosts.append(&mut self.frozen);
         while !self.hosts.is_empty() {
             self.remove(0);
         }
@@ -246,13 +254,14 @@ impl Schedule {
                 self.start();
                 continue;
             }
-            let newest = self.hosts.len() - 1;
             let mut changed = false;
             for part in PARTS {
-                changed |= self.step(newest, part);
+                if let Some(newest) = self.hosts.len().checked_sub(1) {
+                    changed |= self.step(newest, part);
+                }
             }
-            if newest > 0 && self.dice.random_ratio(1, 4) {
-                let at = self.dice.random_range(0..newest);
+            if self.hosts.len() > 1 && self.dice.random_ratio(1, 4) {
+                let at = self.dice.random_range(0..self.hosts.len() - 1);
                 let part = PARTS[self.dice.random_range(0..4)];
                 self.step(at, part);
             }
@@ -264,15 +273,39 @@ impl Schedule {
             if !changed && read && host.is_committed() && host.is_delivered() {
                 match closed {
                     // Idle, so that every due row is emitted; then past the end of every window.
-                    0 | 1 => self.times.advance(40_000_000),
-                    2 => self.times.advance(2 * HOUR),
-                    3..6 => self.times.advance(2_000_000),
-                    _ => return,
+                    0 => self.times.advance(40_000_000),
+                    1 => self.times.advance(2 * HOUR),
+                    2 => self.times.advance(2_000_000),
+                    _ => return self.thaw(),
                 }
                 closed += 1;
             }
         }
         lock(&self.world).breaches.push("it does not come to rest".into());
+    }
+
+    /// Hosts that stood still go on: they deliver what they hold, and then find out that they are shut out.
+    fn thaw(&mut self) {
+        for mut host in std::mem::take(&mut self.frozen) {
+            let number = host.number;
+            for turn in 0..60 {
+                let part = if turn < 10 { Part::Delivery } else { PARTS[turn % 4] };
+                let outcome = host.step(part);
+                self.tell(|| format!("thawed host {number} {part:?}: {outcome:?}"));
+                match outcome {
+                    Ok(_) => {}
+                    Err(EngineError::Fenced(_)) => {
+                        self.count("shut out");
+                        break;
+                    }
+                    Err(error) => {
+                        let text = format!("host {number} ended: {error}");
+                        lock(&self.world).breaches.push(text);
+                        break;
+                    }
+                }
+            }
+        }
     }
 
     fn finish(self) -> Report {

@@ -8,10 +8,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 /// Schedules without a wish: seconds in CI.
-const SCHEDULES: u64 = 4_000;
+const SCHEDULES: u64 = 6_000;
 const THREADS: u64 = 2;
+
+/// As in the host.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Schedules in which a mutation must be noticed.
-const MUTATED: u64 = 400;
+const MUTATED: u64 = 1_000;
 
 fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
@@ -151,6 +156,7 @@ fn assert_everything_happened(sum: &Sum) {
         "killed",
         "stopped",
         "second host",
+        "frozen",
         "shut out",
         "restored",
         "wiped",

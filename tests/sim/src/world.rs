@@ -131,6 +131,8 @@ pub struct Known {
 pub struct World {
     pub dice: Dice,
     pub rates: Rates,
+    /// Nothing fails any more.
+    pub healed: bool,
     pub mutation: Mutation,
     pub topic: Topic,
     pub disk: Disk,
@@ -182,6 +184,7 @@ impl World {
         World {
             rates: Rates::drawn(&mut dice),
             dice,
+            healed: false,
             mutation,
             topic: Topic::default(),
             disk: Disk::default(),
@@ -197,6 +200,7 @@ impl World {
 
     /// From now on nothing fails.
     pub fn heal(&mut self) {
+        self.healed = true;
         self.rates = Rates::default();
         (self.sink_away, self.store_away) = (0, 0);
     }

@@ -40,7 +40,7 @@ pub type Reader = Arc<Mutex<Option<Box<dyn ReaderHandle>>>>;
 enum Stage {
     Write(Box<Job>),
     Publish(Box<Job>),
-    HandOver { epoch: u64, outbox: Outbox, prepare: Vec<Arc<MetricInfo>>, then: Told },
+    HandOver { epoch: u64, outbox: Outbox, prepare: Vec<Arc<MetricInfo>>, stamps: Stamps, then: Told },
     Acknowledge(Told),
     Answer(Vec<Answer>),
     Rest,
