@@ -235,10 +235,14 @@ impl Schedule {
         let disk = match self.backup.clone() {
             Some(backup) => {
                 self.count("restored");
+                let mut world = lock(&self.world);
+                world.restored = Some(world.hosts.len());
                 backup
             }
             None => {
                 self.count("wiped");
+                // A backup of the state before would bring back incarnations that are no longer shown.
+                lock(&self.world).restored = None;
                 Disk::default()
             }
         };

@@ -41,6 +41,7 @@ struct Sum {
     windows: u64,
     late: u64,
     current: u64,
+    left_over: u64,
     events: BTreeMap<&'static str, u64>,
     injected: BTreeMap<(Point, Fault), u64>,
 }
@@ -54,6 +55,7 @@ impl Sum {
         self.windows += report.audit.windows;
         self.late += report.audit.late;
         self.current += report.audit.current;
+        self.left_over += report.audit.left_over;
         report.events.into_iter().for_each(|(event, n)| *self.events.entry(event).or_default() += n);
         report.injected.into_iter().for_each(|(at, n)| *self.injected.entry(at).or_default() += n);
     }
@@ -63,7 +65,7 @@ impl Sum {
             "{} records ({} changes), {} epochs, {} hosts; compared: {} windows, {} current values, {} late events",
             self.records, self.inputs, self.epochs, self.hosts, self.windows, self.current, self.late
         );
-        println!("events: {:?}", self.events);
+        println!("events: {:?}; current values left over by a lost state: {}", self.events, self.left_over);
         let mut points: BTreeMap<Point, Vec<String>> = BTreeMap::new();
         for ((point, fault), n) in &self.injected {
             points.entry(*point).or_default().push(format!("{fault:?} {n}"));

@@ -141,6 +141,8 @@ pub struct World {
     pub sink_away: u32,
     pub store_away: u32,
     pub hosts: Vec<Known>,
+    /// The first host after the state was replaced by an older copy.
+    pub restored: Option<usize>,
     pub breaches: Vec<String>,
     /// What was injected where, how often.
     pub injected: BTreeMap<(Point, Fault), u64>,
@@ -192,6 +194,7 @@ impl World {
             sink_away: 0,
             store_away: 0,
             hosts: Vec::new(),
+            restored: None,
             breaches: Vec::new(),
             injected: BTreeMap::new(),
             wall: BEGIN,
