@@ -241,8 +241,6 @@ impl Schedule {
             }
             None => {
                 self.count("wiped");
-                // A backup of the state before would bring back incarnations that are no longer shown.
-                lock(&self.world).restored = None;
                 Disk::default()
             }
         };
