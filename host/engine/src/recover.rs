@@ -7,6 +7,7 @@ use crate::stored::{Head, Keyspace, Status, StoredMetric, decode};
 use crate::{EngineError, Options};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use weir_types::Micros;
 use weir_types::contract::MetricFactory;
 use weir_types::ports::{Loader, Monotonic, StateError, StateStore};
@@ -23,10 +24,17 @@ pub fn recover(
         Some(bytes) => decode::<Head>("head", &bytes)?,
         None => Head::default(),
     };
-    let mut shard = Shard::new(options, head, monotonic);
+    let began = monotonic();
+    let mut shard = Shard::new(options, head, monotonic.clone());
     restore_tables(&mut shard, store)?;
-    restore_metrics(&mut shard, store, loader)?;
+    let tables = monotonic();
+    let components = restore_metrics(&mut shard, store, loader, &*monotonic)?;
     shard.revive();
+    let (slots, rows) = shard.sizes();
+    let rows_s = tables.saturating_sub(began).as_secs_f64();
+    let slots_s = monotonic().saturating_sub(tables).saturating_sub(components).as_secs_f64();
+    let components_s = components.as_secs_f64();
+    tracing::info!(epoch = shard.head.epoch, slots, rows, components_s, rows_s, slots_s, "state recovered");
     Ok(shard)
 }
 
@@ -38,18 +46,23 @@ fn restore_tables(shard: &mut Shard, store: &dyn StateStore) -> Result<(), Engin
     Ok(())
 }
 
+/// Gives the time that went into loading components.
 fn restore_metrics(
     shard: &mut Shard,
     store: &dyn StateStore,
     loader: &dyn Loader,
-) -> Result<(), EngineError> {
+    monotonic: &dyn Fn() -> Duration,
+) -> Result<Duration, EngineError> {
+    let mut spent = Duration::ZERO;
     let mut components: BTreeMap<String, Vec<Arc<dyn MetricFactory>>> = BTreeMap::new();
     for entry in shard.head.metrics.clone() {
         if entry.status == Status::Retired {
             shard.resting.push((entry, None));
             continue;
         }
+        let began = monotonic();
         let factory = factory_of(&entry, store, loader, &mut components)?;
+        spent += monotonic().saturating_sub(began);
         if entry.status != Status::Live {
             let info = Arc::new(factory.info().clone());
             shard.resting.push((entry, Some(info)));
@@ -68,7 +81,7 @@ fn restore_metrics(
             }
         }
     }
-    Ok(())
+    Ok(spent)
 }
 
 fn factory_of(
