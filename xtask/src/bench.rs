@@ -3,10 +3,14 @@
 use crate::{build, plugins, tools};
 use anyhow::{Context, Result, bail};
 use std::process::Stdio;
+use weir_e2e::paths;
+
+/// Benchmarks over the real host, Kafka and the ClickHouse engine.
+const WITH_SERVERS: [&str; 2] = ["recovery", "latency"];
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// Which benchmark, such as `throughput`.
+    /// Which benchmark: `throughput`, `recovery` or `latency`.
     name: String,
     /// Handed on to it.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -21,7 +25,12 @@ pub fn run(options: &Options) -> Result<bool> {
     let components = plugins::build()?;
     let mut command = build::cargo("run")?;
     command.args(["--quiet", "-p", "weir-bench", "--", &options.name]).args(&options.args);
-    command.env(weir_e2e::paths::COMPONENTS, components).stdin(Stdio::null());
+    command.env(paths::COMPONENTS, components).stdin(Stdio::null());
+    if WITH_SERVERS.contains(&options.name.as_str()) {
+        let bins = build::programs()?;
+        command.env(paths::BIN_DIR, &bins.dir);
+        command.env(paths::CHDB_LIB, tools::chdb::ensure()?).env(paths::KAFKA, tools::jars::kafka()?);
+    }
     let status = command.status().context("start cargo")?;
     Ok(status.success())
 }

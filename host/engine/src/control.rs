@@ -1,6 +1,6 @@
 //! What operators ask: checked and compiled on the caller's thread, carried out at an epoch boundary.
 
-use crate::run::{Command, Reply};
+use crate::protocol::{Command, Reply};
 use crate::{Options, Ports, recover};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};

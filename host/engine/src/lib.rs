@@ -5,13 +5,13 @@
 
 mod catchup;
 mod control;
-mod delivery;
 mod emit;
 pub mod inspect;
 mod keys;
 mod metric;
 mod outbox;
 mod plan;
+pub mod protocol;
 pub mod recover;
 mod rowtable;
 mod run;
@@ -32,7 +32,7 @@ use std::time::Duration;
 use weir_types::Micros;
 use weir_types::control::Control;
 use weir_types::live::Publisher;
-use weir_types::ports::{Broker, Clock, Loader, Sink, StateError, StateStore};
+use weir_types::ports::{Broker, Clock, Loader, Monotonic, Sink, StateError, StateStore};
 use weir_types::schema::SourceDecl;
 use weir_types::window::Window;
 
@@ -72,7 +72,7 @@ pub struct Options {
 pub struct Ports {
     pub clock: Arc<dyn Clock>,
     /// Real monotonic time since some start, for the length of epochs and for costs only.
-    pub monotonic: Arc<dyn Fn() -> Duration + Send + Sync>,
+    pub monotonic: Monotonic,
     /// Real wall clock in microseconds, for incarnation numbers only.
     pub wall: Arc<dyn Fn() -> Micros + Send + Sync>,
     pub broker: Arc<dyn Broker>,

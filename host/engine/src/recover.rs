@@ -2,14 +2,15 @@
 
 use crate::metric::{Metric, RestoreError};
 use crate::plan::{Overrides, Plan};
-use crate::shard::{Monotonic, Shard};
+use crate::shard::Shard;
 use crate::stored::{Head, Keyspace, Status, StoredMetric, StoredPosition, decode};
 use crate::{EngineError, Options};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use weir_types::Micros;
 use weir_types::contract::MetricFactory;
-use weir_types::ports::{Loader, LostFuture, StateError, StateStore};
+use weir_types::ports::{Loader, LostFuture, Monotonic, StateError, StateStore};
 
 /// A shard as it stood at its last durable epoch.
 pub fn recover(
@@ -23,26 +24,22 @@ pub fn recover(
         Some(bytes) => decode::<Head>("head", &bytes)?,
         None => Head::default(),
     };
-    let mut shard = Shard::new(options, head, monotonic);
+    let began = monotonic();
+    let mut shard = Shard::new(options, head, monotonic.clone());
     if let Some(bytes) = store.get(&shard.keys.runs())? {
         shard.shapes.restore(decode("runs", &bytes)?);
     }
     restore_tables(&mut shard, store)?;
-    restore_metrics(&mut shard, store, loader)?;
+    let tables = monotonic();
+    let components = restore_metrics(&mut shard, store, loader, &*monotonic)?;
     shard.ask();
-    let lost = match store.get(&shard.keys.imported())?.as_deref() {
-        None => None,
-        // No host has run on it yet.
-        Some([]) => {
-            let (epoch, generation) = (shard.head.epoch, shard.head.generation.unwrap_or(0));
-            Some(LostFuture { epoch, generation })
-        }
-        Some(noted) => Some(decode("mark of an import", noted)?),
-    };
-    if let Some(LostFuture { epoch, .. }) = lost {
-        tracing::info!(epoch, "the state was imported: what ClickHouse has of later epochs is taken back");
-    }
+    let lost = lost_future(&shard, store)?;
     shard.revive(lost);
+    let (slots, rows) = shard.sizes();
+    let rows_s = tables.saturating_sub(began).as_secs_f64();
+    let slots_s = monotonic().saturating_sub(tables).saturating_sub(components).as_secs_f64();
+    let components_s = components.as_secs_f64();
+    tracing::info!(epoch = shard.head.epoch, slots, rows, components_s, rows_s, slots_s, "state recovered");
     Ok(shard)
 }
 
@@ -54,18 +51,23 @@ fn restore_tables(shard: &mut Shard, store: &dyn StateStore) -> Result<(), Engin
     Ok(())
 }
 
+/// Gives the time that went into loading components.
 fn restore_metrics(
     shard: &mut Shard,
     store: &dyn StateStore,
     loader: &dyn Loader,
-) -> Result<(), EngineError> {
+    monotonic: &dyn Fn() -> Duration,
+) -> Result<Duration, EngineError> {
+    let mut spent = Duration::ZERO;
     let mut components: BTreeMap<String, Vec<Arc<dyn MetricFactory>>> = BTreeMap::new();
     for entry in shard.head.metrics.clone() {
         if entry.status == Status::Retired {
             shard.resting.push((entry, None));
             continue;
         }
+        let began = monotonic();
         let factory = factory_of(&entry, store, loader, &mut components)?;
+        spent += monotonic().saturating_sub(began);
         if matches!(entry.status, Status::Suspended { .. } | Status::CatchingUp) {
             restore_stopped(shard, factory, entry, store)?;
             continue;
@@ -88,7 +90,24 @@ fn restore_metrics(
             shard.add_stopped(metric, StoredPosition::default());
         }
     }
-    Ok(())
+    Ok(spent)
+}
+
+/// What an imported state does not know of, if it is one and the sink may still hold that.
+fn lost_future(shard: &Shard, store: &dyn StateStore) -> Result<Option<LostFuture>, EngineError> {
+    let lost = match store.get(&shard.keys.imported())?.as_deref() {
+        None => None,
+        // No host has run on it yet.
+        Some([]) => {
+            let (epoch, generation) = (shard.head.epoch, shard.head.generation.unwrap_or(0));
+            Some(LostFuture { epoch, generation })
+        }
+        Some(noted) => Some(decode("mark of an import", noted)?),
+    };
+    if let Some(LostFuture { epoch, .. }) = lost {
+        tracing::info!(epoch, "the state was imported: what ClickHouse has of later epochs is taken back");
+    }
+    Ok(lost)
 }
 
 fn cannot_restore(name: &str, error: RestoreError) -> EngineError {

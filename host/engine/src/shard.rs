@@ -1,4 +1,4 @@
-//! One shard: records in, epochs out. Computes only; threads and I/O are in [`crate::run`].
+//! One shard: records in, epochs out. Computes only; I/O is in [`crate::protocol`], threads in [`crate::run`].
 
 use crate::catchup::CatchUp;
 use crate::metric::{Boundary, EpochRows, Metric, Running, catalogue_entry};
@@ -19,7 +19,7 @@ use weir_types::Micros;
 use weir_types::batch::ChangeBatch;
 use weir_types::contract::{MetricFactory, MetricInfo};
 use weir_types::live::{CatalogueEntry, Condition, EpochUpdate, MetricCost};
-use weir_types::ports::{LostFuture, StateStore, WriteSet};
+use weir_types::ports::{LostFuture, Monotonic, StateStore, WriteSet};
 use weir_types::record::{Record, RecordBatch, SourceEvent, TopicPartition};
 use weir_types::rows::{DeadLetterRow, EpochRow, Outbox, PromotedRow};
 use weir_types::window::Calendar;
@@ -33,9 +33,6 @@ const CHECKPOINT_EVERY: u64 = 64;
 
 /// Bytes of a dead letter's key and value that are kept.
 const DEAD_BYTES: usize = 64 * 1024;
-
-/// Monotonic time, for costs.
-pub type Monotonic = Arc<dyn Fn() -> Duration + Send + Sync>;
 
 /// What one epoch asks of the outside, in this order: write, publish, deliver.
 pub struct EpochCommit {
@@ -589,6 +586,21 @@ impl Shard {
     /// What the sink must take back before it gets rows.
     pub(crate) fn lost(&self) -> Option<LostFuture> {
         self.lost
+    }
+
+    /// All that stands in the sink may be of a later time than this state: every live value, and which
+    /// incarnation is shown, is emitted with the running epoch.
+    pub(crate) fn emit_anew(&mut self) {
+        let epoch = self.head.epoch + 1;
+        for metric in &mut self.metrics {
+            metric.emit_anew();
+            self.rows.outbox.promoted.push(promoted(&metric.entry, false, epoch));
+        }
+        for (entry, _) in &self.resting {
+            let retired = entry.status == Status::Retired;
+            self.rows.outbox.promoted.push(promoted(entry, retired, epoch));
+        }
+        self.must_commit = true;
     }
 
     /// Live slots of all metrics, and rows in the row tables.

@@ -10,12 +10,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
-use weir_types::ports::{Broker, ReaderHandle, StartAt};
+use weir_types::ports::{Broker, Monotonic, ReaderHandle, StartAt};
 use weir_types::record::{SourceEvent, TopicPartition};
 
 /// Kafka brokers, as a source of records.
 pub struct KafkaBroker {
     config: ClientConfig,
+    monotonic: Option<Monotonic>,
 }
 
 impl KafkaBroker {
@@ -24,7 +25,12 @@ impl KafkaBroker {
     pub fn new(properties: Properties, shard: &str) -> Result<KafkaBroker, IngestError> {
         let config = config::consumer(&properties, &format!("weir-{shard}"))?;
         config.create_native_config().map_err(config::client_error)?;
-        Ok(KafkaBroker { config })
+        Ok(KafkaBroker { config, monotonic: None })
+    }
+
+    /// Batches tell when they were read, by this clock.
+    pub fn with_monotonic(self, monotonic: Monotonic) -> KafkaBroker {
+        KafkaBroker { monotonic: Some(monotonic), ..self }
     }
 }
 
@@ -48,7 +54,8 @@ impl Broker for KafkaBroker {
             findings,
             wake: woken,
         };
-        let reader = Reader::new(Arc::clone(&consumer), events, found, wake, Arc::clone(&stop));
+        let monotonic = self.monotonic.clone();
+        let reader = Reader::new(Arc::clone(&consumer), events, found, wake, Arc::clone(&stop), monotonic);
         let thread = std::thread::Builder::new()
             .name("kafka-reader".into())
             .spawn(move || {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError};
 use std::time::Duration;
+use weir_types::ports::Monotonic;
 use weir_types::record::{RecordBatch, SourceEvent, TopicPartition};
 
 /// Longest wait in one call, so that nothing goes unserved for longer.
@@ -48,6 +49,7 @@ pub struct Reader {
     /// Calls the scout.
     pub wake: SyncSender<()>,
     pub stop: Arc<AtomicBool>,
+    monotonic: Option<Monotonic>,
     partitions: Vec<Partition>,
     places: HashMap<(usize, i32), u32>,
     /// The last place looked up: messages of a partition come in runs.
@@ -71,6 +73,7 @@ impl Reader {
         findings: Receiver<Finding>,
         wake: SyncSender<()>,
         stop: Arc<AtomicBool>,
+        monotonic: Option<Monotonic>,
     ) -> Reader {
         Reader {
             consumer,
@@ -78,6 +81,7 @@ impl Reader {
             findings,
             wake,
             stop,
+            monotonic,
             partitions: Vec::new(),
             places: HashMap::new(),
             last_place: ((0, -1), u32::MAX),
@@ -191,7 +195,9 @@ impl Reader {
 
     /// Turns messages into events, keeping the order within each partition.
     fn sort(&mut self, messages: &Messages) {
+        let read_at = self.monotonic.as_ref().map(|now| now());
         let mut batch = new_batch(messages.iter());
+        batch.set_read_at(read_at);
         let mut ends: Vec<u32> = Vec::new();
         for (done, message) in messages.iter().enumerate() {
             if self.over {
@@ -221,7 +227,8 @@ impl Reader {
             }
             batch.push(message.record(index));
             if batch.size_bytes() >= BATCH_BYTES {
-                let next = new_batch(messages.iter().skip(done + 1));
+                let mut next = new_batch(messages.iter().skip(done + 1));
+                next.set_read_at(read_at);
                 self.pending.push_back(SourceEvent::Records(std::mem::replace(&mut batch, next)));
             }
         }

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::broadcast;
 use weir_types::Micros;
 use weir_types::contract::MetricInfo;
@@ -315,6 +316,10 @@ impl Publisher for Live {
         if health.is_some() {
             let _ = self.changes.send(Arc::new(Change { health, ..Change::default() }));
         }
+    }
+
+    fn latency(&self, stage: &'static str, ages: &[(Duration, u64)]) {
+        self.totals.latency(stage, ages);
     }
 
     fn delivery(&self, waiting_epochs: u64, waiting_rows: u64, inserted_rows: u64) {

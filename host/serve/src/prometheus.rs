@@ -5,11 +5,14 @@ use crate::live::Live;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use weir_types::SECOND;
 use weir_types::live::{MetricCost, PartitionStatus};
 
 /// Upper bounds of the epoch stage histogram, in seconds.
-const BOUNDS: [f64; 12] = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0];
+const STAGE_BOUNDS: [f64; 12] = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0];
+/// Upper bounds of the latency histogram, in seconds: dense around the promised 0.7 s and 2 s.
+const LATENCY_BOUNDS: [f64; 12] = [0.01, 0.05, 0.1, 0.25, 0.5, 0.7, 1.0, 1.5, 2.0, 5.0, 15.0, 60.0];
 
 /// What is added up on this side.
 #[derive(Default)]
@@ -22,6 +25,8 @@ struct Sums {
     epochs: u64,
     write_bytes: u64,
     stages: BTreeMap<&'static str, Histogram>,
+    /// From reading a record to each stage.
+    latencies: BTreeMap<&'static str, Histogram>,
     /// By route and status.
     requests: BTreeMap<(&'static str, u16), u64>,
     /// Streams that were too slow and got a new snapshot.
@@ -31,7 +36,7 @@ struct Sums {
 #[derive(Default)]
 struct Histogram {
     /// Observations up to each bound, not cumulated.
-    buckets: [u64; BOUNDS.len()],
+    buckets: [u64; 12],
     count: u64,
     sum: f64,
 }
@@ -45,7 +50,14 @@ impl Totals {
         sums.epochs += 1;
         sums.write_bytes += write_bytes;
         for (stage, ns) in stages_ns {
-            sums.stages.entry(stage).or_default().observe(*ns as f64 / 1e9);
+            sums.stages.entry(stage).or_default().observe(&STAGE_BOUNDS, *ns as f64 / 1e9, 1);
+        }
+    }
+    pub fn latency(&self, stage: &'static str, ages: &[(Duration, u64)]) {
+        let mut sums = self.lock();
+        let histogram = sums.latencies.entry(stage).or_default();
+        for (age, records) in ages {
+            histogram.observe(&LATENCY_BOUNDS, age.as_secs_f64(), *records);
         }
     }
     pub fn request(&self, route: &'static str, status: u16) {
@@ -57,12 +69,12 @@ impl Totals {
 }
 
 impl Histogram {
-    fn observe(&mut self, seconds: f64) {
-        if let Some(bucket) = BOUNDS.iter().position(|bound| seconds <= *bound) {
-            self.buckets[bucket] += 1;
+    fn observe(&mut self, bounds: &[f64; 12], seconds: f64, times: u64) {
+        if let Some(bucket) = bounds.iter().position(|bound| seconds <= *bound) {
+            self.buckets[bucket] += times;
         }
-        self.count += 1;
-        self.sum += seconds;
+        self.count += times;
+        self.sum += seconds * times as f64;
     }
 }
 
@@ -232,16 +244,18 @@ fn metrics(page: &mut Page, live: &Live) {
     }
 }
 
-fn totals(page: &mut Page, live: &Live) {
-    let sums = live.totals.lock();
-    page.single("weir_epochs_total", "counter", "Durable epochs since the start.", sums.epochs);
-    let written = "Bytes of the durable writes since the start.";
-    page.single("weir_write_bytes_total", "counter", written, sums.write_bytes);
-    let name = "weir_epoch_stage_seconds";
-    page.family(name, "histogram", "Time of an epoch by stage.");
-    for (stage, histogram) in &sums.stages {
+/// One histogram for each stage.
+fn histograms(
+    page: &mut Page,
+    name: &str,
+    help: &str,
+    bounds: &[f64; 12],
+    stages: &BTreeMap<&'static str, Histogram>,
+) {
+    page.family(name, "histogram", help);
+    for (stage, histogram) in stages {
         let mut below = 0;
-        for (bound, n) in BOUNDS.iter().zip(histogram.buckets) {
+        for (bound, n) in bounds.iter().zip(histogram.buckets) {
             below += n;
             let bound = bound.to_string();
             page.sample(&format!("{name}_bucket"), &[("stage", stage), ("le", &bound)], below);
@@ -250,6 +264,17 @@ fn totals(page: &mut Page, live: &Live) {
         page.sample(&format!("{name}_sum"), &[("stage", stage)], histogram.sum);
         page.sample(&format!("{name}_count"), &[("stage", stage)], histogram.count);
     }
+}
+
+fn totals(page: &mut Page, live: &Live) {
+    let sums = live.totals.lock();
+    page.single("weir_epochs_total", "counter", "Durable epochs since the start.", sums.epochs);
+    let written = "Bytes of the durable writes since the start.";
+    page.single("weir_write_bytes_total", "counter", written, sums.write_bytes);
+    let help = "Time of an epoch by stage.";
+    histograms(page, "weir_epoch_stage_seconds", help, &STAGE_BOUNDS, &sums.stages);
+    let help = "Time from reading a record to its stage: decoded, committed, published, delivered.";
+    histograms(page, "weir_record_latency_seconds", help, &LATENCY_BOUNDS, &sums.latencies);
     page.family("weir_http_requests_total", "counter", "Requests answered, by route and status.");
     for ((route, status), n) in &sums.requests {
         let status = status.to_string();

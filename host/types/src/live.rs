@@ -6,6 +6,7 @@ use crate::record::TopicPartition;
 use crate::rows::{Counts, OutputValue};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A metric that is loaded.
 #[derive(Clone, Debug)]
@@ -125,6 +126,9 @@ pub trait Publisher: Send + Sync {
     fn publish(&self, update: EpochUpdate);
     /// Replaces what is said of one part; None = it is well.
     fn condition(&self, part: &'static str, condition: Option<Condition>);
+    /// How long after their reading records have come to a stage: `decoded`, `committed`, `published`,
+    /// `delivered`; each age with its number of records. Called on the thread of the stage.
+    fn latency(&self, stage: &'static str, ages: &[(Duration, u64)]);
     /// How delivery stands: epochs waiting and rows inserted since the start.
     fn delivery(&self, waiting_epochs: u64, waiting_rows: u64, inserted_rows: u64);
 }

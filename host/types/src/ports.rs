@@ -9,11 +9,15 @@ use crate::schema::SourceDecl;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
+use std::time::Duration;
 
 /// The time that everything in the host calls "now".
 pub trait Clock: Send + Sync {
     fn now(&self) -> Micros;
 }
+
+/// Real monotonic time since some start of the process: for lengths and costs, never for results.
+pub type Monotonic = Arc<dyn Fn() -> Duration + Send + Sync>;
 
 /// What the caller of a state store must do about an error.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,7 @@
 //! Records as they come from the broker, before decoding.
 
 use crate::Micros;
+use std::time::Duration;
 
 /// One record, borrowed from a [`RecordBatch`].
 #[derive(Clone, Copy, Debug)]
@@ -58,12 +59,13 @@ struct Meta {
 pub struct RecordBatch {
     bytes: Vec<u8>,
     metas: Vec<Meta>,
+    read_at: Option<Duration>,
 }
 
 impl RecordBatch {
     /// An empty batch with room for so many records and bytes.
     pub fn with_capacity(records: usize, bytes: usize) -> Self {
-        RecordBatch { bytes: Vec::with_capacity(bytes), metas: Vec::with_capacity(records) }
+        RecordBatch { bytes: Vec::with_capacity(bytes), metas: Vec::with_capacity(records), read_at: None }
     }
     pub fn push(&mut self, record: Record<'_>) {
         let start = self.bytes.len();
@@ -89,7 +91,15 @@ impl RecordBatch {
     pub fn size_bytes(&self) -> usize {
         self.bytes.len()
     }
+    /// Monotonic time at which the records came from the broker, if the reader knows it.
+    pub fn read_at(&self) -> Option<Duration> {
+        self.read_at
+    }
+    pub fn set_read_at(&mut self, at: Option<Duration>) {
+        self.read_at = at;
+    }
     pub fn clear(&mut self) {
+        self.read_at = None;
         self.bytes.clear();
         self.metas.clear();
     }

@@ -17,6 +17,7 @@ use weir_engine::{Engine, EngineError, Ports};
 use weir_serve::{ControlCell, Live, LiveOptions, Server};
 use weir_state::{Claim, OpenError, Store};
 use weir_types::control::History;
+use weir_types::ports::Monotonic;
 
 /// How often it is looked whether the engine still runs.
 const STEP: Duration = Duration::from_millis(100);
@@ -27,7 +28,8 @@ pub fn run(file: &Path, dev: bool, take_over: bool) -> Result<(), Failure> {
     logging::start(&config).map_err(Failure::Config)?;
     let stopped = on_signals()?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), shard = config.shard, "starting");
-    let adapters = wiring::adapters(&config)?;
+    let monotonic = monotonic();
+    let adapters = wiring::adapters(&config, &monotonic)?;
     let plugins = wiring::initial_plugins(&config)?;
     let claim = Claim { take_over, started: real_now() };
     let state = Arc::new(Store::open(&config.state, &config.shard, claim).map_err(state_failure)?);
@@ -35,7 +37,7 @@ pub fn run(file: &Path, dev: bool, take_over: bool) -> Result<(), Failure> {
         Arc::new(Live::new(LiveOptions { time_zone: config.time_zone.clone(), ..LiveOptions::default() }));
     let control = ControlCell::new();
     let web = Web::start(&config, dev, live.clone(), control.clone(), adapters.history.clone())?;
-    let engine = start_engine(&config, plugins, &adapters, state.clone(), live)?;
+    let engine = start_engine(&config, plugins, &adapters, state.clone(), live, monotonic)?;
     control.set(engine.control());
     tracing::info!(url = format!("http://{}/", web.address), "ready");
     let outcome = wait(&engine, &state, &stopped);
@@ -117,18 +119,23 @@ fn state_failure(error: OpenError) -> Failure {
     Failure::Error(error.to_string())
 }
 
-#[allow(clippy::disallowed_methods, reason = "the monotonic clock that the engine gets as an argument")]
+#[allow(clippy::disallowed_methods, reason = "the monotonic clock that engine and reader get as an argument")]
+fn monotonic() -> Monotonic {
+    let start = Instant::now();
+    Arc::new(move || start.elapsed())
+}
+
 fn start_engine(
     config: &Config,
     plugins: Vec<(String, Vec<u8>)>,
     adapters: &Adapters,
     state: Arc<Store>,
     live: Arc<Live>,
+    monotonic: Monotonic,
 ) -> Result<Engine, Failure> {
-    let start = Instant::now();
     let ports = Ports {
         clock: Arc::new(HostClock::new(config.clock)),
-        monotonic: Arc::new(move || start.elapsed()),
+        monotonic,
         wall: Arc::new(real_now),
         broker: adapters.broker.clone(),
         state,

@@ -10,7 +10,7 @@ use weir_engine::Options;
 use weir_ingest::KafkaBroker;
 use weir_plugin::{Sandbox, SandboxOptions};
 use weir_types::control::History;
-use weir_types::ports::{Broker, Loader, Sink};
+use weir_types::ports::{Broker, Loader, Monotonic, Sink};
 
 /// What the engine and the web server reach the outside through.
 pub struct Adapters {
@@ -21,8 +21,8 @@ pub struct Adapters {
 }
 
 /// Makes all adapters; none of them connects to anything yet.
-pub fn adapters(config: &Config) -> Result<Adapters, Failure> {
-    let broker = Arc::new(broker(config)?);
+pub fn adapters(config: &Config, monotonic: &Monotonic) -> Result<Adapters, Failure> {
+    let broker = Arc::new(broker(config)?.with_monotonic(monotonic.clone()));
     let loader = Arc::new(sandbox(config)?);
     let clickhouse = clickhouse(config)?;
     Ok(Adapters { broker, sink: clickhouse.clone(), history: clickhouse, loader })

@@ -2,9 +2,12 @@
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 
+mod latency;
 mod native;
+mod recovery;
 mod sources;
 mod throughput;
+mod whole;
 
 /// As in the host.
 #[global_allocator]
@@ -22,10 +25,16 @@ struct Cli {
 enum Bench {
     /// Changes a second on one core: decode only, with the metrics, natively, and the yardstick.
     Throughput(throughput::Options),
+    /// From kill -9 to the first commit, by live slots.
+    Recovery(recovery::Options),
+    /// From a record in Kafka to its event on the stream and to its row in ClickHouse.
+    Latency(latency::Options),
 }
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().bench {
         Bench::Throughput(options) => throughput::run(&options),
+        Bench::Recovery(options) => recovery::run(&options),
+        Bench::Latency(options) => latency::run(&options),
     }
 }

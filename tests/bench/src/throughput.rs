@@ -195,7 +195,7 @@ fn run_engine(
     let store =
         weir_state::Store::open(&folder.path().display().to_string(), "0", weir_state::Claim::default())?;
     let start = Instant::now();
-    let monotonic: weir_engine::shard::Monotonic = Arc::new(move || start.elapsed());
+    let monotonic: weir_types::ports::Monotonic = Arc::new(move || start.elapsed());
     let mut shard = recover(engine_options(sources, components), &store, loader, monotonic)?;
     join_initial(&mut shard, &store, loader, 1, 0)?;
     for index in 0..8u32 {

@@ -234,6 +234,17 @@ impl Metric {
         Ok(())
     }
 
+    /// Takes nothing for emitted: every live slot is due.
+    pub fn emit_anew(&mut self) {
+        let slots: Vec<u32> = self.windows.groups().flat_map(|(_, g)| g.slots.values().copied()).collect();
+        for number in &slots {
+            if let Some(slot) = self.windows.get_mut(*number) {
+                slot.emitted = None;
+            }
+        }
+        self.make_due(slots);
+    }
+
     /// Makes every live slot be evaluated at the end of `epoch`: fills the cache after a restore, and
     /// finds what is due. `again`: what was emitted before is emitted once more.
     pub fn revive(&mut self, epoch: u64, again: bool) {

@@ -1,0 +1,283 @@
+//! From events to epochs. Sends nothing: the jobs it gives are its driver's to hand to the commit, in order.
+
+use super::{Answer, Job, Queue, Stamps};
+use crate::catchup::Readers;
+use crate::recover::{admit, join_initial, recover};
+use crate::shard::Shard;
+use crate::{EngineError, Options, Ports, outbox};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::time::Duration;
+use weir_types::contract::MetricFactory;
+use weir_types::control::{ControlError, Resnapshot};
+use weir_types::live::{CatalogueEntry, Condition};
+use weir_types::ports::{LostFuture, StartAt};
+use weir_types::record::{SourceEvent, TopicPartition};
+
+/// What an operator asks. The answer comes when the change is durable.
+pub enum Command {
+    Join {
+        origin: String,
+        factories: Vec<Arc<dyn MetricFactory>>,
+        reply: Reply<Vec<CatalogueEntry>>,
+    },
+    Retire {
+        name: String,
+        reply: Reply<()>,
+    },
+    Resnapshot {
+        source: String,
+        step: Resnapshot,
+        reply: Reply<()>,
+    },
+    /// Answered once everything so far is durable.
+    Settle {
+        reply: Reply<()>,
+    },
+    List {
+        reply: Reply<Vec<CatalogueEntry>>,
+    },
+}
+
+/// Where an answer goes; a receiver that has gone away is no error.
+pub type Reply<T> = SyncSender<Result<T, ControlError>>;
+
+/// See the module.
+pub struct Compute {
+    ports: Arc<Ports>,
+    queue: Arc<Queue>,
+    shard: Shard,
+    /// Sent with the running epoch.
+    answers: Vec<Answer>,
+    epoch_began: Duration,
+    /// When the records of the running epoch were read.
+    stamps: Stamps,
+}
+
+/// What is known at the end of a step, to decide whether the running epoch ends.
+#[derive(Clone, Copy, Debug, Default)]
+struct Facts {
+    /// The epoch has had its time.
+    over: bool,
+    /// It has had its bytes.
+    full: bool,
+    /// Somebody waits for its end.
+    awaited: bool,
+    /// A generation was claimed and stands in no epoch yet, so nothing can be delivered.
+    unnoted: bool,
+    /// Ending it would keep or show something.
+    work: bool,
+}
+
+/// What becomes of the running epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    End,
+    /// It had its time, but there is nothing to keep: its time begins anew.
+    BeginAnew,
+    GoOn,
+}
+
+/// | awaited | over or full | work or unnoted | verdict |
+/// |---|---|---|---|
+/// | yes | – | – | end |
+/// | no | yes | yes | end |
+/// | no | yes | no | begin anew |
+/// | no | no | – | go on |
+fn judge(facts: Facts) -> Verdict {
+    match facts.over || facts.full {
+        _ if facts.awaited => Verdict::End,
+        true if facts.work || facts.unnoted => Verdict::End,
+        true => Verdict::BeginAnew,
+        false => Verdict::GoOn,
+    }
+}
+
+impl Compute {
+    /// Takes up what is stored, and what waits for delivery. Call [`Compute::end_epoch`] before anything
+    /// else: the first epoch shows what was recovered.
+    pub fn recover(options: Options, ports: Arc<Ports>) -> Result<Compute, EngineError> {
+        let (state, loader) = (&*ports.state, &*ports.loader);
+        let mut shard = recover(options, state, loader, ports.monotonic.clone())?;
+        join_initial(&mut shard, state, loader, (ports.wall)(), ports.clock.now())?;
+        let delivered = shard.head.delivered;
+        let waiting = outbox::undelivered(state, &shard.keys, delivered)?;
+        let queue = Arc::new(Queue::new(waiting, delivered, shard.head.generation.unwrap_or(0)));
+        let epoch_began = (ports.monotonic)();
+        Ok(Compute { ports, queue, shard, answers: Vec::new(), epoch_began, stamps: Stamps::default() })
+    }
+
+    pub fn queue(&self) -> Arc<Queue> {
+        self.queue.clone()
+    }
+
+    /// Topics of all sources, each once.
+    pub fn topics(&self) -> Vec<String> {
+        let mut topics: Vec<String> =
+            self.shard.options.sources.iter().flat_map(|s| s.topics.clone()).collect();
+        topics.sort();
+        topics.dedup();
+        topics
+    }
+
+    /// Where the reader begins.
+    pub fn start(&self) -> BTreeMap<TopicPartition, StartAt> {
+        self.shard.sources.start()
+    }
+
+    /// What the sink must take back before it gets rows.
+    pub fn lost(&self) -> Option<LostFuture> {
+        self.shard.lost()
+    }
+
+    /// Gives metrics that catch up what their readers have brought.
+    pub fn catch_up(&mut self, readers: &mut Readers) {
+        readers.turn(&mut self.shard, self.ports.clock.now());
+    }
+
+    /// Takes one event of the reader.
+    pub fn take(&mut self, event: SourceEvent) -> Result<(), EngineError> {
+        match &event {
+            SourceEvent::Fatal(reason) => return Err(EngineError::Fatal(reason.clone())),
+            SourceEvent::Trouble(trouble) => self.tell_trouble(trouble.clone()),
+            _ => {}
+        }
+        let read = match &event {
+            SourceEvent::Records(batch) => {
+                Some((batch.read_at().unwrap_or_else(|| (self.ports.monotonic)()), batch.len() as u64))
+            }
+            _ => None,
+        };
+        self.shard.apply(event, self.ports.clock.now());
+        if let Some((read, records)) = read {
+            let age = (self.ports.monotonic)().saturating_sub(read);
+            self.ports.publisher.latency("decoded", &[(age, records)]);
+            self.stamps.add(read, records);
+        }
+        Ok(())
+    }
+
+    fn tell_trouble(&self, trouble: Option<String>) {
+        let condition = trouble.map(|reason| {
+            tracing::warn!(%reason, "Kafka cannot be read at the moment");
+            Condition { part: "kafka", blocking: true, reason }
+        });
+        self.ports.publisher.condition("kafka", condition);
+    }
+
+    /// Carries out what an operator asked, on an epoch's boundary: gives the epoch that it closed, if
+    /// there was one.
+    pub fn obey(&mut self, command: Command) -> Option<Job> {
+        match command {
+            Command::List { reply } => {
+                drop(reply.try_send(Ok(self.shard.catalogue())));
+                None
+            }
+            Command::Join { origin, factories, reply } => {
+                let closed = self.close_running();
+                let (now, wall) = (self.ports.clock.now(), (self.ports.wall)());
+                match admit(&mut self.shard, &origin, factories, &*self.ports.state, wall, now) {
+                    Ok(names) => {
+                        let mut entries = self.shard.catalogue();
+                        entries.retain(|e| names.contains(&e.info.name));
+                        self.answers.push(Box::new(move || drop(reply.try_send(Ok(entries)))));
+                    }
+                    Err(reason) => drop(reply.try_send(Err(ControlError::Refused(reason)))),
+                }
+                closed
+            }
+            Command::Settle { reply } => {
+                self.answers.push(Box::new(move || drop(reply.try_send(Ok(())))));
+                None
+            }
+            Command::Resnapshot { source, step, reply } => {
+                let closed = self.close_running();
+                match self.shard.resnapshot(&source, step, self.ports.clock.now()) {
+                    Ok(()) => self.answers.push(Box::new(move || drop(reply.try_send(Ok(()))))),
+                    Err(error) => drop(reply.try_send(Err(error))),
+                }
+                closed
+            }
+            Command::Retire { name, reply } => {
+                let closed = self.close_running();
+                match self.shard.retire(&name, &*self.ports.state) {
+                    Ok(true) => self.answers.push(Box::new(move || drop(reply.try_send(Ok(()))))),
+                    Ok(false) => drop(reply.try_send(Err(ControlError::NotFound(name)))),
+                    Err(error) => drop(reply.try_send(Err(ControlError::Unavailable(error.to_string())))),
+                }
+                closed
+            }
+        }
+    }
+
+    /// Ends the running epoch, so that a change falls on a boundary.
+    fn close_running(&mut self) -> Option<Job> {
+        let now = self.ports.clock.now();
+        self.shard.has_work(now, false).then(|| self.end_epoch(false))
+    }
+
+    /// Ends the running epoch if it is time to.
+    pub fn turn(&mut self) -> Option<Job> {
+        let age = (self.ports.monotonic)().saturating_sub(self.epoch_began);
+        let mut facts = Facts {
+            over: age >= self.shard.options.epoch_length,
+            full: self.shard.epoch_bytes() >= self.shard.options.epoch_bytes,
+            awaited: !self.answers.is_empty(),
+            unnoted: self.queue.claimed().is_some_and(|g| self.shard.head.generation != Some(g)),
+            work: false,
+        };
+        let mut flush = false;
+        if judge(facts) != Verdict::GoOn {
+            let now = self.ports.clock.now();
+            flush = self.shard.all_idle(now);
+            facts.work = self.shard.has_work(now, flush);
+        }
+        match judge(facts) {
+            Verdict::End => Some(self.end_epoch(flush)),
+            Verdict::BeginAnew => {
+                self.epoch_began = (self.ports.monotonic)();
+                self.ports.publisher.alive(self.ports.clock.now());
+                None
+            }
+            Verdict::GoOn => None,
+        }
+    }
+
+    /// Ends the running epoch. `flush`: every due row is emitted, tick or not.
+    pub fn end_epoch(&mut self, flush: bool) -> Job {
+        let now = self.ports.clock.now();
+        // Read before the mark: so what a claim asks for is never in a later write than the claim.
+        let generation = self.queue.claimed();
+        let ahead = self.queue.take_ahead();
+        if ahead {
+            tracing::warn!(
+                "ClickHouse holds rows of a later time than this state: all live values are sent anew"
+            );
+            self.shard.emit_anew();
+        }
+        let commit = self.shard.end_epoch(now, flush || ahead, generation, self.queue.delivered());
+        self.epoch_began = (self.ports.monotonic)();
+        Job::new(commit, std::mem::take(&mut self.stamps), std::mem::take(&mut self.answers))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_ends_when_its_time_or_bytes_are_up_and_there_is_something_to_keep() {
+        let up = Facts { over: true, ..Facts::default() };
+        assert_eq!(judge(Facts { work: true, ..up }), Verdict::End);
+        assert_eq!(judge(Facts { full: true, work: true, ..Facts::default() }), Verdict::End);
+        assert_eq!(judge(up), Verdict::BeginAnew);
+        assert_eq!(judge(Facts { work: true, ..Facts::default() }), Verdict::GoOn);
+    }
+
+    #[test]
+    fn an_operator_who_waits_and_a_new_generation_need_no_other_work() {
+        assert_eq!(judge(Facts { awaited: true, ..Facts::default() }), Verdict::End);
+        assert_eq!(judge(Facts { over: true, unnoted: true, ..Facts::default() }), Verdict::End);
+    }
+}

@@ -1,0 +1,43 @@
+//! The epoch protocol as steps. Each step decides from what is known and touches the outside at most
+//! once; none waits, sleeps or owns a thread. [`crate::run`] drives the steps by threads, the simulation
+//! (`tests/sim`) by a seed.
+//!
+//! | part | steps, in order | may run |
+//! |---|---|---|
+//! | [`Compute`] | recover; then again and again: take an event, obey a command, end the epoch | one epoch ahead of the commit |
+//! | [`Commit`] | write; publish; hand over; acknowledge; answer | one epoch at a time |
+//! | [`Delivery`] | prepare tables; find and claim a generation; then: prepare metrics, insert | beside both |
+//!
+//! What the order guarantees:
+//!
+//! - Nothing is told to anybody before the epoch's write is durable: publish, hand over, acknowledge and
+//!   answer follow the write.
+//! - A row is inserted only under a generation that a durable write has noted ([`Permit`]). A host that was
+//!   taken over can write no more, so it can note no generation greater than its successor's.
+//! - A delivery is noted in the next write, after the insert was acknowledged: it may be repeated, which
+//!   changes nothing, but is never left out.
+
+mod commit;
+mod compute;
+mod delivery;
+mod queue;
+mod stamps;
+
+pub use commit::{Answer, Commit, Job};
+pub use compute::{Command, Compute, Reply};
+pub use delivery::Delivery;
+pub use queue::{Permit, Queue};
+use stamps::Stamps;
+
+use std::time::Duration;
+
+/// What a step came to, and what its driver does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Something was done: step again.
+    Done,
+    /// There is nothing to do until something new comes.
+    Idle,
+    /// The outside does not answer: step again after a pause of this length.
+    Retry(Duration),
+}

@@ -1,0 +1,247 @@
+//! Three small metrics in plain Rust, and the options of the simulated hosts.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use weir_engine::Options;
+use weir_types::contract::*;
+use weir_types::schema::{ColumnDecl, ColumnType, Format, SourceDecl, TimeUnit};
+use weir_types::window::Window;
+use weir_types::{HOUR, MINUTE, SECOND};
+
+/// Rows born: their number and the sum of their amounts.
+pub const MADE: &str = "t.made";
+/// The mean amount of rows born: a value that may come back to what it was.
+pub const MEAN: &str = "t.mean";
+/// Rows open now: their number and the sum of their amounts.
+pub const OPEN: &str = "t.open";
+
+/// Correction times, by which the auditor judges late events.
+pub const CORRECT_FOR: [(&str, i64); 2] = [("1m", 2 * MINUTE), ("1h", 2 * HOUR)];
+pub const OUT_OF_ORDERNESS: i64 = 5 * SECOND;
+
+/// What stands for the component's bytes.
+const COMPONENT: &[u8] = b"simulated";
+
+/// Makes instances of one of the three.
+pub struct Factory {
+    info: MetricInfo,
+    digest: String,
+}
+
+struct Instance {
+    is_mean: bool,
+    /// Number and sum by slot.
+    slots: BTreeMap<u32, (i64, i64)>,
+}
+
+fn u32s(bytes: &[u8]) -> impl Iterator<Item = u32> + '_ {
+    (0..bytes.len() / 4).map(|i| pack::u32_at(bytes, i))
+}
+
+fn column(values: Vec<i64>) -> PackedColumn {
+    PackedColumn { values: pack::i64s(&values), ..PackedColumn::default() }
+}
+
+fn samples(rows: &[u32], times: &[i64], amounts: Vec<i64>) -> Samples {
+    Samples {
+        rows: pack::u32s(rows),
+        times: pack::i64s(times),
+        values: vec![column(amounts)],
+        ..Samples::default()
+    }
+}
+
+fn text(dictionary: &PackedDictionary, index: i64) -> &[u8] {
+    let at = index as usize;
+    let range =
+        pack::u32_at(&dictionary.offsets, at) as usize..pack::u32_at(&dictionary.offsets, at + 1) as usize;
+    &dictionary.bytes[range]
+}
+
+impl Instance {
+    fn held(&self, slot: u32) -> (i64, i64) {
+        self.slots.get(&slot).copied().unwrap_or_default()
+    }
+    fn add(&mut self, slot: u32, number: i64, sum: i64) {
+        let held = self.slots.entry(slot).or_default();
+        *held = (held.0 + number, held.1 + sum);
+    }
+}
+
+impl MetricInstance for Instance {
+    /// Fields: created_at, amount. A sample at `created_at` for each inserted row.
+    fn observe(&mut self, _: u32, changes: &Changes) -> Result<Samples, GuestError> {
+        let born = |i: &u32| {
+            !pack::bit(&changes.before_present, *i as usize) && pack::bit(&changes.after_present, *i as usize)
+        };
+        let rows: Vec<u32> = (0..changes.rows).filter(born).collect();
+        let of = |field: usize| {
+            rows.iter().map(|r| pack::i64_at(&changes.after[field].values, *r as usize)).collect()
+        };
+        let (times, amounts): (Vec<i64>, Vec<i64>) = (of(0), of(1));
+        Ok(samples(&rows, &times, amounts))
+    }
+    /// Fields: status, amount. A sample for each open row.
+    fn observe_image(&mut self, _: u32, images: &Images) -> Result<Samples, GuestError> {
+        let status =
+            |i: u32| text(&images.dictionaries[0], pack::i64_at(&images.columns[0].values, i as usize));
+        let rows: Vec<u32> = (0..images.rows).filter(|i| status(*i) == b"open").collect();
+        let amounts = rows.iter().map(|r| pack::i64_at(&images.columns[1].values, *r as usize)).collect();
+        Ok(samples(&rows, &[], amounts))
+    }
+    fn accumulate(&mut self, parts: &Parts) -> Result<(), GuestError> {
+        for (i, slot) in u32s(&parts.slots).enumerate() {
+            let weight = pack::i64_at(&parts.weights, i);
+            self.add(slot, weight, weight * pack::i64_at(&parts.values[0].values, i));
+        }
+        Ok(())
+    }
+    fn merge(&mut self, into: &[u32], from: &[u32]) -> Result<(), GuestError> {
+        for (into, from) in into.iter().zip(from) {
+            let (number, sum) = self.held(*from);
+            self.add(*into, number, sum);
+        }
+        Ok(())
+    }
+    fn evaluate(&mut self, slots: &[u32], _: &[i64], _: &[i64], _: i64) -> Result<Outputs, GuestError> {
+        let held: Vec<(i64, i64)> = slots.iter().map(|s| self.held(*s)).collect();
+        let columns = match self.is_mean {
+            true => vec![column(held.iter().map(|(n, sum)| if *n == 0 { 0 } else { sum / n }).collect())],
+            false => vec![
+                column(held.iter().map(|(n, _)| *n).collect()),
+                column(held.iter().map(|(_, sum)| *sum).collect()),
+            ],
+        };
+        let dictionaries = vec![PackedDictionary::default(); columns.len()];
+        Ok(Outputs { columns, dictionaries })
+    }
+    fn save(&mut self, slots: &[u32]) -> Result<States, GuestError> {
+        let (mut offsets, mut bytes) = (vec![0u32], Vec::new());
+        for slot in slots {
+            let (number, sum) = self.held(*slot);
+            bytes.extend(number.to_le_bytes());
+            bytes.extend(sum.to_le_bytes());
+            offsets.push(bytes.len() as u32);
+        }
+        Ok(States { offsets: pack::u32s(&offsets), bytes })
+    }
+    fn load(&mut self, slots: &[u32], states: &States, _: u32) -> Result<(), GuestError> {
+        for (i, slot) in slots.iter().enumerate() {
+            let held = (pack::i64_at(&states.bytes, 2 * i), pack::i64_at(&states.bytes, 2 * i + 1));
+            self.slots.insert(*slot, held);
+        }
+        Ok(())
+    }
+    fn release(&mut self, slots: &[u32]) -> Result<(), GuestError> {
+        self.slots.retain(|slot, _| !slots.contains(slot));
+        Ok(())
+    }
+    fn memory_bytes(&self) -> usize {
+        0
+    }
+}
+
+impl MetricFactory for Factory {
+    fn info(&self) -> &MetricInfo {
+        &self.info
+    }
+    fn digest(&self) -> &str {
+        &self.digest
+    }
+    fn open(&self) -> Result<Box<dyn MetricInstance>, GuestError> {
+        Ok(Box::new(Instance { is_mean: self.info.name == MEAN, slots: BTreeMap::new() }))
+    }
+}
+
+/// All three.
+pub fn factories() -> Vec<Arc<dyn MetricFactory>> {
+    let windows = || vec![Window::Tumbling(MINUTE), Window::Tumbling(HOUR)];
+    let (created, status) = (field("created_at", ValueType::Time), field("status", ValueType::Text));
+    let infos = [
+        info(MADE, created.clone(), windows(), &["number", "sum"]),
+        info(MEAN, created, windows(), &["mean"]),
+        info(OPEN, status, vec![Window::Now], &["number", "sum"]),
+    ];
+    let digest = blake3::hash(COMPONENT).to_hex().to_string();
+    let factory = |info| Arc::new(Factory { info, digest: digest.clone() }) as Arc<dyn MetricFactory>;
+    infos.into_iter().map(factory).collect()
+}
+
+fn field(name: &str, value_type: ValueType) -> Field {
+    Field { name: name.into(), value_type, nullable: false }
+}
+
+fn info(name: &str, first: Field, windows: Vec<Window>, outputs: &[&str]) -> MetricInfo {
+    let output = |name: &&str| Output {
+        name: (*name).into(),
+        value_type: ValueType::Int,
+        is_list: false,
+        nullable: false,
+        unit: "1".into(),
+        description: String::new(),
+    };
+    let amount = field("amount", ValueType::Int);
+    let watches = if windows == [Window::Now] { vec![] } else { vec!["created_at".into()] };
+    MetricInfo {
+        name: name.into(),
+        title: name.into(),
+        unit: "1".into(),
+        description: String::new(),
+        owner: String::new(),
+        version: "1.0.0".into(),
+        deprecated: None,
+        replaced_by: None,
+        inputs: vec![Input { source: "ticket".into(), fields: vec![first, amount.clone()], watches }],
+        dimensions: vec!["queue_id".into()],
+        dimension_sets: vec![vec![], vec!["queue_id".into()]],
+        windows,
+        values: vec![amount],
+        computed_dimensions: vec![],
+        outputs: outputs.iter().map(output).collect(),
+        time_varying: false,
+        rows: RowMemory::Live,
+        state_version: 1,
+        state_versions_read: vec![1],
+        meaning_version: 1,
+        extra: vec![],
+    }
+}
+
+/// One source `ticket` on one topic, event time `updated_at`; epochs of a second.
+pub fn options() -> Options {
+    let column = |name: &str, ty| ColumnDecl { name: name.into(), ty, nullable: false, values: vec![] };
+    let source = SourceDecl {
+        name: "ticket".into(),
+        topics: vec![crate::topic::TOPIC.into()],
+        table: "ticket".into(),
+        format: Format::DebeziumJson,
+        columns: vec![
+            column("id", ColumnType::Int),
+            column("queue_id", ColumnType::Int),
+            column("status", ColumnType::Text),
+            column("amount", ColumnType::Int),
+            column("created_at", ColumnType::Time(TimeUnit::Ms)),
+            column("updated_at", ColumnType::Time(TimeUnit::Ms)),
+        ],
+        primary_key: vec![0],
+        event_time: 5,
+        out_of_orderness: OUT_OF_ORDERNESS,
+        idle_after: 30 * SECOND,
+        max_dead_share: 1.0,
+    };
+    let times = |pairs: &[(&str, i64)]| pairs.iter().map(|(n, t)| (n.to_string(), *t)).collect();
+    Options {
+        shard: "0".into(),
+        sources: vec![Arc::new(source)],
+        time_zone: jiff::tz::TimeZone::UTC,
+        epoch_length: Duration::from_secs(1),
+        epoch_bytes: 1 << 26,
+        emit_every: times(&[("1m", 0), ("1h", 10 * SECOND)]),
+        correct_for: times(&CORRECT_FOR),
+        correct_for_default: 2 * HOUR,
+        correct_for_metric: BTreeMap::new(),
+        windows_metric: BTreeMap::new(),
+        initial_plugins: vec![("simulated.wasm".into(), COMPONENT.to_vec())],
+    }
+}

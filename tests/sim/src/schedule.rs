@@ -1,0 +1,324 @@
+//! Plays one seed.
+
+use crate::audit::{Audit, audit};
+use crate::disk::Disk;
+use crate::host::{Host, Part};
+use crate::ports::{Shared, has_read_all, lock};
+use crate::world::{Dice, Fault, Mutation, Point, Times, World};
+use rand::{Rng, SeedableRng};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use weir_engine::EngineError;
+use weir_types::{HOUR, MINUTE, Micros};
+
+/// Steps of the drain, beyond which a schedule counts as not coming to rest.
+const DRAIN_STEPS: u32 = 20_000;
+const PARTS: [Part; 4] = [Part::Reader, Part::Compute, Part::Commit, Part::Delivery];
+
+/// What a schedule did and what was found.
+#[derive(Debug, Default)]
+pub struct Report {
+    pub breaches: Vec<String>,
+    pub records: u64,
+    pub epochs: u64,
+    pub hosts: u64,
+    /// Stops in order, kills from outside, second hosts, wiped and restored states.
+    pub events: BTreeMap<&'static str, u64>,
+    pub injected: BTreeMap<(Point, Fault), u64>,
+    pub audit: Audit,
+    /// What happened, in order: the same for the same seed.
+    pub trace: Vec<String>,
+}
+
+struct Schedule {
+    dice: Dice,
+    world: Shared,
+    times: Arc<Times>,
+    /// The newest last; the older ones do not know yet that they are shut out.
+    hosts: Vec<Host>,
+    /// Hosts that stand still (SIGSTOP) while a newer one works, and go on when it has finished.
+    frozen: Vec<Host>,
+    backup: Option<Disk>,
+    weights: [u32; 4],
+    report: Report,
+    traced: bool,
+}
+
+/// Plays a seed from the first record to the audit. `traced`: the report tells every step.
+pub fn play(seed: u64, mutation: Mutation, traced: bool) -> Report {
+    let mut dice = Dice::seed_from_u64(seed);
+    // Some schedules have a slow sink, others a slow commit or a slow reader.
+    let weights = PARTS.map(|_| [1, 4, 12][dice.random_range(0..3)]);
+    let mut schedule = Schedule {
+        dice,
+        world: Arc::new(Mutex::new(World::new(seed, mutation))),
+        times: Arc::default(),
+        hosts: Vec::new(),
+        frozen: Vec::new(),
+        backup: None,
+        weights,
+        report: Report::default(),
+        traced,
+    };
+    let steps = schedule.dice.random_range(30..300);
+    for _ in 0..steps {
+        schedule.act();
+    }
+    schedule.drain();
+    schedule.finish()
+}
+
+impl Schedule {
+    fn tell(&mut self, text: impl FnOnce() -> String) {
+        if self.traced {
+            self.report.trace.push(text());
+        }
+    }
+
+    fn count(&mut self, event: &'static str) {
+        *self.report.events.entry(event).or_default() += 1;
+        self.tell(|| event.to_string());
+    }
+
+    fn act(&mut self) {
+        match self.dice.random_range(0..1000) {
+            0..180 => {
+                let now = self.times.now();
+                let many = self.dice.random_range(1..3);
+                let mut world = lock(&self.world);
+                (0..many).for_each(|_| world.topic.write(now, &mut self.dice));
+            }
+            180..330 => self.pass(),
+            330..342 => self.kill(),
+            342..350 => self.second_host(),
+            350..353 => self.lose_state(),
+            353..359 => self.backup = Some(lock(&self.world).disk.clone()),
+            359..363 => self.stop(),
+            363..369 => lock(&self.world).sink_away = self.dice.random_range(1..30),
+            369..372 => lock(&self.world).store_away = self.dice.random_range(1..4),
+            _ => self.step_any(),
+        }
+    }
+
+    /// Time passes: mostly less than an epoch, sometimes long enough for windows to close.
+    fn pass(&mut self) {
+        let by: Micros = match self.dice.random_range(0..20) {
+            0 => self.dice.random_range(1..10) * MINUTE,
+            1..4 => self.dice.random_range(1..40) * 1_000_000,
+            _ => self.dice.random_range(100..1600) * 1000,
+        };
+        self.times.advance(by);
+        lock(&self.world).wall += by;
+        self.tell(|| format!("{by} us pass"));
+    }
+
+    fn start(&mut self) {
+        match Host::start(&self.world, &self.times) {
+            Ok(host) => {
+                self.tell(|| format!("host {} recovered", host.number));
+                self.hosts.push(host);
+            }
+            Err(error) => {
+                let number = lock(&self.world).hosts.len() - 1;
+                lock(&self.world).crash(number);
+                self.count("failed start");
+                self.tell(|| format!("host {number}: {error}"));
+            }
+        }
+    }
+
+    fn step_any(&mut self) {
+        if self.hosts.is_empty() {
+            return self.start();
+        }
+        let at = match self.dice.random_ratio(4, 5) {
+            true => self.hosts.len() - 1,
+            false => self.dice.random_range(0..self.hosts.len()),
+        };
+        let mut pick = self.dice.random_range(0..self.weights.iter().sum());
+        let part = PARTS.into_iter().zip(self.weights).find(|(_, weight)| {
+            let found = pick < *weight;
+            pick = pick.saturating_sub(*weight);
+            found
+        });
+        let part = part.map_or(Part::Compute, |(part, _)| part);
+        self.step(at, part);
+    }
+
+    /// A step of a host; a host that died or ended is gone. True if something changed.
+    fn step(&mut self, at: usize, part: Part) -> bool {
+        let host = &mut self.hosts[at];
+        let number = host.number;
+        let outcome = host.step(part);
+        let crashed = host.has_crashed();
+        self.tell(|| {
+            format!("host {number} {part:?}: {outcome:?}{}", if crashed { ", and it died" } else { "" })
+        });
+        match outcome {
+            Ok(changed) if !crashed => return changed,
+            Ok(_) => {}
+            Err(EngineError::Fenced(_)) if lock(&self.world).disk.owner != number => self.count("shut out"),
+            Err(_) if crashed => {}
+            Err(error) => {
+                let text = format!("host {number} ended: {error}");
+                lock(&self.world).breaches.push(text);
+            }
+        }
+        if crashed {
+            self.count("died in a call");
+        }
+        self.remove(at);
+        true
+    }
+
+    fn remove(&mut self, at: usize) {
+        let host = self.hosts.remove(at);
+        lock(&self.world).crash(host.number);
+    }
+
+    /// Between two steps.
+    fn kill(&mut self) {
+        if !self.hosts.is_empty() {
+            let at = self.dice.random_range(0..self.hosts.len());
+            self.count("killed");
+            self.remove(at);
+        }
+    }
+
+    fn stop(&mut self) {
+        let Some(at) = self.hosts.len().checked_sub(1) else { return };
+        self.count("stopped");
+        self.hosts[at].stop();
+        let number = self.hosts[at].number;
+        let is_there = |s: &Schedule| s.hosts.get(at).is_some_and(|h| h.number == number);
+        for _ in 0..200 {
+            if !is_there(self) {
+                return;
+            }
+            if self.hosts[at].is_committed() {
+                break;
+            }
+            self.step(at, Part::Compute);
+            if is_there(self) {
+                self.step(at, Part::Commit);
+            }
+        }
+        // As long as patience lasts.
+        for _ in 0..self.dice.random_range(0..10) {
+            if is_there(self) {
+                self.step(at, Part::Delivery);
+            }
+        }
+        if is_there(self) {
+            self.remove(at);
+        }
+    }
+
+    /// Started by mistake, or to take over: the older one is shut out, and is told so by its next write.
+    fn second_host(&mut self) {
+        if !self.hosts.is_empty() && self.hosts.len() < 3 {
+            self.count("second host");
+            if self.frozen.is_empty() && self.dice.random_ratio(1, 2) {
+                self.count("frozen");
+                self.frozen = std::mem::take(&mut self.hosts);
+            }
+            self.start();
+        }
+    }
+
+    /// The state is wiped, or replaced by an older copy.
+    fn lose_state(&mut self) {
+        self.hosts.append(&mut self.frozen);
+        while !self.hosts.is_empty() {
+            self.remove(0);
+        }
+        let disk = match self.backup.clone() {
+            Some(backup) => {
+                self.count("restored");
+                let mut world = lock(&self.world);
+                world.restored = Some(world.hosts.len());
+                backup
+            }
+            None => {
+                self.count("wiped");
+                Disk::default()
+            }
+        };
+        lock(&self.world).disk = disk;
+    }
+
+    /// Nothing fails any more: everything is read, computed and delivered, and then all windows close.
+    fn drain(&mut self) {
+        lock(&self.world).heal();
+        let mut closed = 0;
+        for step in 0..DRAIN_STEPS {
+            if self.hosts.is_empty() {
+                self.start();
+                continue;
+            }
+            let mut changed = false;
+            for part in PARTS {
+                if let Some(newest) = self.hosts.len().checked_sub(1) {
+                    changed |= self.step(newest, part);
+                }
+            }
+            if self.hosts.len() > 1 && self.dice.random_ratio(1, 4) {
+                let at = self.dice.random_range(0..self.hosts.len() - 1);
+                let part = PARTS[self.dice.random_range(0..4)];
+                self.step(at, part);
+            }
+            if step % 8 == 7 {
+                self.times.advance(500_000);
+            }
+            let Some(host) = self.hosts.last() else { continue };
+            let read = has_read_all(&lock(&self.world), host.number);
+            if !changed && read && host.is_committed() && host.is_delivered() {
+                match closed {
+                    // Idle, so that every due row is emitted; then past the end of every window.
+                    0 => self.times.advance(40_000_000),
+                    1 => self.times.advance(2 * HOUR),
+                    2 => self.times.advance(2_000_000),
+                    _ => return self.thaw(),
+                }
+                closed += 1;
+            }
+        }
+        lock(&self.world).breaches.push("it does not come to rest".into());
+    }
+
+    /// Hosts that stood still go on: they deliver what they hold, and then find out that they are shut out.
+    fn thaw(&mut self) {
+        for mut host in std::mem::take(&mut self.frozen) {
+            let number = host.number;
+            for turn in 0..60 {
+                let part = if turn < 10 { Part::Delivery } else { PARTS[turn % 4] };
+                let outcome = host.step(part);
+                self.tell(|| format!("thawed host {number} {part:?}: {outcome:?}"));
+                match outcome {
+                    Ok(_) => {}
+                    Err(EngineError::Fenced(_)) => {
+                        self.count("shut out");
+                        break;
+                    }
+                    Err(error) => {
+                        let text = format!("host {number} ended: {error}");
+                        lock(&self.world).breaches.push(text);
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    fn finish(self) -> Report {
+        let mut world = lock(&self.world);
+        let mut report = self.report;
+        report.audit = audit(&mut world, self.times.now());
+        report.breaches = std::mem::take(&mut world.breaches);
+        report.records = world.topic.partitions.iter().map(|p| p.len() as u64).sum();
+        report.epochs = world.disk.epoch;
+        report.hosts = world.hosts.len() as u64;
+        report.injected = std::mem::take(&mut world.injected);
+        report
+    }
+}

@@ -1,0 +1,188 @@
+//! The topic: what upstream wrote, and what each record truly is.
+
+use crate::world::Dice;
+use rand::Rng;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use weir_types::record::{Record, Rekey, TopicPartition};
+use weir_types::{MINUTE, Micros, SECOND};
+
+pub const PARTITIONS: usize = 2;
+pub const TOPIC: &str = "t";
+/// How far event times lie behind the clock at most; below the source's bound of 5 s.
+const DISORDER_SECONDS: i64 = 4;
+
+/// A row of the table `ticket`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    pub queue: i64,
+    pub open: bool,
+    pub amount: i64,
+    pub created: Micros,
+    pub updated: Micros,
+}
+
+/// A change of one row.
+#[derive(Clone, Copy, Debug)]
+pub struct Change {
+    pub id: i64,
+    pub before: Option<Row>,
+    pub after: Option<Row>,
+    /// Position in the binlog, over all partitions.
+    pub position: u64,
+}
+
+/// What a record is, whatever the engine takes it for.
+#[derive(Clone, Copy, Debug)]
+pub enum Truth {
+    Change(Change),
+    /// A change that was written before.
+    Repeat,
+    Tombstone,
+    OtherTable,
+    Garbage,
+}
+
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub offset: i64,
+    pub key: Option<String>,
+    pub value: Option<String>,
+    pub truth: Truth,
+}
+
+impl Entry {
+    pub fn record(&self, partition: u32) -> Record<'_> {
+        Record {
+            partition,
+            offset: self.offset,
+            timestamp: None,
+            key: self.key.as_deref().map(str::as_bytes),
+            value: self.value.as_deref().map(str::as_bytes),
+            rekey: Rekey::None,
+        }
+    }
+}
+
+/// See the module.
+#[derive(Default)]
+pub struct Topic {
+    pub partitions: [Vec<Entry>; PARTITIONS],
+    next: [i64; PARTITIONS],
+    rows: BTreeMap<i64, Row>,
+    ids: i64,
+    position: u64,
+}
+
+pub fn partition(at: usize) -> TopicPartition {
+    TopicPartition { topic: TOPIC.into(), partition: at as i32 }
+}
+
+impl Topic {
+    /// Upstream writes something.
+    pub fn write(&mut self, now: Micros, dice: &mut Dice) {
+        match dice.random_range(0..40) {
+            0 => self.push(dice.random_range(0..PARTITIONS), Some("no json at all".into()), Truth::Garbage),
+            1 => {
+                let at = dice.random_range(0..PARTITIONS);
+                let text = r#"{"before":null,"after":{"id":1},"source":{"table":"other","ts_ms":1,"server_id":1,"file":"b.000001","pos":1,"row":0},"op":"c","ts_ms":1}"#;
+                self.push(at, Some(text.into()), Truth::OtherTable);
+            }
+            // A transaction marker or an aborted record takes an offset and is never seen.
+            2 => self.next[dice.random_range(0..PARTITIONS)] += dice.random_range(1..4),
+            3 => self.repeat(dice),
+            _ => self.change(now, dice),
+        }
+    }
+
+    fn push(&mut self, at: usize, value: Option<String>, truth: Truth) {
+        self.push_keyed(at, None, value, truth);
+    }
+
+    fn push_keyed(&mut self, at: usize, key: Option<String>, value: Option<String>, truth: Truth) {
+        let offset = self.next[at];
+        self.next[at] += 1;
+        self.partitions[at].push(Entry { offset, key, value, truth });
+    }
+
+    /// The connector was restarted: the last changes of a partition come again.
+    fn repeat(&mut self, dice: &mut Dice) {
+        let at = dice.random_range(0..PARTITIONS);
+        let known = &self.partitions[at];
+        let from = known.len().saturating_sub(dice.random_range(1..6));
+        let changes = known[from..].iter().filter(|e| matches!(e.truth, Truth::Change(_)));
+        let again: Vec<Entry> = changes.cloned().collect();
+        for entry in again {
+            self.push_keyed(at, entry.key, entry.value, Truth::Repeat);
+        }
+    }
+
+    fn change(&mut self, now: Micros, dice: &mut Dice) {
+        let updated = now - dice.random_range(0..=DISORDER_SECONDS) * SECOND;
+        let pick = match self.rows.len() {
+            0 => None,
+            n => self.rows.keys().nth(dice.random_range(0..n)).copied(),
+        };
+        let (id, after) = match (pick, dice.random_range(0..10)) {
+            (Some(id), 0..=3) => {
+                let held = self.rows[&id];
+                (id, Some(Row { open: dice.random(), amount: dice.random_range(1..4), updated, ..held }))
+            }
+            (Some(id), 4) => (id, None),
+            _ => {
+                self.ids += 1;
+                // Some births are old by their own time: late for some windows or for all.
+                let age = if dice.random_ratio(1, 15) { dice.random_range(1..200) * MINUTE } else { 0 };
+                let queue = dice.random_range(0..2);
+                let amount = dice.random_range(1..4);
+                (self.ids, Some(Row { queue, open: dice.random(), amount, created: updated - age, updated }))
+            }
+        };
+        let before = self.rows.get(&id).copied();
+        match after {
+            Some(row) => drop(self.rows.insert(id, row)),
+            None => drop(self.rows.remove(&id)),
+        }
+        self.position += 1;
+        let change = Change { id, before, after, position: self.position };
+        let (at, key) = (id as usize % PARTITIONS, format!("{{\"id\":{id}}}"));
+        self.push_keyed(at, Some(key.clone()), Some(json(&change, now)), Truth::Change(change));
+        if after.is_none() {
+            self.push_keyed(at, Some(key), None, Truth::Tombstone);
+        }
+    }
+}
+
+fn json(change: &Change, now: Micros) -> String {
+    let mut text = String::with_capacity(512);
+    let mut image = |name: &str, row: Option<Row>| {
+        let _ = match row {
+            None => write!(text, "{}\"{name}\":null", if name == "before" { "{" } else { "," }),
+            Some(row) => write!(
+                text,
+                "{}\"{name}\":{{\"id\":{},\"queue_id\":{},\"status\":\"{}\",\"amount\":{},\"created_at\":{},\"updated_at\":{}}}",
+                if name == "before" { "{" } else { "," },
+                change.id,
+                row.queue,
+                if row.open { "open" } else { "shut" },
+                row.amount,
+                row.created / 1000,
+                row.updated / 1000
+            ),
+        };
+    };
+    image("before", change.before);
+    image("after", change.after);
+    let op = match (change.before, change.after) {
+        (None, _) => 'c',
+        (_, None) => 'd',
+        _ => 'u',
+    };
+    let _ = write!(
+        text,
+        ",\"source\":{{\"version\":\"3\",\"connector\":\"mariadb\",\"name\":\"s\",\"ts_ms\":{},\"snapshot\":\"false\",\"db\":\"service\",\"table\":\"ticket\",\"server_id\":1,\"gtid\":null,\"file\":\"b.000001\",\"pos\":{},\"row\":0}},\"op\":\"{op}\",\"ts_ms\":1}}",
+        now / 1000,
+        change.position
+    );
+    text
+}
