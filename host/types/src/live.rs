@@ -118,6 +118,8 @@ pub trait Publisher: Send + Sync {
     fn publish(&self, update: EpochUpdate);
     /// Replaces what is said of one part; None = it is well.
     fn condition(&self, part: &'static str, condition: Option<Condition>);
+    /// The engine works and has nothing to commit; `clock` is its clock. Told about once an epoch's length.
+    fn alive(&self, _clock: Micros) {}
     /// How delivery stands: epochs waiting and rows inserted since the start.
     fn delivery(&self, waiting_epochs: u64, waiting_rows: u64, inserted_rows: u64);
 }
