@@ -46,6 +46,8 @@ pub struct Live {
 pub(crate) struct Change {
     /// Number and clock of the epoch; None when only conditions changed.
     pub epoch: Option<(u64, Micros)>,
+    /// The clock of an engine that has nothing to commit.
+    pub alive: Option<Micros>,
     pub rows: Vec<Arc<Row>>,
     pub gone: Vec<Key>,
     /// JSON texts, where they differ from those of before.
@@ -320,6 +322,10 @@ impl Publisher for Live {
 
     fn latency(&self, stage: &'static str, ages: &[(Duration, u64)]) {
         self.totals.latency(stage, ages);
+    fn alive(&self, clock: Micros) {
+        let mut inner = self.lock();
+        inner.clock = inner.clock.max(Some(clock));
+        let _ = self.changes.send(Arc::new(Change { alive: Some(clock), ..Change::default() }));
     }
 
     fn delivery(&self, waiting_epochs: u64, waiting_rows: u64, inserted_rows: u64) {

@@ -110,7 +110,7 @@ fn snapshot(live: &Live, subscription: &Subscription) -> String {
 }
 
 /// The events of one publication, as far as this reader wants them. Every epoch gives a `change`,
-/// even an empty one: it tells the reader that the engine lives.
+/// even an empty one, and an engine without work an `alive`: they tell the reader that it lives.
 fn events(live: &Live, filter: &Filter, change: &Change) -> String {
     let mut text = String::new();
     if let Some(catalogue) = &change.catalogue {
@@ -118,6 +118,9 @@ fn events(live: &Live, filter: &Filter, change: &Change) -> String {
     }
     if let Some(health) = &change.health {
         text += &event("health", None, health);
+    }
+    if let Some(clock) = change.alive {
+        text += &event("alive", None, &format!(r#"{{"clock":{}}}"#, json::time(clock)));
     }
     if let Some((epoch, clock)) = change.epoch {
         let wanted = change.rows.iter().filter(|row| {

@@ -261,6 +261,18 @@ fn the_stream_tells_when_the_catalogue_or_the_health_changes() {
 }
 
 #[test]
+fn the_stream_tells_that_an_engine_without_work_lives() {
+    let running = started();
+    let mut events = Events::open(&running, "/api/v1/stream");
+    events.next().unwrap();
+    running.live.alive(EIGHT + 1_000_000);
+    let alive = events.next().unwrap();
+    assert_eq!((alive.name.as_str(), &alive.data), ("alive", &json!({ "clock": "2026-11-23T08:00:01Z" })));
+    let latest = running.get("/api/v1/latest").json();
+    assert_eq!((&latest["epoch"], &latest["clock"]), (&json!(1), &json!("2026-11-23T08:00:01Z")));
+}
+
+#[test]
 fn a_quiet_stream_is_kept_open_by_comments_and_ends_with_the_server() {
     let quick = Options { keep_alive: Duration::from_millis(20), ..options() };
     let mut running = start(quick, LiveOptions::default(), FakeHistory::default());

@@ -129,6 +129,8 @@ pub trait Publisher: Send + Sync {
     /// How long after their reading records have come to a stage: `decoded`, `committed`, `published`,
     /// `delivered`; each age with its number of records. Called on the thread of the stage.
     fn latency(&self, stage: &'static str, ages: &[(Duration, u64)]);
+    /// The engine works and has nothing to commit; `clock` is its clock. Told about once an epoch's length.
+    fn alive(&self, _clock: Micros) {}
     /// How delivery stands: epochs waiting and rows inserted since the start.
     fn delivery(&self, waiting_epochs: u64, waiting_rows: u64, inserted_rows: u64);
 }

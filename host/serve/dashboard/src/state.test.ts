@@ -44,6 +44,11 @@ describe("the state", () => {
     expect([state.epoch, state.clock]).toEqual([2, "d"]);
   });
 
+  it("keeps values and epoch of an engine that has nothing to tell but the time", () => {
+    const state = apply(started(), { type: "alive", data: { clock: "e" } });
+    expect([counts(state), state.epoch, state.clock]).toEqual([counts(started()), started().epoch, "e"]);
+  });
+
   it("drops the rows of a metric that left or began anew", () => {
     const state = apply(started(), { type: "catalogue", data: [metric("a.x", 2), metric("a.y"), metric("a.z")] });
     expect(counts(state)).toEqual([["a.y", "1", 7]]);

@@ -71,6 +71,7 @@ export interface State {
 export type Event =
   | { type: "snapshot"; data: { epoch: number | null; clock: string | null; catalogue: Metric[]; health: Health; rows: Row[] } }
   | { type: "change"; data: { epoch: number; clock: string; rows: Row[]; gone: Key[] } }
+  | { type: "alive"; data: { clock: string } }
   | { type: "catalogue"; data: Metric[] }
   | { type: "health"; data: Health };
 
@@ -93,6 +94,8 @@ export function apply(state: State, event: Event): State {
       for (const key of event.data.gone) state.rows.delete(id(key));
       for (const row of event.data.rows) state.rows.set(id(row), row);
       return { ...state, epoch: event.data.epoch, clock: event.data.clock };
+    case "alive":
+      return { ...state, clock: event.data.clock };
     case "catalogue":
       return { ...state, catalogue: event.data, rows: kept(state, event.data) };
     case "health":

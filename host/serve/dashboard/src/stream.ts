@@ -4,7 +4,7 @@ import type { Event } from "./state";
 
 export type Connection = "connecting" | "live" | "lost";
 
-const NAMES = ["snapshot", "change", "catalogue", "health"] as const;
+const NAMES = ["snapshot", "change", "alive", "catalogue", "health"] as const;
 const WAIT_MS_MAX = 10_000;
 
 export class Stream {
