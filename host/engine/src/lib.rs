@@ -10,6 +10,7 @@ pub mod inspect;
 mod keys;
 mod metric;
 mod outbox;
+mod patient;
 mod plan;
 pub mod recover;
 mod rowtable;
@@ -60,6 +61,10 @@ pub struct Options {
     pub correct_for_metric: BTreeMap<String, BTreeMap<String, Micros>>,
     /// Windows of single metrics, in place of their own.
     pub windows_metric: BTreeMap<String, Vec<Window>>,
+    /// Slots that one metric keeps in its guest; what was touched longest ago lies in the store alone.
+    pub hot_slots: u64,
+    /// The same for all metrics together.
+    pub hot_slots_total: u64,
     /// Components loaded when the state knows no metric of theirs yet: (origin, bytes).
     pub initial_plugins: Vec<(String, Vec<u8>)>,
 }

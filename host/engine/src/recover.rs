@@ -1,6 +1,6 @@
 //! From what is stored to a running shard.
 
-use crate::metric::{Metric, RestoreError};
+use crate::metric::{Chunks, MetricError};
 use crate::plan::{Overrides, Plan};
 use crate::shard::{Monotonic, Shard};
 use crate::stored::{Head, Keyspace, Status, StoredMetric, decode};
@@ -14,7 +14,7 @@ use weir_types::ports::{Loader, LostFuture, StateError, StateStore};
 /// A shard as it stood at its last durable epoch.
 pub fn recover(
     options: Options,
-    store: &dyn StateStore,
+    store: Arc<dyn StateStore>,
     loader: &dyn Loader,
     monotonic: Monotonic,
 ) -> Result<Shard, EngineError> {
@@ -23,9 +23,8 @@ pub fn recover(
         Some(bytes) => decode::<Head>("head", &bytes)?,
         None => Head::default(),
     };
-    let mut shard = Shard::new(options, head, monotonic);
-    restore_tables(&mut shard, store)?;
-    restore_metrics(&mut shard, store, loader)?;
+    let mut shard = Shard::new(options, head, store.clone(), monotonic);
+    restore_tables(&mut shard, &*store)?;
     let lost = match store.get(&shard.keys.imported())?.as_deref() {
         None => None,
         // No host has run on it yet.
@@ -38,6 +37,7 @@ pub fn recover(
     if let Some(LostFuture { epoch, .. }) = lost {
         tracing::info!(epoch, "the state was imported: what ClickHouse has of later epochs is taken back");
     }
+    restore_metrics(&mut shard, &*store, loader, lost.is_some())?;
     shard.revive(lost);
     Ok(shard)
 }
@@ -50,10 +50,12 @@ fn restore_tables(shard: &mut Shard, store: &dyn StateStore) -> Result<(), Engin
     Ok(())
 }
 
+/// `all`: closed windows and those beyond the bound too, since everything is to be emitted again.
 fn restore_metrics(
     shard: &mut Shard,
     store: &dyn StateStore,
     loader: &dyn Loader,
+    all: bool,
 ) -> Result<(), EngineError> {
     let mut components: BTreeMap<String, Vec<Arc<dyn MetricFactory>>> = BTreeMap::new();
     for entry in shard.head.metrics.clone() {
@@ -69,11 +71,15 @@ fn restore_metrics(
         }
         let name = entry.name.clone();
         let at = shard.join(factory, entry).map_err(EngineError::Fatal)?;
-        let metric: &mut Metric = &mut shard.metrics[at];
-        match metric.restore(&mut shard.shared, &shard.keys, store) {
+        let watermarks = shard.watermarks_of(&shard.metrics[at], &shard.sources.watermarks);
+        let metric = &mut shard.metrics[at];
+        metric.watermarks = watermarks;
+        let chunks = Chunks { store, keys: &shard.keys };
+        let allowed = (!all).then_some(shard.options.hot_slots);
+        match metric.restore(allowed, &mut shard.shared, &chunks) {
             Ok(()) => {}
-            Err(RestoreError::State(error)) => return Err(error.into()),
-            Err(RestoreError::Guest(error)) => {
+            Err(MetricError::State(error)) => return Err(error.into()),
+            Err(MetricError::Guest(error)) => {
                 return Err(EngineError::Fatal(format!(
                     "metric {name} cannot take up its stored state: {error}"
                 )));

@@ -1,10 +1,11 @@
 //! The threads of an engine: one computes epochs, one makes them durable, one delivers them.
 
 use crate::delivery::{Delivery, Queue};
+use crate::patient::Patient;
 use crate::recover::{admit, join_initial, recover};
 use crate::shard::{EpochCommit, Shard};
 use crate::{EngineError, Options, Ports, outbox};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -46,6 +47,8 @@ pub struct Signals {
     pub stop: AtomicBool,
     pub failed: AtomicBool,
     pub patience: Mutex<Duration>,
+    /// The newest epoch that is durable.
+    durable: AtomicU64,
     error: Mutex<Option<EngineError>>,
 }
 
@@ -54,7 +57,7 @@ impl Signals {
         self.error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
         self.failed.store(true, Ordering::Release);
     }
-    fn is_over(&self) -> bool {
+    pub fn is_over(&self) -> bool {
         self.stop.load(Ordering::Acquire) || self.failed.load(Ordering::Acquire)
     }
     pub fn take_error(&self) -> Option<EngineError> {
@@ -98,7 +101,12 @@ impl Compute {
             "recovery",
             Some(Condition { part: "recovery", blocking: true, reason: "state is being recovered".into() }),
         );
-        let mut shard = recover(options, &*ports.state, &*ports.loader, ports.monotonic.clone())?;
+        let store = Arc::new(Patient {
+            store: ports.state.clone(),
+            publisher: ports.publisher.clone(),
+            signals: self.signals.clone(),
+        });
+        let mut shard = recover(options, store, &*ports.loader, ports.monotonic.clone())?;
         join_initial(&mut shard, &*ports.state, &*ports.loader, (ports.wall)(), ports.clock.now())?;
         let waiting = outbox::undelivered(&*ports.state, &shard.keys, shard.head.delivered)?;
         let queue = Arc::new(Queue::new(waiting, shard.head.delivered));
@@ -108,7 +116,7 @@ impl Compute {
         let committer = self.spawn_commit(receive, queue.clone(), reader.clone())?;
         let epoch_began = (ports.monotonic)();
         let mut state = Loop { queue: queue.clone(), jobs, reader, answers: Vec::new(), epoch_began };
-        self.end_epoch(&mut shard, &mut state, false);
+        self.end_epoch(&mut shard, &mut state, false)?;
         ports.publisher.condition("recovery", None);
         let outcome = self.read(&mut shard, &mut state);
         drop(state);
@@ -135,7 +143,7 @@ impl Compute {
             handle.stop();
         }
         if outcome.is_ok() && !self.signals.failed.load(Ordering::Acquire) {
-            self.end_epoch(shard, state, true);
+            self.end_epoch(shard, state, true)?;
         }
         outcome
     }
@@ -158,14 +166,14 @@ impl Compute {
                     return Err(EngineError::Fatal("the Kafka reader ended without a reason".into()));
                 }
             }
-            self.obey(shard, state);
+            self.obey(shard, state)?;
             let over =
                 (self.ports.monotonic)().saturating_sub(state.epoch_began) >= shard.options.epoch_length;
             if over || shard.epoch_bytes() >= shard.options.epoch_bytes || !state.answers.is_empty() {
                 let now = self.ports.clock.now();
                 let flush = shard.all_idle(now);
                 if shard.has_work(now, flush) || !state.answers.is_empty() {
-                    self.end_epoch(shard, state, flush);
+                    self.end_epoch(shard, state, flush)?;
                 } else {
                     state.epoch_began = (self.ports.monotonic)();
                 }
@@ -185,12 +193,12 @@ impl Compute {
     }
 
     /// Carries out what operators asked, at an epoch boundary.
-    fn obey(&self, shard: &mut Shard, state: &mut Loop) {
+    fn obey(&self, shard: &mut Shard, state: &mut Loop) -> Result<(), EngineError> {
         while let Ok(command) = self.commands.try_recv() {
             match command {
                 Command::List { reply } => drop(reply.try_send(Ok(shard.catalogue()))),
                 Command::Join { origin, factories, reply } => {
-                    self.close_running(shard, state);
+                    self.close_running(shard, state)?;
                     let now = self.ports.clock.now();
                     match admit(shard, &origin, factories, (self.ports.wall)(), now) {
                         Ok(names) => {
@@ -202,7 +210,7 @@ impl Compute {
                     }
                 }
                 Command::Retire { name, reply } => {
-                    self.close_running(shard, state);
+                    self.close_running(shard, state)?;
                     match shard.retire(&name, &*self.ports.state) {
                         Ok(true) => state.answers.push(Box::new(move || drop(reply.try_send(Ok(()))))),
                         Ok(false) => drop(reply.try_send(Err(ControlError::NotFound(name)))),
@@ -211,20 +219,22 @@ impl Compute {
                 }
             }
         }
+        Ok(())
     }
 
     /// Ends the running epoch, so that a change falls on a boundary.
-    fn close_running(&self, shard: &mut Shard, state: &mut Loop) {
-        let now = self.ports.clock.now();
-        if shard.has_work(now, false) {
-            self.end_epoch(shard, state, false);
+    fn close_running(&self, shard: &mut Shard, state: &mut Loop) -> Result<(), EngineError> {
+        match shard.has_work(self.ports.clock.now(), false) {
+            true => self.end_epoch(shard, state, false),
+            false => Ok(()),
         }
     }
 
-    fn end_epoch(&self, shard: &mut Shard, state: &mut Loop, flush: bool) {
+    fn end_epoch(&self, shard: &mut Shard, state: &mut Loop, flush: bool) -> Result<(), EngineError> {
         let now = self.ports.clock.now();
         let delivered = state.queue.delivered.load(Ordering::Acquire);
-        let commit = shard.end_epoch(now, flush, state.queue.generation(), delivered);
+        shard.durable(self.signals.durable.load(Ordering::Acquire));
+        let commit = shard.end_epoch(now, flush, state.queue.generation(), delivered)?;
         let mut job = Job { commit, answers: std::mem::take(&mut state.answers) };
         // One epoch is being written and one waits: a third is backpressure, up to Kafka.
         while !self.signals.failed.load(Ordering::Acquire) {
@@ -238,6 +248,7 @@ impl Compute {
             }
         }
         state.epoch_began = (self.ports.monotonic)();
+        Ok(())
     }
 
     fn spawn_delivery(&self, queue: Arc<Queue>, shard: &Shard) -> Result<JoinHandle<()>, EngineError> {
@@ -332,6 +343,7 @@ fn commit(
     let spent = ((ports.monotonic)() - start).as_nanos() as u64;
     commit.update.stages_ns.insert("write", spent);
     let epoch = commit.update.epoch;
+    signals.durable.store(epoch, Ordering::Release);
     ports.publisher.publish(commit.update);
     queue.add(epoch, commit.outbox, commit.prepare);
     if let Some(reader) = reader.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
