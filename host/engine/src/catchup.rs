@@ -13,7 +13,7 @@ use crate::shared::Shared;
 use crate::sources::{Replay, moved_mark, replay};
 use crate::stored::{ReplayMark, StoredPartition, StoredPosition};
 use crate::view::View;
-use crate::watermark::{Bounds, FUTURE, Partition, Watermarks};
+use crate::watermark::{Bounds, FUTURE, Partition, Reached, Watermarks};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use weir_decode::{Decoder, Outcome};
@@ -122,7 +122,7 @@ impl CatchUp {
             topic: topic.filter(|_| is_read),
             next: stored.map(|s| s.next),
             mark: stored.and_then(|s| s.mark),
-            time: Partition { greatest: stored.and_then(|s| s.greatest), caught_up: false, last_record: 0 },
+            time: Partition { greatest: stored.and_then(|s| s.greatest), at_end: None, last_record: 0 },
             ended: false,
             overran: false,
             partition: partition.clone(),
@@ -250,7 +250,7 @@ impl CatchUp {
             let ours = self.cursors.iter().filter(|c| decl.topics.contains(&c.partition.topic));
             let times: Vec<Partition> = ours.map(|c| c.time).collect();
             let bounds = Bounds { out_of_orderness: decl.out_of_orderness, idle_after: decl.idle_after };
-            self.watermarks[*source] = self.watermarks[*source].advance(&times, now, bounds);
+            self.watermarks[*source] = self.watermarks[*source].advance(&times, now, bounds, &Reached::default());
         }
         Watermarks::least(self.inputs.iter().map(|s| self.watermarks[*s]))
     }

@@ -10,6 +10,7 @@ pub mod inspect;
 mod keys;
 mod metric;
 mod outbox;
+mod patient;
 mod plan;
 pub mod protocol;
 pub mod recover;
@@ -64,11 +65,16 @@ pub struct Options {
     pub windows_metric: BTreeMap<String, Vec<Window>>,
     /// A column that does not fit in so many rows in a row is gone: metrics that need it are suspended.
     pub suspend_after: u64,
+    /// Slots that one metric keeps in its guest; what was touched longest ago lies in the store alone.
+    pub hot_slots: u64,
+    /// The same for all metrics together.
+    pub hot_slots_total: u64,
     /// Components loaded when the state knows no metric of theirs yet: (origin, bytes).
     pub initial_plugins: Vec<(String, Vec<u8>)>,
 }
 
 /// What the engine reaches the outside through.
+#[derive(Clone)]
 pub struct Ports {
     pub clock: Arc<dyn Clock>,
     /// Real monotonic time since some start, for the length of epochs and for costs only.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use weir_types::contract::{MetricInfo, ValueType};
 use weir_types::schema::SourceDecl;
-use weir_types::window::{Window, pane_length};
+use weir_types::window::{Window, overhang, pane_length};
 use weir_types::{MINUTE, Micros};
 
 /// Where a dimension's value comes from.
@@ -37,9 +37,22 @@ pub struct InputPlan {
 pub struct KindPlan {
     pub window: Window,
     pub name: Arc<str>,
+    /// How long after the end of its last window a sample still counts.
     pub correct_for: Micros,
+    /// How long after its end a window is kept: until no sample can come that counts in it.
+    pub keep_for: Micros,
     /// Clock time between provisional rows; None = only when it closes.
     pub emit_every: Option<Micros>,
+}
+
+impl KindPlan {
+    /// The gap of a session.
+    pub fn gap(&self) -> Option<Micros> {
+        match self.window {
+            Window::Session { gap } => Some(gap),
+            _ => None,
+        }
+    }
 }
 
 /// A metric, resolved.
@@ -69,16 +82,10 @@ impl Plan {
         let inputs = info.inputs.iter().map(|input| plan_input(info, input, sources));
         let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
         let windows = overrides.options.windows_metric.get(&info.name).unwrap_or(&info.windows);
-        if let Some(window) = windows.iter().find(|w| matches!(w, Window::Session { .. })) {
-            return Err(format!(
-                "metric {}: windows of kind {} are not supported by this version of the host",
-                info.name,
-                window.name()
-            ));
-        }
         if windows.contains(&Window::Now) != info.is_now() {
             return Err(format!("metric {}: its windows cannot be changed from or to `now`", info.name));
         }
+        let pane = pane_length(windows).unwrap_or(MINUTE);
         let dimension = |name: &String| info.dimensions.iter().position(|d| d == name);
         let set = |names: &Vec<String>| -> Vec<usize> { names.iter().filter_map(dimension).collect() };
         Ok(Plan {
@@ -86,8 +93,8 @@ impl Plan {
             inputs,
             sets: info.dimension_sets.iter().map(set).collect(),
             set_names: info.dimension_sets.iter().map(|s| weir_types::key::set_name(s).into()).collect(),
-            kinds: windows.iter().map(|w| plan_kind(*w, &info.name, overrides.options)).collect(),
-            pane: pane_length(windows).unwrap_or(MINUTE),
+            kinds: windows.iter().map(|w| plan_kind(*w, pane, &info.name, overrides.options)).collect(),
+            pane,
             by_day: windows.contains(&Window::Day),
             is_now: info.is_now(),
         })
@@ -100,13 +107,15 @@ impl Plan {
     }
 }
 
-fn plan_kind(window: Window, metric: &str, options: &crate::Options) -> KindPlan {
+fn plan_kind(window: Window, pane: Micros, metric: &str, options: &crate::Options) -> KindPlan {
     let name = window.name();
     let own = options.correct_for_metric.get(metric).and_then(|kinds| kinds.get(&name));
     let correct_for = own.or_else(|| options.correct_for.get(&name)).copied();
+    let correct_for = correct_for.unwrap_or(options.correct_for_default);
     KindPlan {
         window,
-        correct_for: correct_for.unwrap_or(options.correct_for_default),
+        correct_for,
+        keep_for: correct_for.saturating_add(overhang(window, pane)),
         emit_every: match window {
             Window::Now => Some(0),
             _ => options.emit_every.get(&name).copied(),

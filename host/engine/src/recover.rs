@@ -1,6 +1,6 @@
 //! From what is stored to a running shard.
 
-use crate::metric::{Metric, RestoreError};
+use crate::metric::{Chunks, Metric, MetricError};
 use crate::plan::{Overrides, Plan};
 use crate::shard::Shard;
 use crate::stored::{Head, Keyspace, Status, StoredMetric, StoredPosition, decode};
@@ -15,7 +15,7 @@ use weir_types::ports::{Loader, LostFuture, Monotonic, StateError, StateStore};
 /// A shard as it stood at its last durable epoch.
 pub fn recover(
     options: Options,
-    store: &dyn StateStore,
+    store: Arc<dyn StateStore>,
     loader: &dyn Loader,
     monotonic: Monotonic,
 ) -> Result<Shard, EngineError> {
@@ -25,15 +25,17 @@ pub fn recover(
         None => Head::default(),
     };
     let began = monotonic();
-    let mut shard = Shard::new(options, head, monotonic.clone());
+    let mut shard = Shard::new(options, head, store.clone(), monotonic.clone());
     if let Some(bytes) = store.get(&shard.keys.runs())? {
         shard.shapes.restore(decode("runs", &bytes)?);
     }
-    restore_tables(&mut shard, store)?;
+    restore_tables(&mut shard, &*store)?;
     let tables = monotonic();
-    let components = restore_metrics(&mut shard, store, loader, &*monotonic)?;
+    let lost = lost_future(&shard, &*store)?;
+    // Everything is loaded where everything is to be emitted again.
+    let allowed = lost.is_none().then_some(shard.options.hot_slots);
+    let components = restore_metrics(&mut shard, &*store, loader, allowed, &*monotonic)?;
     shard.ask();
-    let lost = lost_future(&shard, store)?;
     shard.revive(lost);
     let (slots, rows) = shard.sizes();
     let rows_s = tables.saturating_sub(began).as_secs_f64();
@@ -56,6 +58,7 @@ fn restore_metrics(
     shard: &mut Shard,
     store: &dyn StateStore,
     loader: &dyn Loader,
+    allowed: Option<u64>,
     monotonic: &dyn Fn() -> Duration,
 ) -> Result<Duration, EngineError> {
     let mut spent = Duration::ZERO;
@@ -69,7 +72,7 @@ fn restore_metrics(
         let factory = factory_of(&entry, store, loader, &mut components)?;
         spent += monotonic().saturating_sub(began);
         if matches!(entry.status, Status::Suspended { .. } | Status::CatchingUp) {
-            restore_stopped(shard, factory, entry, store)?;
+            restore_stopped(shard, factory, entry, allowed, store)?;
             continue;
         }
         if entry.status != Status::Live {
@@ -79,8 +82,11 @@ fn restore_metrics(
         }
         let name = entry.name.clone();
         let at = shard.join(factory, entry).map_err(EngineError::Fatal)?;
+        let watermarks = shard.watermarks_of(&shard.metrics[at], &shard.sources.watermarks);
         let metric: &mut Metric = &mut shard.metrics[at];
-        let restored = metric.restore(&mut shard.shared, &shard.keys, store);
+        metric.watermarks = watermarks;
+        let chunks = Chunks { store, keys: &shard.keys };
+        let restored = metric.restore(allowed, &mut shard.shared, &chunks);
         restored.map_err(|error| cannot_restore(&name, error))?;
         let inputs = &shard.metrics[at].plan.inputs;
         if shard.metrics[at].plan.is_now && inputs.iter().any(|i| shard.tables[i.source].is_redeclared()) {
@@ -110,10 +116,10 @@ fn lost_future(shard: &Shard, store: &dyn StateStore) -> Result<Option<LostFutur
     Ok(lost)
 }
 
-fn cannot_restore(name: &str, error: RestoreError) -> EngineError {
+fn cannot_restore(name: &str, error: MetricError) -> EngineError {
     match error {
-        RestoreError::State(error) => error.into(),
-        RestoreError::Guest(error) => {
+        MetricError::State(error) => error.into(),
+        MetricError::Guest(error) => {
             EngineError::Fatal(format!("metric {name} cannot take up its stored state: {error}"))
         }
     }
@@ -125,6 +131,7 @@ fn restore_stopped(
     shard: &mut Shard,
     factory: Arc<dyn MetricFactory>,
     entry: StoredMetric,
+    allowed: Option<u64>,
     store: &dyn StateStore,
 ) -> Result<(), EngineError> {
     let name = entry.name.clone();
@@ -137,9 +144,11 @@ fn restore_stopped(
             return Ok(());
         }
     };
-    let restored = metric.restore(&mut shard.shared, &shard.keys, store);
-    restored.map_err(|error| cannot_restore(&name, error))?;
     let position = shard.stored_position(&name, store)?;
+    metric.watermarks = shard.watermarks_at(&metric, &position);
+    let chunks = Chunks { store, keys: &shard.keys };
+    let restored = metric.restore(allowed, &mut shard.shared, &chunks);
+    restored.map_err(|error| cannot_restore(&name, error))?;
     shard.add_stopped(metric, position);
     shard.ask();
     Ok(())

@@ -1,6 +1,7 @@
 //! The threads that drive the epoch protocol: one computes epochs, one makes them durable, one delivers.
 
 use crate::catchup::Readers;
+use crate::patient::Patient;
 use crate::protocol::{Command, Commit, Compute, Delivery, Job, Progress, Queue};
 use crate::{EngineError, Options, Ports};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,7 +39,7 @@ impl Signals {
     fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Acquire)
     }
-    fn is_over(&self) -> bool {
+    pub fn is_over(&self) -> bool {
         self.stop.load(Ordering::Acquire) || self.has_failed()
     }
     pub fn take_error(&self) -> Option<EngineError> {
@@ -75,14 +76,20 @@ impl Threads {
             "recovery",
             Some(Condition { part: "recovery", blocking: true, reason: "state is being recovered".into() }),
         );
-        let mut compute = Compute::recover(options, ports.clone())?;
+        let store = Patient {
+            store: ports.state.clone(),
+            publisher: ports.publisher.clone(),
+            signals: self.signals.clone(),
+        };
+        let patient = Ports { state: Arc::new(store), ..(**ports).clone() };
+        let mut compute = Compute::recover(options, Arc::new(patient))?;
         let queue = compute.queue();
         let delivery = self.spawn_delivery(Delivery::new(ports.clone(), queue.clone(), compute.lost()), queue.clone())?;
         // One epoch is being written and one waits: a third is backpressure, up to Kafka.
         let (jobs, receive) = sync_channel(1);
         let reader = Reader::default();
         let committer = self.spawn_commit(receive, queue.clone(), reader.clone())?;
-        let mut outcome = self.send(&jobs, compute.end_epoch(false));
+        let mut outcome = compute.end_epoch(false).and_then(|job| self.send(&jobs, job));
         ports.publisher.condition("recovery", None);
         if outcome.is_ok() {
             outcome = self.read(&mut compute, &jobs, &reader);
@@ -113,7 +120,7 @@ impl Threads {
             handle.stop();
         }
         if outcome.is_ok() && !self.signals.has_failed() {
-            return self.send(jobs, compute.end_epoch(true));
+            return self.send(jobs, compute.end_epoch(true)?);
         }
         outcome
     }
@@ -135,11 +142,11 @@ impl Threads {
                 }
             }
             while let Ok(command) = self.commands.try_recv() {
-                if let Some(job) = compute.obey(command) {
+                if let Some(job) = compute.obey(command)? {
                     self.send(jobs, job)?;
                 }
             }
-            if let Some(job) = compute.turn() {
+            if let Some(job) = compute.turn()? {
                 self.send(jobs, job)?;
             }
         }

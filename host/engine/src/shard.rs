@@ -1,7 +1,7 @@
 //! One shard: records in, epochs out. Computes only; I/O is in [`crate::protocol`], threads in [`crate::run`].
 
 use crate::catchup::CatchUp;
-use crate::metric::{Boundary, EpochRows, Metric, Running, catalogue_entry};
+use crate::metric::{Boundary, Chunks, EpochRows, Metric, MetricError, Running, catalogue_entry};
 use crate::plan::{Overrides, Plan};
 use crate::rowtable::RowTable;
 use crate::shapes::Shapes;
@@ -19,7 +19,7 @@ use weir_types::Micros;
 use weir_types::batch::ChangeBatch;
 use weir_types::contract::{MetricFactory, MetricInfo};
 use weir_types::live::{CatalogueEntry, Condition, EpochUpdate, MetricCost};
-use weir_types::ports::{LostFuture, Monotonic, StateStore, WriteSet};
+use weir_types::ports::{LostFuture, Monotonic, StateError, StateStore, WriteSet};
 use weir_types::record::{Record, RecordBatch, SourceEvent, TopicPartition};
 use weir_types::rows::{DeadLetterRow, EpochRow, Outbox, PromotedRow};
 use weir_types::window::Calendar;
@@ -30,6 +30,12 @@ const BATCH_ROWS: usize = 8192;
 
 /// Epochs between two checkpoints of a metric.
 const CHECKPOINT_EVERY: u64 = 64;
+
+/// Epochs between two checkpoints of a metric that holds more slots than it may.
+const CHECKPOINT_EVERY_FULL: u64 = 16;
+
+/// Epochs after a checkpoint in which it has surely become durable: the pipeline is two deep.
+const COOL_AFTER: u64 = 8;
 
 /// Bytes of a dead letter's key and value that are kept.
 const DEAD_BYTES: usize = 64 * 1024;
@@ -62,6 +68,10 @@ pub struct Shard {
     positions: BTreeMap<String, Option<StoredPosition>>,
     pub(crate) head: Head,
     pub(crate) keys: Keyspace,
+    /// Where cold slots are read.
+    store: Arc<dyn StateStore>,
+    /// Epochs up to this one are durable.
+    durable: u64,
     decoder: Decoder,
     /// Topic of the decoder by partition index; None where no source reads it.
     topics: Vec<Option<usize>>,
@@ -84,7 +94,12 @@ pub struct Shard {
 }
 
 impl Shard {
-    pub(crate) fn new(options: Options, head: Head, monotonic: Monotonic) -> Shard {
+    pub(crate) fn new(
+        options: Options,
+        head: Head,
+        store: Arc<dyn StateStore>,
+        monotonic: Monotonic,
+    ) -> Shard {
         let decls = options.sources.clone();
         Shard {
             shared: Shared::new(Calendar::new(options.time_zone.clone())),
@@ -97,6 +112,8 @@ impl Shard {
             shapes: Shapes::new(decls.clone(), options.suspend_after),
             positions: BTreeMap::new(),
             keys: Keyspace::new(&options.shard),
+            store,
+            durable: head.epoch,
             decoder: Decoder::new(&decls),
             topics: Vec::new(),
             batches: decls.iter().map(|d| ChangeBatch::new(d.columns.len())).collect(),
@@ -130,7 +147,7 @@ impl Shard {
             }
             SourceEvent::Records(records) => self.read(&records, now),
             SourceEvent::EndOfPartition { index } => {
-                self.sources.end_of_partition(index);
+                self.sources.end_of_partition(index, now);
                 self.tables.iter_mut().for_each(|table| table.reached_end(index));
             }
             SourceEvent::Trouble(trouble) => self.sources.trouble = trouble,
@@ -348,7 +365,9 @@ impl Shard {
 
     /// Whether ending the epoch now would give or keep anything.
     pub fn has_work(&self, now: Micros, flush: bool) -> bool {
-        if self.must_commit || self.read_any || self.tables.iter().any(|t| t.has_rebuild_due(now)) {
+        let unseen = || self.metrics.iter().any(Metric::has_unseen);
+        let rebuilt = || self.tables.iter().any(|t| t.has_rebuild_due(now));
+        if self.must_commit || self.read_any || unseen() || rebuilt() {
             return true;
         }
         let before = Some(self.head.clock);
@@ -367,18 +386,30 @@ impl Shard {
         self.sources.all_idle(now)
     }
 
-    fn watermarks_of(&self, metric: &Metric, by_source: &[Watermarks]) -> Watermarks {
+    pub(crate) fn watermarks_of(&self, metric: &Metric, by_source: &[Watermarks]) -> Watermarks {
         Watermarks::least(metric.plan.inputs.iter().map(|i| by_source[i.source]))
     }
 
-    /// Ends the running epoch.
+    /// The watermarks of a metric that has a position of its own.
+    pub(crate) fn watermarks_at(&self, metric: &Metric, position: &StoredPosition) -> Watermarks {
+        let of = |source: usize| position.watermarks.get(&self.options.sources[source].name);
+        Watermarks::least(metric.plan.inputs.iter().map(|i| of(i.source).copied().unwrap_or_default()))
+    }
+
+    /// Epochs up to this one are known to be durable.
+    pub fn durable(&mut self, epoch: u64) {
+        self.durable = self.durable.max(epoch);
+    }
+
+    /// Ends the running epoch. Reads cold slots that are needed from the store; after an error the
+    /// shard must be dropped.
     pub fn end_epoch(
         &mut self,
         now: Micros,
         flush: bool,
         generation: Option<u64>,
         delivered: u64,
-    ) -> EpochCommit {
+    ) -> Result<EpochCommit, StateError> {
         for source in 0..self.batches.len() {
             self.process(source, now);
             self.end_rebuild(source, now);
@@ -393,25 +424,33 @@ impl Shard {
         let mut writes = std::mem::take(&mut self.extra_writes);
         let mut rows = std::mem::take(&mut self.rows);
         let mut failed = Vec::new();
+        let share = self.share_of_slots();
         let mut metrics = std::mem::take(&mut self.metrics);
         for (at, metric) in metrics.iter_mut().enumerate() {
             let watermarks = self.watermarks_of(metric, &advanced);
-            match self.end_metric(metric, boundary, watermarks) {
+            match self.end_metric(metric, boundary, watermarks, share) {
                 Ok((own_writes, own_rows)) => add(&mut writes, &mut rows, own_writes, own_rows),
-                Err(error) => failed.push((at, error.to_string())),
+                Err(MetricError::Guest(error)) => failed.push((at, error.to_string())),
+                Err(MetricError::State(error)) => return Err(error),
             }
         }
         self.metrics = metrics;
         self.quarantine(failed);
-        self.sources.watermarks = advanced;
-        self.end_catchups(boundary, &mut writes, &mut rows);
+        self.sources.settle(clock, advanced);
+        self.end_catchups(boundary, share, &mut writes, &mut rows)?;
         self.suspend(epoch);
         let start = (self.monotonic)();
         for table in &mut self.tables {
             table.save(epoch, &self.shared.partitions, &self.keys, &self.shared.texts, &mut writes);
         }
         *self.stages.entry("encode").or_default() += ((self.monotonic)() - start).as_nanos() as u64;
-        self.close_epoch(boundary, rows, writes, generation, delivered)
+        Ok(self.close_epoch(boundary, rows, writes, generation, delivered))
+    }
+
+    /// The share of its slots that each metric may keep so that all together keep to the total.
+    fn share_of_slots(&self) -> f64 {
+        let hot: u64 = self.opened().map(Metric::hot_slots).sum();
+        (self.options.hot_slots_total as f64 / hot.max(1) as f64).min(1.0)
     }
 
     fn end_metric(
@@ -419,7 +458,8 @@ impl Shard {
         metric: &mut Metric,
         boundary: Boundary,
         watermarks: Watermarks,
-    ) -> Result<(WriteSet, EpochRows), weir_types::contract::GuestError> {
+        share: f64,
+    ) -> Result<(WriteSet, EpochRows), MetricError> {
         let (mut writes, mut rows) = (WriteSet::default(), EpochRows::default());
         let clock = self.monotonic.clone();
         let mut mark = clock();
@@ -428,17 +468,36 @@ impl Shard {
             *stages.entry(stage).or_default() += (now - mark).as_nanos() as u64;
             mark = now;
         };
+        let chunks = Chunks { store: &*self.store, keys: &self.keys };
+        metric.note_peak();
         metric.save_cells(boundary.epoch, &self.shared, &self.keys, &mut writes)?;
         lap(&mut self.stages, "encode");
-        metric.merge_cells(&mut self.shared, boundary.epoch)?;
+        metric.merge_cells(&mut self.shared, boundary.epoch, &chunks)?;
         lap(&mut self.stages, "merge");
+        let allowed = match share < 1.0 {
+            true => self.options.hot_slots.min((metric.hot_slots() as f64 * share) as u64),
+            false => self.options.hot_slots,
+        };
+        let seen = metric.warm_for_end(watermarks, boundary.epoch, allowed, &mut self.shared, &chunks)?;
         metric.finish(boundary, watermarks, &self.shared, &mut rows)?;
+        metric.cool_seen(seen, allowed)?;
         lap(&mut self.stages, "evaluate");
         let turn = blake3::hash(metric.info.name.as_bytes()).as_bytes()[0];
-        if metric.take_whole() || (boundary.epoch + u64::from(turn)).is_multiple_of(CHECKPOINT_EVERY) {
+        let phase = boundary.epoch + u64::from(turn);
+        let every = match metric.hot_slots() > allowed {
+            true => CHECKPOINT_EVERY_FULL,
+            false => CHECKPOINT_EVERY,
+        };
+        if metric.take_whole() || phase.is_multiple_of(every) {
             metric.checkpoint(boundary.epoch, &self.shared, &self.keys, &mut writes)?;
-            lap(&mut self.stages, "encode");
         }
+        if phase % every == COOL_AFTER {
+            metric.cool(allowed, self.durable)?;
+        }
+        if phase.is_multiple_of(CHECKPOINT_EVERY) {
+            metric.renew_bloated()?;
+        }
+        lap(&mut self.stages, "encode");
         Ok((writes, rows))
     }
 
@@ -644,8 +703,22 @@ pub(crate) mod fakes;
 #[cfg(test)]
 mod mend_tests;
 #[cfg(test)]
+mod cold_tests;
+#[cfg(test)]
+mod golden_tests;
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
 mod moved;
 #[cfg(test)]
 mod row_tests;
 #[cfg(test)]
+mod oracle;
+#[cfg(test)]
+mod tally;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod watermark_tests;
+#[cfg(test)]
+mod window_tests;

@@ -1,7 +1,7 @@
 //! Where the partitions stand: offsets, replay marks, watermarks, counts.
 
 use crate::stored::{Head, ReplayMark, StoredPartition};
-use crate::watermark::{Bounds, FUTURE, Partition, Watermarks};
+use crate::watermark::{Bounds, FUTURE, Partition, Reached, Watermarks};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use weir_types::Micros;
@@ -33,6 +33,8 @@ pub struct Sources {
     standings: Vec<Standing>,
     stored: BTreeMap<TopicPartition, StoredPartition>,
     pub watermarks: Vec<Watermarks>,
+    /// By source.
+    reached: Vec<Reached>,
     pub trouble: Option<String>,
 }
 
@@ -68,6 +70,7 @@ impl Sources {
         let marks = decls.iter().map(|d| head.watermarks.get(&d.name).copied().unwrap_or_default());
         Sources {
             watermarks: marks.collect(),
+            reached: vec![Reached::default(); decls.len()],
             decls,
             standings: Vec::new(),
             stored: head.partitions.clone(),
@@ -91,7 +94,7 @@ impl Sources {
             from: None,
             last: stored.and_then(|s| s.last),
             mark: stored.and_then(|s| s.mark),
-            time: Partition { greatest: stored.and_then(|s| s.greatest), caught_up: false, last_record: now },
+            time: Partition { greatest: stored.and_then(|s| s.greatest), at_end: None, last_record: now },
             counts: Counts::default(),
             total: Counts::default(),
             partition,
@@ -110,7 +113,7 @@ impl Sources {
         }
         standing.from.get_or_insert(record.offset);
         standing.next = Some(record.offset + 1);
-        standing.time.caught_up = false;
+        standing.time.at_end = None;
         standing.time.last_record = now;
         standing.counts.read += 1;
         true
@@ -121,9 +124,9 @@ impl Sources {
         self.standings[record.partition as usize].last = Some((record.offset, record.fingerprint()));
     }
 
-    pub fn end_of_partition(&mut self, partition: u32) {
+    pub fn end_of_partition(&mut self, partition: u32, now: Micros) {
         if let Some(standing) = self.standings.get_mut(partition as usize) {
-            standing.time.caught_up = true;
+            standing.time.at_end = Some(now);
         }
     }
 
@@ -180,12 +183,26 @@ impl Sources {
         self.standings.iter().filter(|s| s.sources.contains(&source)).map(|s| s.time).collect()
     }
 
-    /// The watermarks at the end of an epoch.
+    /// The watermarks if an epoch ended now.
     pub fn advanced(&self, now: Micros) -> Vec<Watermarks> {
         let one = |(i, d): (usize, &Arc<SourceDecl>)| {
-            self.watermarks[i].advance(&self.times_of(i), now, Self::bounds(d))
+            self.watermarks[i].advance(&self.times_of(i), now, Self::bounds(d), &self.reached[i])
         };
         self.decls.iter().enumerate().map(one).collect()
+    }
+
+    /// An epoch has ended, with these watermarks.
+    pub fn settle(&mut self, now: Micros, watermarks: Vec<Watermarks>) {
+        self.watermarks = watermarks;
+        for source in 0..self.decls.len() {
+            let times = self.times_of(source);
+            if let Some(greatest) = times.iter().filter_map(|t| t.greatest).max() {
+                self.reached[source].note(now, greatest);
+            }
+            let asked = times.iter().map(|t| t.at_end.unwrap_or(Micros::MIN)).min();
+            let idle_after = self.decls[source].idle_after;
+            self.reached[source].forget(asked.unwrap_or(Micros::MIN).saturating_sub(idle_after));
+        }
     }
 
     /// Whether every partition of every source is idle.
@@ -239,7 +256,7 @@ impl Sources {
         let partition = |s: &Standing, decl: &SourceDecl| PartitionStatus {
             partition: s.partition.clone(),
             next_offset: s.next.unwrap_or(0),
-            caught_up: s.time.caught_up,
+            caught_up: s.time.at_end.is_some(),
             idle: s.time.is_idle(now, Self::bounds(decl)),
             greatest_event_time: s.time.greatest,
             counts: s.total.clone(),

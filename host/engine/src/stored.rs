@@ -210,6 +210,17 @@ pub struct StoredCell {
     pub state: Vec<u8>,
 }
 
+/// What stands first in a [`StoredChunk`].
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct ChunkHead {
+    pub state_version: u32,
+    pub window: u16,
+    pub start: Micros,
+    pub end: Micros,
+    pub is_final: bool,
+    pub part: u32,
+}
+
 /// A part of the slots of one window.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StoredChunk {
@@ -245,7 +256,7 @@ pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
     postcard::to_extend(value, vec![FORMAT]).unwrap_or_default()
 }
 
-/// A stored value from its bytes.
+/// A stored value, or what stands first in it, from its bytes.
 pub fn decode<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, StateError> {
     match bytes.split_first() {
         Some((&FORMAT, body)) => postcard::from_bytes(body)

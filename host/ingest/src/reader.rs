@@ -26,6 +26,8 @@ struct Partition {
     next: i64,
     /// Offset and fingerprint of the last consumed record, until it is compared.
     verify: Option<(i64, u64)>,
+    /// The offset at which it ended, while no record has come since.
+    end: Option<i64>,
 }
 
 struct Trouble {
@@ -62,6 +64,8 @@ pub struct Reader {
     errors_seen: u64,
     paused: bool,
     jam_steps: u32,
+    /// Whether what the scout found may be from before a jam.
+    stale: bool,
     /// A fatal event is the last one.
     over: bool,
 }
@@ -92,6 +96,7 @@ impl Reader {
             errors_seen: 0,
             paused: false,
             jam_steps: 0,
+            stale: false,
             over: false,
         }
     }
@@ -145,6 +150,7 @@ impl Reader {
     }
 
     fn go_on(&mut self) {
+        self.stale = self.jam_steps > 0;
         self.jam_steps = 0;
         if self.paused {
             self.with_all_partitions(Consumer::resume);
@@ -168,6 +174,7 @@ impl Reader {
         while !self.over {
             match self.findings.try_recv() {
                 Ok(Finding::Partition(found)) => self.join(found),
+                Ok(Finding::End(partition, end)) => self.still_at_end(&partition, end),
                 Ok(Finding::Round(trouble)) => {
                     if trouble.is_none() {
                         self.troubles.retain(|_, t| t.sticky);
@@ -181,6 +188,15 @@ impl Reader {
         }
     }
 
+    /// Tells the end of a partition again if it is where it was reached. Transactions leave marks after
+    /// the last record: the end is compared with the one that was reached, not with a record's offset.
+    fn still_at_end(&mut self, partition: &TopicPartition, end: i64) {
+        let index = self.partitions.iter().position(|p| p.name == *partition && p.end == Some(end));
+        if let Some(index) = index.filter(|_| !self.stale) {
+            self.pending.push_back(SourceEvent::EndOfPartition { index: index as u32 });
+        }
+    }
+
     fn join(&mut self, found: Found) {
         let TopicPartition { topic, partition } = &found.partition;
         if let Err(error) = self.consumer.assign(topic, *partition, found.begin) {
@@ -190,7 +206,8 @@ impl Reader {
         tracing::info!(topic, partition, begin = ?found.begin, "reading partition");
         let index = self.partitions.len() as u32;
         self.pending.push_back(SourceEvent::Partition { index, partition: found.partition.clone() });
-        self.partitions.push(Partition { name: found.partition, next: found.next, verify: found.verify });
+        let Found { partition: name, next, verify, .. } = found;
+        self.partitions.push(Partition { name, next, verify, end: None });
     }
 
     /// Turns messages into events, keeping the order within each partition.
@@ -207,7 +224,7 @@ impl Reader {
                 code::NONE => {}
                 code::END_OF_PARTITION => {
                     if let Some(index) = self.index_of(&message) {
-                        self.at_end(index);
+                        self.at_end(index, message.offset());
                         ends.push(index);
                     }
                     continue;
@@ -285,12 +302,14 @@ impl Reader {
             return false;
         }
         partition.next = offset + 1;
+        partition.end = None;
         true
     }
 
-    fn at_end(&mut self, index: u32) {
+    fn at_end(&mut self, index: u32, end: i64) {
         self.troubles.remove(&index);
         let partition = &mut self.partitions[index as usize];
+        partition.end = Some(end);
         if let Some((last, _)) = partition.verify.take() {
             warn_not_compared(&partition.name, last);
         }

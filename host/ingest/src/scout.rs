@@ -18,6 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const PAUSE_WELL: Duration = Duration::from_secs(5);
 /// The same while something is wrong.
 const PAUSE_TROUBLE: Duration = Duration::from_millis(250);
+/// Ends of partitions are asked for in every round while all is well, else in each so manieth: about as
+/// often.
+const ROUNDS_TO_ENDS: u32 = 20;
 /// For so many rounds the same reason is told while no broker answers: with several brokers each
 /// has a reason of its own, and they take turns.
 const ROUNDS_OF_A_REASON: u32 = 20;
@@ -38,6 +41,8 @@ pub struct Found {
 #[derive(Debug)]
 pub enum Finding {
     Partition(Found),
+    /// Where a partition ends for a reader of committed records, asked a moment ago.
+    End(TopicPartition, i64),
     /// A round is over; what is wrong, if anything.
     Round(Option<String>),
     /// What happened and what to do.
@@ -67,6 +72,7 @@ impl Scout {
     pub fn run(self) {
         let mut known = BTreeSet::new();
         let mut silence: Option<(u32, String)> = None;
+        let mut rounds_since_ends = 0;
         loop {
             let problems = match self.round(&mut known) {
                 Ok(Round::Silence(reason)) => {
@@ -87,6 +93,11 @@ impl Scout {
                 }
             };
             let trouble = (!problems.is_empty()).then(|| problems.join("; "));
+            rounds_since_ends += 1;
+            if trouble.is_none() || rounds_since_ends >= ROUNDS_TO_ENDS {
+                rounds_since_ends = 0;
+                self.ask_for_ends(&known);
+            }
             let pause = if trouble.is_some() { PAUSE_TROUBLE } else { PAUSE_WELL };
             if self.findings.send(Finding::Round(trouble)).is_err() {
                 return;
@@ -115,6 +126,19 @@ impl Scout {
             }
         }
         Ok(Round::Answered(problems))
+    }
+
+    /// Tells where partitions end, as long as brokers answer: what is not told holds watermarks back.
+    fn ask_for_ends(&self, known: &BTreeSet<TopicPartition>) {
+        for partition in known {
+            let client = self.consumer.client();
+            let Ok((_, end)) = client.fetch_watermarks(&partition.topic, partition.partition, PATIENCE)
+            else {
+                return;
+            };
+            // A reader that is gone shows at the end of the round.
+            let _gone = self.findings.send(Finding::End(partition.clone(), end));
+        }
     }
 
     fn unreachable(&self, error: &KafkaError) -> String {

@@ -322,6 +322,8 @@ impl Publisher for Live {
 
     fn latency(&self, stage: &'static str, ages: &[(Duration, u64)]) {
         self.totals.latency(stage, ages);
+    }
+
     fn alive(&self, clock: Micros) {
         let mut inner = self.lock();
         inner.clock = inner.clock.max(Some(clock));

@@ -136,7 +136,8 @@ pub enum SourceEvent {
     Partition { index: u32, partition: TopicPartition },
     /// Records, in order within each partition.
     Records(RecordBatch),
-    /// The end of a partition was reached after the last record sent for it.
+    /// The end of a partition was reached after the last record sent for it. Sent again, every few
+    /// seconds, as long as the broker, asked anew, says that there is still nothing more.
     EndOfPartition { index: u32 },
     /// The reader cannot go on at the moment and tries again by itself; None = it goes on.
     Trouble(Option<String>),

@@ -107,8 +107,39 @@ impl Calendar {
     }
 }
 
+impl Calendar {
+    /// The end of the last window of a kind that can hold a sample of `pane`. While that window can
+    /// still be corrected, the pane's samples count in all their windows of the kind; afterwards in none.
+    ///
+    /// | kind | end |
+    /// |---|---|
+    /// | tumbling, day | that of the one window |
+    /// | sliding | that of the window that begins last |
+    /// | session | the pane's end + gap: a sample alone is a session that ends a gap after it |
+    /// | now | never |
+    pub fn last_end(&self, window: Window, pane: Interval) -> Micros {
+        match window {
+            Window::Session { gap } => pane.end.saturating_add(gap),
+            _ => self.intervals(window, pane.start).last().map_or(Micros::MAX, |last| last.end),
+        }
+    }
+}
+
+/// How long after a window of a kind could itself no longer be corrected a sample may still come that
+/// counts in it (see [`Calendar::last_end`]), in panes of length `pane`: so much longer it must be kept.
+pub fn overhang(window: Window, pane: Micros) -> Micros {
+    match window {
+        Window::Sliding { size, step } => size - step,
+        // The sample joins if it is at most a gap after the session's last; its own session ends a gap
+        // later, and its pane may end nearly a pane after it.
+        Window::Session { gap } => gap.saturating_add(pane),
+        Window::Tumbling(_) | Window::Day | Window::Now => 0,
+    }
+}
+
 /// Length of the panes into which a metric's time is cut: the greatest length of which every window
-/// border is a multiple (day borders apart, see [`pane_start`]). None when no window is cut by time.
+/// border is a multiple (day borders apart, see [`pane_start`]), and no longer than the gap of a
+/// session, so that all samples of a key and pane are of one session. None when no window is cut by time.
 pub fn pane_length(windows: &[Window]) -> Option<Micros> {
     let lengths = windows.iter().filter_map(|w| match *w {
         Window::Tumbling(length) => Some(length),
@@ -117,7 +148,21 @@ pub fn pane_length(windows: &[Window]) -> Option<Micros> {
         Window::Sliding { size, step } => Some(gcd(size, step)),
         Window::Session { .. } | Window::Now => None,
     });
-    lengths.reduce(gcd).map(|l| l.min(DAY))
+    let by_borders = lengths.reduce(gcd).map(|l| l.min(DAY));
+    let gaps = windows.iter().filter_map(|w| match *w {
+        Window::Session { gap } => Some(gap),
+        _ => None,
+    });
+    match (by_borders, gaps.min()) {
+        (Some(length), Some(gap)) => Some(greatest_divisor(length, gap)),
+        (length, gap) => length.or(gap.map(|g| g.min(DAY))),
+    }
+}
+
+/// The greatest divisor of `number` that is ≤ `bound`; both > 0.
+fn greatest_divisor(number: Micros, bound: Micros) -> Micros {
+    let small = (1..).take_while(|d| d * d <= number).filter(|d| number % d == 0);
+    small.flat_map(|d| [d, number / d]).filter(|d| *d <= bound).max().unwrap_or(1)
 }
 
 /// Start of the pane that holds `time`: panes are tumbling, and cut at day borders besides.

@@ -12,6 +12,11 @@ use weir_plugin::{Sandbox, SandboxOptions};
 use weir_types::control::History;
 use weir_types::ports::{Broker, Loader, Monotonic, Sink};
 
+/// Slots of one metric in its guest: at a kilobyte a slot, the default limit of a guest's memory.
+const HOT_SLOTS: u64 = 250_000;
+/// Slots of all metrics together.
+const HOT_SLOTS_TOTAL: u64 = 2_000_000;
+
 /// What the engine and the web server reach the outside through.
 pub struct Adapters {
     pub broker: Arc<dyn Broker>,
@@ -66,6 +71,8 @@ pub fn engine_options(config: &Config, initial_plugins: Vec<(String, Vec<u8>)>) 
             .iter()
             .filter_map(|(name, m)| Some((name.clone(), m.windows.clone()?)))
             .collect(),
+        hot_slots: config.limits.hot_slots.unwrap_or(HOT_SLOTS),
+        hot_slots_total: config.limits.hot_slots_total.unwrap_or(HOT_SLOTS_TOTAL),
         initial_plugins,
     }
 }

@@ -180,6 +180,8 @@ fn engine_options(sources: &[Arc<SourceDecl>], components: &[(String, Vec<u8>)])
         correct_for_default: 2 * HOUR,
         correct_for_metric: BTreeMap::new(),
         windows_metric: BTreeMap::new(),
+        hot_slots: 250_000,
+        hot_slots_total: 2_000_000,
         initial_plugins: components.to_vec(),
     }
 }
@@ -192,12 +194,12 @@ fn run_engine(
     loader: &dyn Loader,
 ) -> Result<Engine> {
     let folder = tempfile::tempdir()?;
-    let store =
-        weir_state::Store::open(&folder.path().display().to_string(), "0", weir_state::Claim::default())?;
+    let folder_name = folder.path().display().to_string();
+    let store = Arc::new(weir_state::Store::open(&folder_name, "0", weir_state::Claim::default())?);
     let start = Instant::now();
     let monotonic: weir_types::ports::Monotonic = Arc::new(move || start.elapsed());
-    let mut shard = recover(engine_options(sources, components), &store, loader, monotonic)?;
-    join_initial(&mut shard, &store, loader, 1, 0)?;
+    let mut shard = recover(engine_options(sources, components), store.clone(), loader, monotonic)?;
+    join_initial(&mut shard, &*store, loader, 1, 0)?;
     for index in 0..8u32 {
         let topic = TOPICS[index as usize / PARTITIONS as usize].to_string();
         let partition = TopicPartition { topic, partition: index as i32 % PARTITIONS };
@@ -214,7 +216,7 @@ fn run_engine(
         for (at, (now, batch)) in stream.batches.iter().enumerate() {
             shard.read(batch, *now);
             if at == last || epoch_began.elapsed() >= EPOCH {
-                let commit = shard.end_epoch(*now, false, None, result.epochs);
+                let commit = shard.end_epoch(*now, false, None, result.epochs)?;
                 result.written += commit.writes.size_bytes() as u64;
                 result.epochs += 1;
                 for (stage, ns) in commit.update.stages_ns {

@@ -2,7 +2,7 @@
 
 use super::cells::CellTable;
 use super::{EpochRows, Metric, outputs};
-use crate::plan::{DimensionFrom, InputPlan};
+use crate::plan::{DimensionFrom, InputPlan, KindPlan};
 use crate::rowtable::RowImage;
 use crate::shared::{Shared, columns_only};
 use crate::view::{Image, View, pack_images};
@@ -12,7 +12,7 @@ use weir_types::Micros;
 use weir_types::batch::cell;
 use weir_types::contract::{GuestError, PackedColumn, Parts, Samples, ValueType, pack};
 use weir_types::rows::{DeadLetterRow, LateEventRow};
-use weir_types::window::Interval;
+use weir_types::window::{Calendar, Interval};
 
 /// Parts into which one span may be cut at the most; a longer one is rejected.
 const MAX_SPAN_PARTS: i64 = 100_000;
@@ -200,7 +200,8 @@ impl Metric {
                 cell.weight += weight;
                 cell.samples += 1;
                 cell.first = cell.first.min(at);
-                cell.last = cell.last.max(at);
+                // A span lasts until its end: to sessions that is its last time, however panes cut it.
+                cell.last = cell.last.max(part_end.unwrap_or(at));
                 let slot = cell.slot;
                 entries.push(sample, slot, weight);
                 entries.times.extend_from_slice(&at.to_le_bytes());
@@ -223,16 +224,14 @@ impl Metric {
         until.is_none() && entries.untils.is_empty()
     }
 
-    fn pane_at(&mut self, time: Micros, calendar: &weir_types::window::Calendar) -> usize {
+    pub(super) fn pane_at(&mut self, time: Micros, calendar: &Calendar) -> usize {
         let (rule, kinds, records) = (self.pane_rule(), &self.plan.kinds, self.watermarks.records);
         let missed = |pane: Interval| {
-            let mut missed = Vec::new();
-            for (at, kind) in kinds.iter().enumerate() {
-                let windows = calendar.intervals(kind.window, pane.start);
-                if windows.iter().all(|w| w.end.saturating_add(kind.correct_for) <= records) {
-                    missed.push(at as u16);
-                }
-            }
+            let too_late = |kind: &KindPlan| {
+                calendar.last_end(kind.window, pane).saturating_add(kind.correct_for) <= records
+            };
+            let missed: Vec<u16> =
+                (0..).zip(kinds).filter(|(_, kind)| too_late(kind)).map(|(at, _)| at).collect();
             let lost = missed.len() == kinds.len();
             (missed, lost)
         };

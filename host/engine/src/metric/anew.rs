@@ -11,9 +11,9 @@ impl Metric {
         self.whole = true;
         let groups: Vec<u32> = self.windows.groups().map(|(id, _)| id).collect();
         for id in groups {
-            if let Some(group) = self.windows.group_mut(id) {
-                group.touched.fill(true);
-            }
+            let Some(group) = self.windows.group_mut(id) else { continue };
+            // What lies in the store alone stays there: it is loaded by its state version.
+            group.parts.iter_mut().filter(|part| part.cold == 0).for_each(|part| part.touched = true);
         }
     }
 
@@ -30,6 +30,12 @@ impl Metric {
                 slot.emitted = None;
             }
         }
+    }
+
+    /// The same, with the next epoch.
+    pub fn emit_anew(&mut self) {
+        self.forget_emitted();
+        self.make_due(self.numbers_in_use());
     }
 
     /// Empties all slots of a metric over current values, to be filled from the row table. Keys that nothing
@@ -50,8 +56,7 @@ impl Metric {
     }
 
     fn numbers_in_use(&self) -> Vec<u32> {
-        let mut numbers: Vec<u32> =
-            self.windows.groups().flat_map(|(_, g)| g.slots.values().copied()).collect();
+        let mut numbers: Vec<u32> = self.windows.groups().flat_map(|(_, g)| g.slots()).collect();
         numbers.sort_unstable();
         numbers
     }

@@ -1,5 +1,6 @@
-//! The end of an epoch for one metric: cells into windows, windows into rows.
+//! The end of an epoch for one metric: windows into rows.
 
+use super::sessions::STRETCH;
 use super::windows::Slot;
 use super::{Boundary, EpochRows, Metric, outputs};
 use crate::emit::{self, Decision};
@@ -8,86 +9,13 @@ use crate::watermark::Watermarks;
 use weir_types::contract::GuestError;
 use weir_types::live::LiveRow;
 use weir_types::rows::{OutputValue, RealtimeRow};
-use weir_types::window::Interval;
+use weir_types::window::{Interval, Window};
 use weir_types::{MINUTE, Micros};
 
 /// Slots in one call of `evaluate` at the most: bounds what the guest returns at once.
-const SLOTS_PER_CALL: usize = 16_384;
-
-/// A window that a pane belongs to.
-struct Target {
-    group: u32,
-    late: bool,
-}
+pub(super) const SLOTS_PER_CALL: usize = 16_384;
 
 impl Metric {
-    /// Adds the epoch's cells to the slots of their windows, then gives up the cells.
-    pub fn merge_cells(&mut self, shared: &mut Shared, epoch: u64) -> Result<(), GuestError> {
-        if self.cells.is_empty() {
-            self.cells.clear();
-            return Ok(());
-        }
-        let cells = std::mem::take(&mut self.cells);
-        let targets: Vec<Vec<Target>> =
-            cells.panes.iter().map(|p| self.targets(p.interval, shared)).collect();
-        let (mut into, mut from) = (Vec::new(), Vec::new());
-        for cell in &cells.cells {
-            for set in 0..self.projections.len() {
-                let key = self.projections[set].of(&shared.spaces[self.space], cell.key);
-                for target in &targets[cell.pane as usize] {
-                    let numbers = &mut self.numbers;
-                    let number = self.windows.slot(target.group, set as u16, key, epoch, || numbers.take());
-                    if let Some(slot) = self.windows.get_mut(number) {
-                        slot.weight += cell.weight;
-                        slot.samples += cell.samples;
-                        slot.late += if target.late { cell.samples } else { 0 };
-                        slot.first = slot.first.min(cell.first);
-                        slot.last = slot.last.max(cell.last);
-                        mark_due(slot, number, epoch, &mut self.due);
-                    }
-                    self.windows.touch(number);
-                    into.push(number);
-                    from.push(cell.slot);
-                }
-            }
-        }
-        self.instance.merge(&into, &from)?;
-        let numbers: Vec<u32> = cells.cells.iter().map(|c| c.slot).collect();
-        self.instance.release(&numbers)?;
-        self.numbers.give_back(numbers);
-        Ok(())
-    }
-
-    /// The windows that a pane's cells still count in, by the watermarks of the epoch.
-    fn targets(&mut self, pane: Interval, shared: &Shared) -> Vec<Target> {
-        let mut targets = Vec::new();
-        for at in 0..self.plan.kinds.len() {
-            let (window, correct_for) = (self.plan.kinds[at].window, self.plan.kinds[at].correct_for);
-            let time = if self.plan.is_now { 0 } else { pane.start };
-            for interval in shared.calendar.intervals(window, time) {
-                let gone = interval.end.saturating_add(correct_for);
-                if gone <= self.watermarks.records && !self.plan.is_now {
-                    continue;
-                }
-                let late = interval.end <= self.watermarks.closing;
-                targets.push(Target { group: self.open_group(at as u16, interval, gone), late });
-            }
-        }
-        targets
-    }
-
-    pub(super) fn open_group(&mut self, kind: u16, interval: Interval, gone: Micros) -> u32 {
-        let group = self.windows.group(kind, interval);
-        let is_final = self.windows.group_ref(group).is_some_and(|g| g.is_final);
-        if !self.plan.is_now && !is_final {
-            self.open.insert((interval.end, group), ());
-        }
-        if !self.plan.is_now {
-            self.kept.insert((gone, group), ());
-        }
-        group
-    }
-
     /// Closes windows, evaluates what is due, and gives the rows of the epoch.
     pub fn finish(
         &mut self,
@@ -97,7 +25,9 @@ impl Metric {
         rows: &mut EpochRows,
     ) -> Result<(), GuestError> {
         self.watermarks = watermarks;
+        self.take_back_vanished(boundary, shared, rows);
         self.close_windows();
+        self.close_sessions();
         let history = self.plan.is_now && emit::ticks(MINUTE, boundary.clock_before, boundary.clock);
         if history || self.info.time_varying {
             self.all_due();
@@ -109,7 +39,7 @@ impl Metric {
         for number in std::mem::take(&mut self.due) {
             let Some(slot) = self.windows.get(number) else { continue };
             let Some(group) = self.windows.group_ref(slot.group) else { continue };
-            let now = slot.touched == boundary.epoch || group.is_final || ticking[group.kind as usize];
+            let now = slot.touched == boundary.epoch || slot.is_final || ticking[group.kind as usize];
             if now || history || self.info.time_varying {
                 evaluated.push(number)
             } else {
@@ -125,6 +55,18 @@ impl Metric {
         self.expire()
     }
 
+    /// A row under a start that is no session's any more is deleted, there and in the cache.
+    fn take_back_vanished(&mut self, boundary: Boundary, shared: &Shared, rows: &mut EpochRows) {
+        for vanished in std::mem::take(&mut self.sessions.vanished) {
+            let (kind, set, key) = vanished.key;
+            let interval = Interval { start: vanished.start, end: vanished.end };
+            let slot = Slot::of_nothing(set, key, vanished.epoch_first);
+            let row = self.row(&slot, kind, interval, true, Vec::new(), boundary, shared);
+            rows.live.push(self.live_row(&row, kind, set, true));
+            rows.outbox.realtime.push(RealtimeRow { deleted: true, ..row });
+        }
+    }
+
     fn close_windows(&mut self) {
         while let Some((&(end, group), ())) = self.open.first_key_value()
             && end <= self.watermarks.closing
@@ -132,19 +74,39 @@ impl Metric {
             self.open.remove(&(end, group));
             let Some(group) = self.windows.group_mut(group) else { continue };
             group.is_final = true;
-            group.touched.fill(true);
-            let slots: Vec<u32> = group.slots.values().copied().collect();
-            self.make_due(slots);
+            group.parts.iter_mut().for_each(|part| part.touched = true);
+            let slots: Vec<u32> = group.slots().collect();
+            self.close_slots(slots);
         }
     }
 
-    fn all_due(&mut self) {
-        let slots: Vec<u32> = self.windows.groups().flat_map(|(_, g)| g.slots.values().copied()).collect();
+    fn close_sessions(&mut self) {
+        let mut closed = Vec::new();
+        while let Some(slot) = self.sessions.next_closed(self.watermarks.closing) {
+            self.windows.touch(slot);
+            closed.push(slot);
+        }
+        self.close_slots(closed);
+    }
+
+    fn close_slots(&mut self, slots: Vec<u32>) {
+        for number in &slots {
+            if let Some(slot) = self.windows.get_mut(*number) {
+                slot.is_final = true;
+            }
+        }
         self.make_due(slots);
     }
 
+    /// Of a time-varying metric: all slots, but those of closed windows, whose rows are final.
+    fn all_due(&mut self) {
+        let slots = self.windows.groups().flat_map(|(_, g)| g.slots());
+        let open = slots.filter(|n| self.windows.get(*n).is_some_and(|s| !s.is_final));
+        self.make_due(open.collect());
+    }
+
     pub(super) fn make_due(&mut self, mut slots: Vec<u32>) {
-        // Slot maps iterate in no fixed order; rows must come in one.
+        // Parts lose and get slots; rows come in the order of slots all the same.
         slots.sort_unstable();
         for number in slots {
             if let Some(slot) = self.windows.get_mut(number).filter(|s| !s.due) {
@@ -165,12 +127,12 @@ impl Metric {
         emptied: &mut Vec<u32>,
     ) -> Result<(), GuestError> {
         let interval = |n: &u32| {
-            let group = self.windows.get(*n).and_then(|s| self.windows.group_ref(s.group));
-            group.map_or(Interval { start: 0, end: 0 }, |g| g.interval)
+            let window = self.windows.get(*n).and_then(|slot| self.window_of(slot));
+            window.map_or((0, 0), |(_, interval)| (interval.start, interval.end))
         };
         let (mut starts, mut ends) = (Vec::new(), Vec::new());
         if !self.plan.is_now {
-            (starts, ends) = numbers.iter().map(interval).map(|i| (i.start, i.end)).unzip();
+            (starts, ends) = numbers.iter().map(interval).unzip();
         }
         // A key of net weight 0 holds nothing, whatever the guest has kept for it.
         let empty = |n: &u32| self.windows.get(*n).is_none_or(|s| s.weight == 0);
@@ -186,6 +148,25 @@ impl Metric {
         Ok(())
     }
 
+    /// Kind and interval of a slot's window.
+    fn window_of(&self, slot: &Slot) -> Option<(u16, Interval)> {
+        let group = self.windows.group_ref(slot.group)?;
+        let interval = match self.plan.kinds[group.kind as usize].gap() {
+            Some(_) => Interval { start: slot.first, end: self.session_ends(group.kind, slot.last).0 },
+            None => group.interval,
+        };
+        Some((group.kind, interval))
+    }
+
+    /// Whether a slot's window is one that the serving side shows: of each kind the newest of a key.
+    fn is_newest(&self, number: u32, slot: &Slot, kind: u16, interval: Interval) -> bool {
+        match self.plan.kinds[kind as usize].window {
+            Window::Now => true,
+            Window::Session { .. } => self.sessions.is_newest((kind, slot.set, slot.key), number),
+            _ => self.windows.newest_two(kind).is_none_or(|start| interval.start >= start),
+        }
+    }
+
     fn give_rows(
         &mut self,
         number: u32,
@@ -197,13 +178,13 @@ impl Metric {
         rows: &mut EpochRows,
     ) {
         let Some(slot) = self.windows.get(number) else { return };
-        let Some(group) = self.windows.group_ref(slot.group) else { return };
-        let (kind, interval, is_final) = (group.kind, group.interval, group.is_final);
-        let empty = slot.weight == 0;
-        let hash = outputs::hash(&values);
+        let Some((kind, interval)) = self.window_of(slot) else { return };
+        let (is_final, empty) = (slot.is_final, slot.weight == 0);
+        // A session's end is not in the row's key: when it moves, there is a new row to give.
+        let moves = self.plan.kinds[kind as usize].gap().is_some();
+        let hash = outputs::hash(&values, moves.then_some(interval.end));
         let decision = emit::decide(slot.emitted, hash, is_final, empty || ticking[kind as usize]);
-        let newest =
-            self.plan.is_now || self.windows.newest_two(kind).is_none_or(|start| interval.start >= start);
+        let newest = self.is_newest(number, slot, kind, interval);
         let show = newest && (slot.shown != Some(hash) || empty || (decision == Decision::Emit && is_final));
         if show || decision == Decision::Emit || (history && !empty) {
             let row = self.row(slot, kind, interval, is_final, values, boundary, shared);
@@ -227,6 +208,7 @@ impl Metric {
         slot.due = decision == Decision::Wait;
         if decision == Decision::Emit {
             slot.emitted = Some((hash, is_final));
+            slot.stands = true;
         }
         if slot.due {
             self.due.push(number);
@@ -286,12 +268,12 @@ impl Metric {
         }
     }
 
-    fn drop_slots(&mut self, numbers: Vec<u32>) -> Result<(), GuestError> {
+    pub(super) fn drop_slots(&mut self, numbers: Vec<u32>) -> Result<(), GuestError> {
         if numbers.is_empty() {
             return Ok(());
         }
         for number in &numbers {
-            self.windows.remove(*number);
+            self.forget_slot(*number);
         }
         self.due.retain(|n| self.windows.get(*n).is_some());
         self.instance.release(&numbers)?;
@@ -299,17 +281,42 @@ impl Metric {
         Ok(())
     }
 
+    fn forget_slot(&mut self, number: u32) {
+        let Some(slot) = self.windows.remove(number) else { return };
+        let kind = self.windows.group_ref(slot.group).map(|group| group.kind);
+        if let Some(kind) = kind.filter(|k| self.plan.kinds[*k as usize].gap().is_some()) {
+            let (end, gone) = self.session_ends(kind, slot.last);
+            self.sessions.remove((kind, slot.set, slot.key), number, end, gone);
+        }
+    }
+
     /// Forgets windows that can no longer be corrected.
     fn expire(&mut self) -> Result<(), GuestError> {
+        let records = self.watermarks.records;
         let mut released = Vec::new();
+        while let Some(number) = self.sessions.next_gone(records) {
+            self.forget_slot(number);
+            released.push(number);
+        }
         while let Some((&(gone, id), ())) = self.kept.first_key_value()
-            && gone <= self.watermarks.records
+            && gone <= records
         {
             self.kept.remove(&(gone, id));
+            let Some(group) = self.windows.group_ref(id) else { continue };
+            if self.plan.kinds[group.kind as usize].gap().is_some() {
+                if group.slots().next().is_some() || group.cold_until > records {
+                    // Its sessions go on beyond the stretch in which they began.
+                    self.kept.insert((records.saturating_add(STRETCH), id), ());
+                    continue;
+                }
+                if group.cold_parts > 0 {
+                    self.sessions.forget_cold(id);
+                }
+            }
             let Some(group) = self.windows.remove_group(id) else { continue };
             self.open.remove(&(group.interval.end, id));
-            self.dropped.push((group.kind, group.interval.start, group.touched.len() as u32));
-            released.extend(group.slots.values());
+            self.dropped.push((group.kind, group.interval.start, group.parts.len() as u32));
+            released.extend(group.slots());
         }
         if released.is_empty() {
             return Ok(());
@@ -319,13 +326,5 @@ impl Metric {
         self.instance.release(&released)?;
         self.numbers.give_back(released);
         Ok(())
-    }
-}
-
-fn mark_due(slot: &mut Slot, number: u32, epoch: u64, due: &mut Vec<u32>) {
-    slot.touched = epoch;
-    if !slot.due {
-        slot.due = true;
-        due.push(number);
     }
 }

@@ -3,9 +3,13 @@
 mod absorb;
 mod anew;
 pub mod cells;
+mod cold;
 mod evaluate;
+mod merge;
 mod outputs;
 mod persist;
+mod restore;
+mod sessions;
 pub mod windows;
 
 use crate::keys::Projection;
@@ -14,18 +18,32 @@ use crate::shared::Shared;
 use crate::stored::{Status, StoredMetric};
 use crate::watermark::Watermarks;
 use cells::{CellTable, PaneRule};
+use sessions::Sessions;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use weir_types::Micros;
 use weir_types::contract::{GuestError, MetricFactory, MetricInfo, MetricInstance};
 use weir_types::live::{CatalogueEntry, LiveRow, MetricCost};
+use weir_types::ports::StateError;
 use weir_types::rows::Outbox;
 use windows::{Numbers, Windows};
 
 pub use absorb::{ImageBatch, Running};
+pub use cold::Chunks;
 #[cfg(test)]
 pub use outputs::text as text_of;
-pub use persist::{RestoreError, forget};
+pub use persist::forget;
+
+/// Why the work on a metric could not be done.
+#[derive(Debug, thiserror::Error)]
+pub enum MetricError {
+    /// The shard cannot go on.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The metric cannot go on.
+    #[error(transparent)]
+    Guest(#[from] GuestError),
+}
 
 /// See the module.
 pub struct Metric {
@@ -36,12 +54,16 @@ pub struct Metric {
     /// By which lateness is decided in the running epoch.
     pub watermarks: Watermarks,
     instance: Box<dyn MetricInstance>,
+    /// Opens another instance when this one has grown too large.
+    factory: Arc<dyn MetricFactory>,
+    peaks: cold::Peaks,
     /// Index of its full key space in [`Shared::spaces`].
     space: usize,
     projections: Vec<Projection>,
     numbers: Numbers,
     cells: CellTable,
     windows: Windows,
+    sessions: Sessions,
     /// Slots to evaluate at the next occasion: touched, or changed and not yet emitted.
     due: Vec<u32>,
     /// Windows that are not closed yet, by end.
@@ -50,6 +72,8 @@ pub struct Metric {
     kept: BTreeMap<(Micros, u32), ()>,
     /// Epochs whose cells are stored and not yet covered by a checkpoint.
     stored_cells: Vec<u64>,
+    /// Cold parts that were not evaluated since the restart: (group, part).
+    unseen: Vec<(u32, u32)>,
     /// Stored chunks of windows that are gone: (kind, start, number of parts).
     dropped: Vec<(u16, Micros, u32)>,
     /// Whether its next checkpoint must be a whole one, at the end of the running epoch.
@@ -89,6 +113,8 @@ impl Metric {
         let projections = plan.sets.iter().map(|s| Projection::new(&plan.dimension_types, s.clone()));
         Ok(Metric {
             instance: factory.open()?,
+            factory,
+            peaks: cold::Peaks::default(),
             space: shared.space_for(&plan),
             projections: projections.collect(),
             name: info.name.as_str().into(),
@@ -100,10 +126,12 @@ impl Metric {
             numbers: Numbers::default(),
             cells: CellTable::default(),
             windows: Windows::default(),
+            sessions: Sessions::default(),
             due: Vec::new(),
             open: BTreeMap::new(),
             kept: BTreeMap::new(),
             stored_cells: Vec::new(),
+            unseen: Vec::new(),
             dropped: Vec::new(),
             whole: false,
             stages: BTreeMap::new(),
@@ -119,9 +147,15 @@ impl Metric {
         !self.due.is_empty()
     }
 
+    /// Whether cold parts have still to be evaluated after a restart.
+    pub fn has_unseen(&self) -> bool {
+        !self.unseen.is_empty()
+    }
+
     /// Whether a window would close under these watermarks.
     pub fn closes_by(&self, watermarks: Watermarks) -> bool {
         self.open.first_key_value().is_some_and(|((end, _), ())| *end <= watermarks.closing)
+            || self.sessions.closes_by(watermarks.closing)
     }
 
     pub fn live_slots(&self) -> u64 {

@@ -1,5 +1,6 @@
 //! From the guest's output columns to values, and their canonical hash.
 
+use weir_types::Micros;
 use weir_types::contract::{Output, Outputs, PackedColumn, PackedDictionary, ValueType, pack};
 use weir_types::rows::OutputValue;
 
@@ -41,9 +42,11 @@ pub fn text(dictionary: &PackedDictionary, code: i64) -> String {
     String::from_utf8_lossy(&dictionary.bytes[range]).into_owned()
 }
 
-/// A hash of values that is the same in every process and version.
-pub fn hash(values: &[OutputValue]) -> u64 {
-    let bytes = postcard::to_allocvec(values).unwrap_or_default();
+/// A hash of values, and of the end of a window that can move, that is the same in every process and
+/// version.
+pub fn hash(values: &[OutputValue], end: Option<Micros>) -> u64 {
+    let mut bytes = postcard::to_allocvec(values).unwrap_or_default();
+    bytes.extend(end.iter().flat_map(|end| end.to_le_bytes()));
     let mut first = [0; 8];
     first.copy_from_slice(&blake3::hash(&bytes).as_bytes()[..8]);
     u64::from_le_bytes(first)

@@ -1,23 +1,11 @@
-//! Saving and restoring one metric: cells with every epoch, chunks with its checkpoint.
+//! Saving one metric: cells with every epoch, chunks with its checkpoint.
 
 use super::Metric;
 use crate::keys::key_group;
 use crate::shared::Shared;
-use crate::stored::{
-    Keyspace, StoredCell, StoredCells, StoredChunk, StoredMetric, StoredSlot, decode, encode, epoch_of,
-};
+use crate::stored::{Keyspace, StoredCell, StoredCells, StoredChunk, StoredMetric, StoredSlot, encode};
 use weir_types::contract::{GuestError, States, pack};
 use weir_types::ports::{StateError, StateStore, WriteSet};
-use weir_types::window::Interval;
-
-/// Why a metric could not be restored.
-#[derive(Debug, thiserror::Error)]
-pub enum RestoreError {
-    #[error(transparent)]
-    State(#[from] StateError),
-    #[error(transparent)]
-    Guest(#[from] GuestError),
-}
 
 impl Metric {
     /// Puts the epoch's cells into the write. Must come before they are merged.
@@ -71,46 +59,52 @@ impl Metric {
         }
         let groups: Vec<u32> = self.windows.groups().map(|(id, _)| id).collect();
         for id in groups {
-            let Some(group) = self.windows.group_mut(id) else { continue };
-            let touched: Vec<u32> =
-                (0..group.touched.len()).filter(|p| group.touched[*p]).map(|p| p as u32).collect();
-            if touched.is_empty() {
-                continue;
-            }
-            group.touched.fill(false);
-            let (kind, interval, is_final) = (group.kind, group.interval, group.is_final);
-            let numbers: Vec<u32> = group.slots.values().copied().collect();
-            for part in touched {
-                let mut numbers: Vec<u32> = numbers.clone();
-                numbers.retain(|n| self.windows.get(*n).is_some_and(|s| s.part == part));
-                let key = keys.chunk(
-                    &name,
-                    incarnation,
-                    &self.plan.kinds[kind as usize].name,
-                    interval.start,
-                    part,
-                );
-                if numbers.is_empty() {
-                    writes.delete(key);
-                    continue;
-                }
-                let chunk = StoredChunk {
-                    state_version: self.info.state_version,
-                    window: kind,
-                    start: interval.start,
-                    end: interval.end,
-                    is_final,
-                    part,
-                    slots: self.stored_slots(numbers, shared)?,
-                };
-                writes.put(key, encode(&chunk));
-            }
+            self.store_group(id, epoch, shared, keys, writes)?;
         }
         for covered in std::mem::take(&mut self.stored_cells) {
             writes.delete(keys.cells(&name, incarnation, covered));
         }
         self.entry.checkpoint = epoch;
         self.entry.state_version = self.info.state_version;
+        Ok(())
+    }
+
+    /// Writes the parts of one window that were touched since they were last stored.
+    fn store_group(
+        &mut self,
+        id: u32,
+        epoch: u64,
+        shared: &Shared,
+        keys: &Keyspace,
+        writes: &mut WriteSet,
+    ) -> Result<(), GuestError> {
+        let Some(group) = self.windows.group_mut(id) else { return Ok(()) };
+        let (kind, interval, is_final) = (group.kind, group.interval, group.is_final);
+        let mut touched = Vec::new();
+        for (at, part) in (0..).zip(&mut group.parts).filter(|(_, part)| part.touched) {
+            part.touched = false;
+            part.stored = (!part.slots.is_empty()).then_some(epoch);
+            touched.push((at, part.slots.clone()));
+        }
+        let (name, incarnation) = (self.entry.name.clone(), self.entry.incarnation);
+        let window = self.plan.kinds[kind as usize].name.clone();
+        for (part, numbers) in touched {
+            let key = keys.chunk(&name, incarnation, &window, interval.start, part);
+            if numbers.is_empty() {
+                writes.delete(key);
+                continue;
+            }
+            let chunk = StoredChunk {
+                state_version: self.info.state_version,
+                window: kind,
+                start: interval.start,
+                end: interval.end,
+                is_final,
+                part,
+                slots: self.stored_slots(numbers, shared)?,
+            };
+            writes.put(key, encode(&chunk));
+        }
         Ok(())
     }
 
@@ -140,123 +134,6 @@ impl Metric {
         Ok(slots.into_iter().map(|(_, slot)| slot).collect())
     }
 
-    /// Newest checkpoint, and the cells of the epochs since.
-    pub fn restore(
-        &mut self,
-        shared: &mut Shared,
-        keys: &Keyspace,
-        store: &dyn StateStore,
-    ) -> Result<(), RestoreError> {
-        let (name, incarnation) = (self.entry.name.clone(), self.entry.incarnation);
-        for (_, value) in store.scan(keys.chunks_of(&name, incarnation).as_bytes())? {
-            let chunk: StoredChunk = decode("chunk", &value)?;
-            self.restore_chunk(chunk, shared)?;
-        }
-        let prefix = keys.cells_of(&name, incarnation);
-        for (key, value) in store.scan(prefix.as_bytes())? {
-            let Some(epoch) = epoch_of(&key, &prefix) else { continue };
-            self.stored_cells.push(epoch);
-            if epoch > self.entry.checkpoint {
-                self.restore_cells(decode("cells", &value)?, epoch, shared)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn restore_chunk(&mut self, chunk: StoredChunk, shared: &mut Shared) -> Result<(), RestoreError> {
-        let interval = Interval { start: chunk.start, end: chunk.end };
-        let Some(kind) = self.plan.kinds.get(chunk.window as usize) else {
-            let text =
-                format!("metric {}: a stored window kind is no longer one of its windows", self.entry.name);
-            return Err(StateError::Corrupt(text).into());
-        };
-        let gone = interval.end.saturating_add(kind.correct_for);
-        let group = self.windows.group(chunk.window, interval);
-        if let Some(group) = self.windows.group_mut(group) {
-            group.is_final = chunk.is_final;
-        }
-        self.open_group(chunk.window, interval, gone);
-        let mut numbers = Vec::new();
-        let (mut offsets, mut bytes) = (vec![0u32], Vec::new());
-        for stored in chunk.slots {
-            let space = &mut self.projections[stored.set as usize].space;
-            let Some(key) = space.of_stored(&stored.key, &mut shared.texts) else { continue };
-            let fresh = &mut self.numbers;
-            let number = self.windows.slot(group, stored.set, key, stored.epoch_first, || fresh.take());
-            self.windows.place(number, chunk.part);
-            if let Some(slot) = self.windows.get_mut(number) {
-                slot.weight = stored.weight;
-                slot.samples = stored.samples;
-                slot.late = stored.late;
-                slot.first = stored.first;
-                slot.last = stored.last;
-                slot.emitted = stored.emitted;
-            }
-            bytes.extend_from_slice(&stored.state);
-            offsets.push(bytes.len() as u32);
-            numbers.push(number);
-        }
-        let states = States { offsets: pack::u32s(&offsets), bytes };
-        Ok(self.instance.load(&numbers, &states, chunk.state_version)?)
-    }
-
-    fn restore_cells(
-        &mut self,
-        stored: StoredCells,
-        epoch: u64,
-        shared: &mut Shared,
-    ) -> Result<(), RestoreError> {
-        self.watermarks = stored.watermarks;
-        let rule = self.pane_rule();
-        let mut numbers = Vec::new();
-        let (mut offsets, mut bytes) = (vec![0u32], Vec::new());
-        for stored in stored.cells {
-            let Some(key) = shared.spaces[self.space].of_stored(&stored.key, &mut shared.texts) else {
-                continue;
-            };
-            let pane = match self.plan.is_now {
-                true => self.cells.now_pane(),
-                false => self.cells.pane(stored.pane, rule, &shared.calendar, |_| (Vec::new(), false)),
-            };
-            let fresh = &mut self.numbers;
-            let cell = self.cells.cell(pane, key, || fresh.take());
-            cell.weight = stored.weight;
-            cell.samples = stored.samples;
-            cell.first = stored.first;
-            cell.last = stored.last;
-            numbers.push(cell.slot);
-            bytes.extend_from_slice(&stored.state);
-            offsets.push(bytes.len() as u32);
-        }
-        let states = States { offsets: pack::u32s(&offsets), bytes };
-        self.instance.load(&numbers, &states, stored.state_version)?;
-        self.merge_cells(shared, epoch)?;
-        Ok(())
-    }
-
-    /// Takes nothing for emitted: every live slot is due.
-    pub fn emit_anew(&mut self) {
-        let slots: Vec<u32> = self.windows.groups().flat_map(|(_, g)| g.slots.values().copied()).collect();
-        for number in &slots {
-            if let Some(slot) = self.windows.get_mut(*number) {
-                slot.emitted = None;
-            }
-        }
-        self.make_due(slots);
-    }
-
-    /// Makes every live slot be evaluated at the end of `epoch`: fills the cache after a restore, and
-    /// finds what is due. `again`: what was emitted before is emitted once more.
-    pub fn revive(&mut self, epoch: u64, again: bool) {
-        let slots: Vec<u32> = self.windows.groups().flat_map(|(_, g)| g.slots.values().copied()).collect();
-        for number in &slots {
-            if let Some(slot) = self.windows.get_mut(*number) {
-                slot.touched = epoch;
-                slot.emitted = slot.emitted.filter(|_| !again);
-            }
-        }
-        self.make_due(slots);
-    }
 }
 
 /// Deletes everything that is stored of a metric.

@@ -23,6 +23,10 @@ pub struct Slot {
     pub first: Micros,
     pub last: Micros,
     pub epoch_first: u64,
+    /// Whether its window is closed.
+    pub is_final: bool,
+    /// Whether a row under its window's start may stand in ClickHouse.
+    pub stands: bool,
     /// Hash of the outputs of the last row emitted, and whether it was a final one.
     pub emitted: Option<(u64, bool)>,
     /// Hash of the outputs last shown to the serving side.
@@ -33,17 +37,116 @@ pub struct Slot {
     pub due: bool,
 }
 
-/// All keys of one window.
+impl Slot {
+    /// One that holds nothing and stands in no group.
+    pub fn of_nothing(set: u16, key: u32, epoch_first: u64) -> Slot {
+        Slot {
+            group: 0,
+            set,
+            key,
+            part: 0,
+            weight: 0,
+            samples: 0,
+            late: 0,
+            first: Micros::MAX,
+            last: Micros::MIN,
+            epoch_first,
+            is_final: false,
+            stands: false,
+            emitted: None,
+            shown: None,
+            touched: 0,
+            due: false,
+        }
+    }
+}
+
+/// Where the state of a key is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In this slot of the guest.
+    Hot(u32),
+    /// In the store alone, in this part of its group.
+    Cold(u32),
+}
+
+/// Slots that are stored together as one chunk.
+#[derive(Debug, Default)]
+pub struct Part {
+    /// Slots of the guest; none while it is cold.
+    pub slots: Vec<u32>,
+    /// Keys that it holds in the store alone; 0 = it is not cold.
+    pub cold: u32,
+    /// Whether it was touched since it was last stored.
+    pub touched: bool,
+    /// The epoch with which it was last stored.
+    pub stored: Option<u64>,
+    /// Whether it stands in its group's list of parts with room.
+    roomy: bool,
+}
+
+/// All keys of one window; of sessions, those that began in one stretch of time.
 #[derive(Debug)]
 pub struct Group {
     pub kind: u16,
     pub interval: Interval,
     pub is_final: bool,
-    pub slots: FxHashMap<(u16, u32), u32>,
-    /// For each part whether it was touched since it was last stored.
-    pub touched: Vec<bool>,
-    /// Slots given to parts so far.
-    given: u32,
+    pub parts: Vec<Part>,
+    /// How many of them are cold.
+    pub cold_parts: u32,
+    /// Of sessions: until when its cold ones are kept.
+    pub cold_until: Micros,
+    /// Places by set and key; empty for sessions, of which a key may have several.
+    by_key: FxHashMap<(u16, u32), Place>,
+    /// Parts that had room when they were put here.
+    roomy: Vec<u32>,
+}
+
+impl Group {
+    /// Slots of all parts that are not cold.
+    pub fn slots(&self) -> impl Iterator<Item = u32> {
+        self.parts.iter().flat_map(|part| part.slots.iter().copied())
+    }
+
+    /// Numbers of the cold parts.
+    pub fn cold(&self) -> Vec<u32> {
+        let cold = (0..).zip(&self.parts).filter(|(_, part)| part.cold > 0);
+        if self.cold_parts == 0 { Vec::new() } else { cold.map(|(at, _)| at).collect() }
+    }
+
+    /// The part for a new slot.
+    fn part_with_room(&mut self) -> u32 {
+        while let Some(part) = self.roomy.last().copied() {
+            let held = &mut self.parts[part as usize];
+            if held.cold == 0 && (held.slots.len() as u32) < SLOTS_PER_PART {
+                return part;
+            }
+            held.roomy = false;
+            self.roomy.pop();
+        }
+        self.parts.push(Part { roomy: true, ..Part::default() });
+        let part = self.parts.len() as u32 - 1;
+        self.roomy.push(part);
+        part
+    }
+
+    /// Makes parts up to this one, where they are missing.
+    fn make_parts(&mut self, part: u32) {
+        while self.parts.len() <= part as usize {
+            self.roomy.push(self.parts.len() as u32);
+            self.parts.push(Part { roomy: true, ..Part::default() });
+        }
+    }
+
+    fn leave(&mut self, part: u32, slot: u32) {
+        let Some(held) = self.parts.get_mut(part as usize) else { return };
+        held.touched = true;
+        held.slots.retain(|s| *s != slot);
+        if !held.roomy {
+            held.roomy = true;
+            self.roomy.push(part);
+        }
+    }
 }
 
 /// See the module.
@@ -54,7 +157,8 @@ pub struct Windows {
     by_start: BTreeMap<(u16, Micros), u32>,
     /// By slot number of the guest.
     slots: Vec<Option<Slot>>,
-    live: u64,
+    hot: u64,
+    cold: u64,
 }
 
 impl Windows {
@@ -67,9 +171,11 @@ impl Windows {
             kind,
             interval,
             is_final: false,
-            slots: FxHashMap::default(),
-            touched: Vec::new(),
-            given: 0,
+            parts: Vec::new(),
+            cold_parts: 0,
+            cold_until: Micros::MIN,
+            by_key: FxHashMap::default(),
+            roomy: Vec::new(),
         };
         let id = self.free_groups.pop().unwrap_or(self.groups.len() as u32);
         if id as usize == self.groups.len() {
@@ -89,49 +195,44 @@ impl Windows {
         self.groups.get_mut(id as usize).and_then(Option::as_mut)
     }
 
-    /// The slot of a key in a group; `fresh` gives a guest slot for a new one.
-    pub fn slot(
-        &mut self,
-        group_id: u32,
-        set: u16,
-        key: u32,
-        epoch: u64,
-        fresh: impl FnOnce() -> u32,
-    ) -> u32 {
-        let Some(group) = self.groups.get_mut(group_id as usize).and_then(Option::as_mut) else {
-            return 0;
-        };
-        if let Some(slot) = group.slots.get(&(set, key)) {
-            return *slot;
+    /// Where a key of a group is; None if it is new.
+    pub fn place(&self, group: u32, set: u16, key: u32) -> Option<Place> {
+        self.group_ref(group)?.by_key.get(&(set, key)).copied()
+    }
+
+    /// The slot of a key in a group, which must not be cold; `fresh` gives a guest slot for a new one.
+    pub fn slot(&mut self, group: u32, set: u16, key: u32, epoch: u64, fresh: impl FnOnce() -> u32) -> u32 {
+        if let Some(Place::Hot(slot)) = self.place(group, set, key) {
+            return slot;
         }
         let slot = fresh();
-        let part = group.given / SLOTS_PER_PART;
-        group.given += 1;
-        if group.touched.len() <= part as usize {
-            group.touched.push(false);
-        }
-        group.slots.insert((set, key), slot);
+        self.add(group, set, key, epoch, slot, None);
+        self.index(slot);
+        slot
+    }
+
+    /// Adds a slot to a group, in the stored chunk that it came from or in one with room.
+    pub fn add(&mut self, group_id: u32, set: u16, key: u32, epoch: u64, slot: u32, part: Option<u32>) {
+        let Some(group) = self.group_mut(group_id) else { return };
+        let part = part.unwrap_or_else(|| group.part_with_room());
+        group.make_parts(part);
+        group.parts[part as usize].slots.push(slot);
+        let is_final = group.is_final;
         if self.slots.len() <= slot as usize {
             self.slots.resize(slot as usize + 1, None);
         }
-        self.live += 1;
-        self.slots[slot as usize] = Some(Slot {
-            group: group_id,
-            set,
-            key,
-            part,
-            weight: 0,
-            samples: 0,
-            late: 0,
-            first: Micros::MAX,
-            last: Micros::MIN,
-            epoch_first: epoch,
-            emitted: None,
-            shown: None,
-            touched: 0,
-            due: false,
-        });
-        slot
+        self.hot += 1;
+        let slot_of = Slot::of_nothing(set, key, epoch);
+        self.slots[slot as usize] = Some(Slot { group: group_id, part, is_final, ..slot_of });
+    }
+
+    /// Lets a slot that was added be found by its key.
+    pub fn index(&mut self, slot: u32) {
+        let Some(entry) = self.get(slot) else { return };
+        let (group, key) = (entry.group, (entry.set, entry.key));
+        if let Some(group) = self.group_mut(group) {
+            group.by_key.insert(key, Place::Hot(slot));
+        }
     }
 
     pub fn get(&self, slot: u32) -> Option<&Slot> {
@@ -146,30 +247,20 @@ impl Windows {
     pub fn touch(&mut self, slot: u32) {
         let Some(Some(entry)) = self.slots.get(slot as usize) else { return };
         let (group, part) = (entry.group, entry.part);
-        if let Some(touched) = self.group_mut(group).and_then(|g| g.touched.get_mut(part as usize)) {
-            *touched = true;
-        }
-    }
-
-    /// Puts a slot that was just restored into the stored chunk that it came from.
-    pub fn place(&mut self, slot: u32, part: u32) {
-        let Some(entry) = self.get_mut(slot) else { return };
-        entry.part = part;
-        let group = entry.group;
-        if let Some(group) = self.group_mut(group) {
-            group.given = group.given.max((part + 1) * SLOTS_PER_PART);
-            group.touched.resize(group.touched.len().max(part as usize + 1), false);
+        if let Some(part) = self.group_mut(group).and_then(|g| g.parts.get_mut(part as usize)) {
+            part.touched = true;
         }
     }
 
     /// Takes one slot out; its number may be given out again once the guest has released it.
-    pub fn remove(&mut self, slot: u32) {
-        self.touch(slot);
-        let Some(entry) = self.slots.get_mut(slot as usize).and_then(Option::take) else { return };
-        self.live -= 1;
+    pub fn remove(&mut self, slot: u32) -> Option<Slot> {
+        let entry = self.slots.get_mut(slot as usize).and_then(Option::take)?;
+        self.hot -= 1;
         if let Some(group) = self.group_mut(entry.group) {
-            group.slots.remove(&(entry.set, entry.key));
+            group.leave(entry.part, slot);
+            group.by_key.remove(&(entry.set, entry.key));
         }
+        Some(entry)
     }
 
     /// Takes a whole window out and gives its slots (and how many parts may be stored).
@@ -177,11 +268,89 @@ impl Windows {
         let group = self.groups.get_mut(id as usize).and_then(Option::take)?;
         self.by_start.remove(&(group.kind, group.interval.start));
         self.free_groups.push(id);
-        for slot in group.slots.values() {
-            self.slots[*slot as usize] = None;
+        for slot in group.slots() {
+            self.slots[slot as usize] = None;
+            self.hot -= 1;
         }
-        self.live -= group.slots.len() as u64;
+        self.cold -= group.parts.iter().map(|part| u64::from(part.cold)).sum::<u64>();
         Some(group)
+    }
+
+    /// Leaves a part to the store. Gives its slots, which the guest must release.
+    pub fn cool(&mut self, id: u32, part: u32) -> Vec<(u32, Slot)> {
+        let Some(group) = self.groups.get_mut(id as usize).and_then(Option::as_mut) else {
+            return Vec::new();
+        };
+        let Some(held) = group.parts.get_mut(part as usize) else { return Vec::new() };
+        let mut cooled = Vec::with_capacity(held.slots.len());
+        for number in std::mem::take(&mut held.slots) {
+            let Some(slot) = self.slots.get_mut(number as usize).and_then(Option::take) else { continue };
+            if let Some(place) = group.by_key.get_mut(&(slot.set, slot.key)) {
+                *place = Place::Cold(part);
+            }
+            cooled.push((number, slot));
+        }
+        held.cold = cooled.len() as u32;
+        group.cold_parts += u32::from(held.cold > 0);
+        self.hot -= cooled.len() as u64;
+        self.cold += cooled.len() as u64;
+        cooled
+    }
+
+    /// Notes a key of a cold part that was found in the store.
+    pub fn index_cold(&mut self, id: u32, set: u16, key: u32, part: u32) {
+        let Some(group) = self.group_mut(id) else { return };
+        group.by_key.insert((set, key), Place::Cold(part));
+    }
+
+    /// A part lies in the store alone, with so many keys.
+    pub fn add_cold(&mut self, id: u32, part: u32, keys: u32, stored: u64) {
+        let Some(group) = self.group_mut(id) else { return };
+        group.make_parts(part);
+        let held = &mut group.parts[part as usize];
+        (held.cold, held.stored) = (keys, Some(stored));
+        group.cold_parts += u32::from(keys > 0);
+        self.cold += u64::from(keys);
+    }
+
+    /// A part that was loaded is stored as it stands.
+    pub fn set_stored(&mut self, id: u32, part: u32, epoch: u64) {
+        if let Some(part) = self.group_mut(id).and_then(|g| g.parts.get_mut(part as usize)) {
+            part.stored = Some(epoch);
+        }
+    }
+
+    /// A part is about to be loaded: its slots are added next. False if it is not cold.
+    pub fn warm(&mut self, id: u32, part: u32) -> bool {
+        let Some(group) = self.group_mut(id) else { return false };
+        let Some(held) = group.parts.get_mut(part as usize).filter(|part| part.cold > 0) else {
+            return false;
+        };
+        let keys = std::mem::take(&mut held.cold);
+        group.cold_parts -= 1;
+        self.cold -= u64::from(keys);
+        true
+    }
+
+    /// Gives slots other numbers: entry i of `moves` is (old, new). New ones are free or left by another move.
+    pub fn renumber(&mut self, moves: &[(u32, u32)]) {
+        let moved: Vec<(u32, Option<Slot>)> =
+            moves.iter().map(|(old, new)| (*new, self.slots[*old as usize].take())).collect();
+        let names: FxHashMap<u32, u32> = moves.iter().copied().collect();
+        for group in self.groups.iter_mut().flatten() {
+            let slots = group.parts.iter_mut().flat_map(|part| &mut part.slots);
+            slots.for_each(|slot| *slot = names.get(slot).copied().unwrap_or(*slot));
+            for place in group.by_key.values_mut() {
+                if let Place::Hot(slot) = place {
+                    *slot = names.get(slot).copied().unwrap_or(*slot);
+                }
+            }
+        }
+        self.slots = Vec::new();
+        self.slots.resize(moved.iter().map(|(new, _)| *new as usize + 1).max().unwrap_or(0), None);
+        for (new, slot) in moved {
+            self.slots[new as usize] = slot;
+        }
     }
 
     /// All groups, by kind and start.
@@ -195,9 +364,19 @@ impl Windows {
         starts.rev().take(2).last().map(|((_, start), _)| *start)
     }
 
-    /// Slots in use.
+    /// Keys with state, in the guest or in the store alone.
     pub fn live(&self) -> u64 {
-        self.live
+        self.hot + self.cold
+    }
+
+    /// Slots in use in the guest, cells apart.
+    pub fn hot(&self) -> u64 {
+        self.hot
+    }
+
+    /// Numbers of all slots in use, ascending.
+    pub fn numbers(&self) -> Vec<u32> {
+        (0..).zip(&self.slots).filter(|(_, slot)| slot.is_some()).map(|(number, _)| number).collect()
     }
 }
 
@@ -225,5 +404,13 @@ impl Numbers {
     /// The guest has released these.
     pub fn give_back(&mut self, numbers: impl IntoIterator<Item = u32>) {
         self.free.extend(numbers);
+    }
+    /// Numbers given out and not given back.
+    pub fn in_use(&self) -> u32 {
+        self.next - 1 - self.free.len() as u32
+    }
+    /// Numbers from 1 to `used` are in use, and no others.
+    pub fn compacted(used: u32) -> Numbers {
+        Numbers { next: used + 1, free: Vec::new() }
     }
 }

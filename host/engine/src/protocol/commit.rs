@@ -157,6 +157,7 @@ impl Commit {
         job.commit.update.stages_ns.insert("write", spent.as_nanos() as u64);
         job.commit.writes = WriteSet::default();
         self.tell("committed", &job.stamps);
+        self.queue.written(job.epoch());
         self.queue.note(job.commit.update.generation);
         self.stage = Stage::Publish(job);
         Ok(Progress::Done)

@@ -99,7 +99,7 @@ impl Compute {
     /// else: the first epoch shows what was recovered.
     pub fn recover(options: Options, ports: Arc<Ports>) -> Result<Compute, EngineError> {
         let (state, loader) = (&*ports.state, &*ports.loader);
-        let mut shard = recover(options, state, loader, ports.monotonic.clone())?;
+        let mut shard = recover(options, ports.state.clone(), loader, ports.monotonic.clone())?;
         join_initial(&mut shard, state, loader, (ports.wall)(), ports.clock.now())?;
         let delivered = shard.head.delivered;
         let waiting = outbox::undelivered(state, &shard.keys, delivered)?;
@@ -168,14 +168,14 @@ impl Compute {
 
     /// Carries out what an operator asked, on an epoch's boundary: gives the epoch that it closed, if
     /// there was one.
-    pub fn obey(&mut self, command: Command) -> Option<Job> {
-        match command {
+    pub fn obey(&mut self, command: Command) -> Result<Option<Job>, EngineError> {
+        let closed = match command {
             Command::List { reply } => {
                 drop(reply.try_send(Ok(self.shard.catalogue())));
                 None
             }
             Command::Join { origin, factories, reply } => {
-                let closed = self.close_running();
+                let closed = self.close_running()?;
                 let (now, wall) = (self.ports.clock.now(), (self.ports.wall)());
                 match admit(&mut self.shard, &origin, factories, &*self.ports.state, wall, now) {
                     Ok(names) => {
@@ -192,7 +192,7 @@ impl Compute {
                 None
             }
             Command::Resnapshot { source, step, reply } => {
-                let closed = self.close_running();
+                let closed = self.close_running()?;
                 match self.shard.resnapshot(&source, step, self.ports.clock.now()) {
                     Ok(()) => self.answers.push(Box::new(move || drop(reply.try_send(Ok(()))))),
                     Err(error) => drop(reply.try_send(Err(error))),
@@ -200,7 +200,7 @@ impl Compute {
                 closed
             }
             Command::Retire { name, reply } => {
-                let closed = self.close_running();
+                let closed = self.close_running()?;
                 match self.shard.retire(&name, &*self.ports.state) {
                     Ok(true) => self.answers.push(Box::new(move || drop(reply.try_send(Ok(()))))),
                     Ok(false) => drop(reply.try_send(Err(ControlError::NotFound(name)))),
@@ -208,17 +208,20 @@ impl Compute {
                 }
                 closed
             }
-        }
+        };
+        Ok(closed)
     }
 
     /// Ends the running epoch, so that a change falls on a boundary.
-    fn close_running(&mut self) -> Option<Job> {
-        let now = self.ports.clock.now();
-        self.shard.has_work(now, false).then(|| self.end_epoch(false))
+    fn close_running(&mut self) -> Result<Option<Job>, EngineError> {
+        match self.shard.has_work(self.ports.clock.now(), false) {
+            true => self.end_epoch(false).map(Some),
+            false => Ok(None),
+        }
     }
 
     /// Ends the running epoch if it is time to.
-    pub fn turn(&mut self) -> Option<Job> {
+    pub fn turn(&mut self) -> Result<Option<Job>, EngineError> {
         let age = (self.ports.monotonic)().saturating_sub(self.epoch_began);
         let mut facts = Facts {
             over: age >= self.shard.options.epoch_length,
@@ -234,18 +237,19 @@ impl Compute {
             facts.work = self.shard.has_work(now, flush);
         }
         match judge(facts) {
-            Verdict::End => Some(self.end_epoch(flush)),
+            Verdict::End => self.end_epoch(flush).map(Some),
             Verdict::BeginAnew => {
                 self.epoch_began = (self.ports.monotonic)();
                 self.ports.publisher.alive(self.ports.clock.now());
-                None
+                Ok(None)
             }
-            Verdict::GoOn => None,
+            Verdict::GoOn => Ok(None),
         }
     }
 
-    /// Ends the running epoch. `flush`: every due row is emitted, tick or not.
-    pub fn end_epoch(&mut self, flush: bool) -> Job {
+    /// Ends the running epoch. `flush`: every due row is emitted, tick or not. After an error it must be
+    /// dropped.
+    pub fn end_epoch(&mut self, flush: bool) -> Result<Job, EngineError> {
         let now = self.ports.clock.now();
         // Read before the mark: so what a claim asks for is never in a later write than the claim.
         let generation = self.queue.claimed();
@@ -256,9 +260,10 @@ impl Compute {
             );
             self.shard.emit_anew();
         }
-        let commit = self.shard.end_epoch(now, flush || ahead, generation, self.queue.delivered());
+        self.shard.durable(self.queue.durable());
+        let commit = self.shard.end_epoch(now, flush || ahead, generation, self.queue.delivered())?;
         self.epoch_began = (self.ports.monotonic)();
-        Job::new(commit, std::mem::take(&mut self.stamps), std::mem::take(&mut self.answers))
+        Ok(Job::new(commit, std::mem::take(&mut self.stamps), std::mem::take(&mut self.answers)))
     }
 }
 

@@ -25,6 +25,8 @@ pub struct Queue {
     changed: Condvar,
     /// The generation that the state held at the start; the new one must be greater.
     pub(super) stored_generation: u64,
+    /// All epochs up to this are durable.
+    durable: AtomicU64,
     /// All epochs up to this are delivered.
     delivered: AtomicU64,
     /// The generation, once claimed; 0 before.
@@ -89,6 +91,15 @@ impl Queue {
         self.inserted.fetch_add(rows, Ordering::Relaxed);
         self.delivered.fetch_max(upto, Ordering::AcqRel);
         self.lock().in_flight = (0, 0);
+    }
+
+    /// This epoch's write is durable.
+    pub(super) fn written(&self, epoch: u64) {
+        self.durable.fetch_max(epoch, Ordering::AcqRel);
+    }
+
+    pub(super) fn durable(&self) -> u64 {
+        self.durable.load(Ordering::Acquire)
     }
 
     pub(super) fn delivered(&self) -> u64 {

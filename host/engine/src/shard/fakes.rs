@@ -2,6 +2,7 @@
 
 use crate::{Options, stored::Head};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use weir_types::contract::*;
@@ -14,6 +15,8 @@ use weir_types::{DAY, HOUR, MINUTE, Micros, SECOND};
 #[derive(Default)]
 pub struct MemoryStore {
     pub data: Mutex<BTreeMap<Vec<u8>, Vec<u8>>>,
+    /// Chunks read by key.
+    pub loads: AtomicU64,
 }
 
 impl StateStore for MemoryStore {
@@ -24,6 +27,8 @@ impl StateStore for MemoryStore {
         Ok(())
     }
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
+        let is_chunk = key.starts_with(b"0/chunk/");
+        self.loads.fetch_add(u64::from(is_chunk), Ordering::Relaxed);
         Ok(self.data.lock().expect("lock").get(key).cloned())
     }
     fn scan(&self, prefix: &[u8]) -> Result<KeyValues, StateError> {
@@ -148,7 +153,7 @@ pub fn metrics() -> Vec<Arc<dyn MetricFactory>> {
     vec![Arc::new(Counting { info: created }), Arc::new(Counting { info: open })]
 }
 
-fn info(name: &str, first: Field, windows: Vec<Window>) -> MetricInfo {
+pub fn info(name: &str, first: Field, windows: Vec<Window>) -> MetricInfo {
     let fields = vec![first, field("queue_id", ValueType::Int)];
     let count = Output {
         name: "count".into(),
@@ -227,6 +232,8 @@ pub fn options() -> Options {
         correct_for_metric: BTreeMap::new(),
         windows_metric: BTreeMap::new(),
         suspend_after: 1000,
+        hot_slots: u64::MAX,
+        hot_slots_total: u64::MAX,
         initial_plugins: vec![("counting.wasm".into(), b"counting".to_vec())],
     }
 }

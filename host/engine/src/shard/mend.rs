@@ -3,7 +3,7 @@
 
 use super::Shard;
 use crate::catchup::CatchUp;
-use crate::metric::{ImageBatch, Metric, Running};
+use crate::metric::{Boundary, Chunks, EpochRows, ImageBatch, Metric, MetricError, Running};
 use crate::shapes::Column;
 use crate::stored::{Status, StoredMetric, StoredPartition, StoredPosition, StoredShown, decode};
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use weir_types::Micros;
 use weir_types::contract::{GuestError, MetricFactory, MetricInfo};
 use weir_types::live::Condition;
-use weir_types::ports::{StateStore, WriteSet};
+use weir_types::ports::{StateError, StateStore, WriteSet};
 use weir_types::record::{RecordBatch, TopicPartition};
 
 /// Rows that are shown to a metric at once when it looks at a whole row table.
@@ -233,22 +233,24 @@ impl Shard {
     /// The end of the epoch for metrics that catch up: their own watermarks, their own positions.
     pub(super) fn end_catchups(
         &mut self,
-        boundary: crate::metric::Boundary,
+        boundary: Boundary,
+        share: f64,
         writes: &mut WriteSet,
-        rows: &mut crate::metric::EpochRows,
-    ) {
+        rows: &mut EpochRows,
+    ) -> Result<(), StateError> {
         let live = self.next_by_index();
         let mut going = Vec::new();
         for mut catchup in std::mem::take(&mut self.catchups) {
             let watermarks = catchup.advance(boundary.clock);
-            match self.end_metric(&mut catchup.metric, boundary, watermarks) {
+            match self.end_metric(&mut catchup.metric, boundary, watermarks, share) {
                 Ok((own_writes, own_rows)) => {
                     super::add(writes, rows, own_writes, own_rows);
                     catchup.approach(&live);
                     self.positions.insert(catchup.metric.info.name.clone(), Some(catchup.position()));
                     going.push(catchup);
                 }
-                Err(error) => self.rest(catchup.metric, error.to_string()),
+                Err(MetricError::Guest(error)) => self.rest(catchup.metric, error.to_string()),
+                Err(MetricError::State(error)) => return Err(error),
             }
         }
         self.catchups = going;
@@ -256,6 +258,7 @@ impl Shard {
         for at in (0..self.catchups.len()).rev() {
             self.try_arrive(at, boundary.clock);
         }
+        Ok(())
     }
 
     /// The next offset of each partition, by index.
@@ -295,13 +298,16 @@ impl Shard {
             ..old_entry
         };
         let mut metric = self.open(factory, entry)?;
-        let restored = metric.restore(&mut self.shared, &self.keys, store);
+        let position = self.stored_position(&new.name, store).map_err(|e| e.to_string())?;
+        metric.watermarks = self.watermarks_at(&metric, &position);
+        let chunks = Chunks { store, keys: &self.keys };
+        // All of it: the whole is stored anew.
+        let restored = metric.restore(None, &mut self.shared, &chunks);
         restored.map_err(|e| format!("metric {} cannot take up the stored state: {e}", new.name))?;
         // What is stored of the last rows may be older than they were: all are given again.
         metric.revive(self.head.epoch + 1, true);
         // Recovery never merges cells of two components.
         metric.store_whole();
-        let position = self.stored_position(&new.name, store).map_err(|e| e.to_string())?;
         Ok((metric, position))
     }
 
@@ -333,7 +339,7 @@ impl Shard {
         &self,
         name: &str,
         store: &dyn StateStore,
-    ) -> Result<StoredPosition, weir_types::ports::StateError> {
+    ) -> Result<StoredPosition, StateError> {
         match store.get(&self.keys.position(name))? {
             Some(bytes) => decode("position", &bytes),
             // Stopped by a host that kept none: where the shard stands.

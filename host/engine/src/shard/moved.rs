@@ -2,7 +2,8 @@
 //! version of a row, as ClickHouse does. What the old host delivered after the export, the new one does
 //! not know; its rows must win all the same.
 
-use super::tests::{BASE, Raw, batch_of, created, emitted, life, open, shown, start, texts};
+use super::harness::{Entry, batch_of, enter, open as open_shard};
+use super::tests::{BASE, Raw, created, emitted, life, open, records as texts, shown, world};
 use super::*;
 use crate::outbox::Waiting;
 use std::path::Path;
@@ -61,7 +62,7 @@ struct Outside {
 
 /// One host on a real store.
 struct Host {
-    store: Store,
+    store: Arc<Store>,
     shard: Shard,
     waiting: Waiting,
     generation: u64,
@@ -69,12 +70,14 @@ struct Host {
 
 impl Host {
     fn start(state: &Path, outside: &mut Outside, now: Micros) -> Host {
-        let store = Store::open(&state.display().to_string(), SHARD, Claim::default()).expect("opens");
+        let store = Store::open(&state.display().to_string(), SHARD, Claim::default());
+        let store = Arc::new(store.expect("opens"));
         if store.get(&Keyspace::new(SHARD).head()).expect("read").is_none() {
             // The fake's component; a state that was moved must bring it along.
             store.put_blob(&Keyspace::component("counting"), b"counting").expect("stored");
         }
-        let shard = start(&store, now);
+        let mut shard = open_shard(&world(), &store, now);
+        enter(&mut shard, 1, now);
         let generation = store.claim_generation(outside.greatest + 1).expect("claimed");
         if let Some(lost) = shard.lost() {
             outside.realtime.take_back(lost, generation);
@@ -86,12 +89,12 @@ impl Host {
     }
 
     fn commit(&mut self, now: Micros, flush: bool) {
-        let commit = self.shard.end_epoch(now, flush, Some(self.generation), 0);
+        let commit = self.shard.end_epoch(now, flush, Some(self.generation), 0).expect("readable");
         self.store.write(commit.writes).expect("written");
         self.waiting.add(commit.update.epoch, commit.outbox);
     }
 
-    fn read(&mut self, records: &[(i64, String)]) {
+    fn read(&mut self, records: &[Entry]) {
         for chunk in records.chunks(PER_EPOCH) {
             let now = clock_of(chunk);
             self.shard.apply(SourceEvent::Records(batch_of(chunk)), now);
@@ -113,8 +116,8 @@ impl Host {
 }
 
 /// The clock follows the records, so that a host that reads them again decides the same.
-fn clock_of(chunk: &[(i64, String)]) -> Micros {
-    chunk.last().map_or(BASE, |(offset, _)| BASE + (offset + 1) * 7 * SECOND)
+fn clock_of(chunk: &[Entry]) -> Micros {
+    chunk.last().map_or(BASE, |entry| BASE + (entry.offset + 1) * 7 * SECOND)
 }
 
 fn assert_right(outside: &Outside, raws: &[Raw], what: &str) {
@@ -149,7 +152,7 @@ fn a_state_moved_through_a_file_goes_on_to_the_same_numbers_straight_and_killed(
         // Killed before anything is delivered: the outboxes are in the state.
         drop(host);
         let mut host = Host::start(&to, &mut outside, clock_of(&records[..450]));
-        host.waiting = crate::outbox::undelivered(&host.store, &host.shard.keys, 0).expect("read");
+        host.waiting = crate::outbox::undelivered(&*host.store, &host.shard.keys, 0).expect("read");
         host.read(&records[450..]);
         host.end(clock_of(&records));
         host.deliver(&mut outside);

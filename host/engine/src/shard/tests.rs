@@ -1,13 +1,12 @@
 //! The shard against an oracle that recomputes everything from the raw changes; every scenario runs
-//! straight, and again with the shard killed and restored after each third epoch.
+//! straight, and again with the shard killed and restored at each third epoch.
 
 use super::fakes::*;
-use super::*;
-use crate::outbox::Waiting;
-use crate::recover::{join_initial, recover};
-use std::collections::HashMap;
+use super::harness::{Change, Entry, Kills, Left, Step, World, entries, run};
+use std::collections::{BTreeMap, HashMap};
+use weir_types::record::TopicPartition;
 use weir_types::rows::{OutputValue, RealtimeRow};
-use weir_types::{HOUR, MINUTE, SECOND};
+use weir_types::{HOUR, MINUTE, Micros, SECOND};
 
 pub(super) const BASE: Micros = 1_795_392_000_000_000; // 2026-11-23T00:00:00Z
 
@@ -23,23 +22,13 @@ pub(super) struct Raw {
     pub(super) updated: i64,
 }
 
-fn json(raw: &Raw, pos: i64) -> String {
-    let ms = |s: i64| BASE / 1000 + s * 1000;
-    let image = |queue: i64, status: &str| {
-        format!(
-            r#"{{"id":{},"queue_id":{queue},"status":"{status}","created_at":{},"updated_at":{}}}"#,
-            raw.id,
-            ms(raw.created),
-            ms(raw.updated)
-        )
-    };
-    let before = raw.before.map_or("null".into(), |(q, s)| image(q, s));
-    let after = if raw.op == 'd' { "null".into() } else { image(raw.queue, raw.status) };
-    format!(
-        r#"{{"before":{before},"after":{after},"source":{{"version":"3","connector":"mariadb","name":"s","ts_ms":{},"snapshot":"false","db":"service","table":"ticket","server_id":1,"gtid":null,"file":"binlog.000001","pos":{pos},"row":0}},"op":"{}","ts_ms":1}}"#,
-        BASE / 1000,
-        raw.op
-    )
+impl Raw {
+    fn change(&self) -> Change {
+        let at = |seconds: i64| BASE + seconds * SECOND;
+        let Raw { id, op, queue, status, before, created, updated } = *self;
+        let (created, updated) = (at(created), at(updated));
+        Change { partition: 0, id, op, queue, status, before, created, updated }
+    }
 }
 
 /// A seeded life of tickets, mostly in order.
@@ -88,79 +77,28 @@ pub(super) fn life(seed: u64, count: usize) -> Vec<Raw> {
     raws
 }
 
-/// Everything that a run left behind.
-struct Left {
-    rows: Vec<RealtimeRow>,
-    latest: Vec<RealtimeRow>,
-    outbox: weir_types::rows::Outbox,
-    head: Head,
+pub(super) fn world() -> World {
+    World { options: options(), metrics: metrics(), partitions: 1 }
 }
 
-pub(super) fn start(store: &dyn StateStore, now: Micros) -> Shard {
-    let monotonic: Monotonic = Arc::new(|| Duration::ZERO);
-    let loader = &Counting { info: metrics()[0].info().clone() };
-    let mut shard = recover(options(), store, loader, monotonic).expect("recovers");
-    join_initial(&mut shard, store, loader, 1, now).expect("joins");
-    let partition = TopicPartition { topic: "t".into(), partition: 0 };
-    shard.apply(SourceEvent::Partition { index: 0, partition }, now);
-    shard
-}
-
-pub(super) fn batch_of(records: &[(i64, String)]) -> RecordBatch {
-    let mut batch = RecordBatch::default();
-    for (offset, text) in records {
-        let key = text.find("\"id\":").map(|at| &text[at..at + text[at..].find(',').expect("comma")]);
-        let key = key.map(|id| format!("{{{id}}}"));
-        let key = key.as_deref().map(str::as_bytes);
-        batch.push(Record {
-            partition: 0,
-            offset: *offset,
-            timestamp: None,
-            key,
-            value: Some(text.as_bytes()),
-            rekey: Default::default(),
-        });
-    }
-    batch
-}
-
-/// Runs records (offset, text) in epochs of `per_epoch`, restoring after every third if asked to.
-fn run(records: &[(i64, String)], per_epoch: usize, restored: bool) -> Left {
-    let store = MemoryStore::default();
+/// Runs records in epochs of `per_epoch`, each of which takes 7 s a record, and then an idle hour.
+fn run_in_epochs(records: &[Entry], per_epoch: usize, kills: Kills) -> Left {
     let mut clock = BASE;
-    let mut shard = start(&store, clock);
-    let mut all = Waiting::default();
-    let mut commit = |shard: &mut Shard, clock: Micros, flush: bool| {
-        let commit = shard.end_epoch(clock, flush, None, 0);
-        let counts = &commit.outbox.epochs[0].partitions;
-        assert!(
-            counts
-                .iter()
-                .all(|p| p.counts.read == p.counts.applied + p.counts.skipped_total() + p.counts.dead)
-        );
-        store.write(commit.writes).expect("writes");
-        all.add(commit.update.epoch, commit.outbox);
-    };
-    commit(&mut shard, clock, false);
-    for (nth, chunk) in records.chunks(per_epoch).enumerate() {
+    let mut steps = Vec::new();
+    for chunk in records.chunks(per_epoch) {
         clock += 7 * SECOND * per_epoch as i64;
-        shard.apply(SourceEvent::Records(batch_of(chunk)), clock);
-        commit(&mut shard, clock, false);
-        if restored && nth % 3 == 2 {
-            shard = start(&store, clock);
-            commit(&mut shard, clock, false);
-        }
+        steps.extend([Step::Clock(clock), Step::Read(chunk.to_vec()), Step::Epoch(false)]);
     }
-    shard.apply(SourceEvent::EndOfPartition { index: 0 }, clock);
-    clock += HOUR;
-    assert!(shard.all_idle(clock));
-    commit(&mut shard, clock, true);
-    let outbox = all.into_outbox();
-    Left { rows: outbox.realtime.clone(), latest: outbox.latest.clone(), head: head(&store), outbox }
+    steps.extend([Step::End(0), Step::Clock(clock + HOUR), Step::Epoch(true)]);
+    run(&world(), &steps, kills)
 }
 
-pub(super) fn texts(raws: &[Raw]) -> Vec<(i64, String)> {
-    raws.iter().enumerate().map(|(i, r)| (i as i64, json(r, 100 + i as i64))).collect()
+/// Straight, and killed after each third epoch.
+const BOTH: [Kills; 2] = [Kills::None, Kills::Every(3)];
+
+pub(super) fn records(raws: &[Raw]) -> Vec<Entry> {
+    let changes: Vec<Change> = raws.iter().map(Raw::change).collect();
+    entries(&changes)
 }
 
 fn count(row: &RealtimeRow) -> i64 {
@@ -221,19 +159,12 @@ pub(super) fn shown(latest: &[RealtimeRow]) -> BTreeMap<(String, Vec<String>), i
 fn every_number_equals_the_recomputation_straight_and_restored() {
     for seed in 1..=6 {
         let raws = life(seed, 900);
-        for (per_epoch, restored) in [(40, false), (40, true), (7, false), (7, true)] {
-            let left = run(&texts(&raws), per_epoch, restored);
-            assert_eq!(
-                emitted(&left.rows),
-                created(&raws),
-                "seed {seed} epochs of {per_epoch} restored {restored}"
-            );
-            assert_eq!(
-                shown(&left.latest),
-                open(&raws),
-                "seed {seed} epochs of {per_epoch} restored {restored}"
-            );
-            assert!(left.outbox.late_events.is_empty());
+        for (per_epoch, kills) in [40, 7].into_iter().flat_map(|n| BOTH.map(|kills| (n, kills))) {
+            let left = run_in_epochs(&records(&raws), per_epoch, kills);
+            let case = format!("seed {seed} epochs of {per_epoch} {kills:?}");
+            assert_eq!(emitted(&left.rows), created(&raws), "{case}");
+            assert_eq!(shown(&left.outbox.latest), open(&raws), "{case}");
+            assert!(left.outbox.late_events.is_empty(), "{case}");
         }
     }
 }
@@ -241,34 +172,32 @@ fn every_number_equals_the_recomputation_straight_and_restored() {
 #[test]
 fn windows_that_the_watermark_passed_are_final_and_later_ones_are_not() {
     let raws = life(3, 300);
-    let left = run(&texts(&raws), 20, true);
-    let minutes: Vec<&RealtimeRow> = left.rows.iter().filter(|r| r.window == "1m").collect();
-    assert!(!minutes.is_empty() && minutes.iter().all(|r| r.is_final));
-    // The day before has births that came late; the running day is still open.
-    let days = left.rows.iter().filter(|r| r.window == "day");
-    assert!(days.clone().count() > 0 && days.clone().all(|r| r.is_final == (r.start < BASE)));
-    assert!(left.rows.iter().all(|r| r.complete));
+    for kills in BOTH {
+        let left = run_in_epochs(&records(&raws), 20, kills);
+        let minutes: Vec<&RealtimeRow> = left.rows.iter().filter(|r| r.window == "1m").collect();
+        assert!(!minutes.is_empty() && minutes.iter().all(|r| r.is_final));
+        // The day before has births that came late; the running day is still open.
+        let days = left.rows.iter().filter(|r| r.window == "day");
+        assert!(days.clone().count() > 0 && days.clone().all(|r| r.is_final == (r.start < BASE)));
+        assert!(left.rows.iter().all(|r| r.complete));
+    }
 }
 
 #[test]
 fn a_repeated_run_of_changes_counts_once() {
     let raws = life(5, 400);
-    let mut records = texts(&raws);
-    let again: Vec<(i64, String)> = records[100..250].iter().map(|(o, t)| (o + 150, t.clone())).collect();
-    let tail: Vec<(i64, String)> = records.split_off(250).into_iter().map(|(o, t)| (o + 150, t)).collect();
-    records.extend(again);
-    records.extend(tail);
-    for restored in [false, true] {
-        let left = run(&records, 30, restored);
+    let mut repeated = records(&raws);
+    let later = |entry: &Entry| Entry { offset: entry.offset + 150, ..entry.clone() };
+    let again: Vec<Entry> = repeated[100..250].iter().map(later).collect();
+    let tail: Vec<Entry> = repeated.split_off(250).iter().map(later).collect();
+    repeated.extend(again);
+    repeated.extend(tail);
+    for kills in BOTH {
+        let left = run_in_epochs(&repeated, 30, kills);
         assert_eq!(emitted(&left.rows), created(&raws));
-        assert_eq!(shown(&left.latest), open(&raws));
-        let repeats: u64 = left
-            .outbox
-            .epochs
-            .iter()
-            .flat_map(|e| &e.partitions)
-            .filter_map(|p| p.counts.skipped.get("repeat"))
-            .sum();
+        assert_eq!(shown(&left.outbox.latest), open(&raws));
+        let partitions = left.outbox.epochs.iter().flat_map(|e| &e.partitions);
+        let repeats: u64 = partitions.filter_map(|p| p.counts.skipped.get("repeat")).sum();
         assert_eq!(repeats, 150);
     }
 }
@@ -276,129 +205,89 @@ fn a_repeated_run_of_changes_counts_once() {
 #[test]
 fn what_cannot_be_read_is_dead_lettered_with_coordinates_and_the_stream_goes_on() {
     let raws = life(7, 60);
-    let mut records = texts(&raws);
-    records.push((60, "no json at all".into()));
-    records.push((61, r#"{"id":1,"x":2}"#.into()));
+    let mut read = records(&raws);
+    let entry = |offset: i64, value: String| Entry { partition: 0, offset, key: r#"{"id":1}"#.into(), value };
+    read.push(entry(60, "no json at all".into()));
+    read.push(entry(61, r#"{"id":1,"x":2}"#.into()));
     let last = Raw { id: 999, op: 'c', queue: 1, status: "open", before: None, created: 421, updated: 421 };
-    records.push((62, json(&last, 9_999)));
+    read.push(entry(62, last.change().json(9_999)));
     let raws: Vec<Raw> = raws.into_iter().chain([last]).collect();
-    let left = run(&records, 10, true);
-    assert_eq!(emitted(&left.rows), created(&raws));
-    let dead: Vec<i64> = left.outbox.dead_letters.iter().map(|d| d.offset).collect();
-    assert_eq!(dead, [60, 61]);
-    assert!(left.outbox.dead_letters.iter().all(|d| !d.reason.is_empty() && d.whole));
+    for kills in BOTH {
+        let left = run_in_epochs(&read, 10, kills);
+        assert_eq!(emitted(&left.rows), created(&raws));
+        let dead: Vec<i64> = left.outbox.dead_letters.iter().map(|d| d.offset).collect();
+        assert_eq!(dead, [60, 61]);
+        assert!(left.outbox.dead_letters.iter().all(|d| !d.reason.is_empty() && d.whole));
+    }
 }
 
 #[test]
 fn a_sample_too_late_for_a_window_kind_is_kept_as_a_late_event_and_counts_elsewhere() {
     let mut raws = life(9, 60);
-    // An hour and a half later, a birth of three hours ago: too late for 1m and 1h, in time for the day.
+    // Hours later, each in an epoch of its own: a birth of three hours ago is too late for 1m and 1h, in
+    // time for the day.
     let early =
         Raw { id: 5_000, op: 'c', queue: 1, status: "new", before: None, created: 12_000, updated: 12_000 };
     let late = Raw { id: 5_001, created: 30, updated: 12_001, ..early };
     raws.extend([early, Raw { id: 5_002, ..early }, late]);
-    let mut records = texts(&raws);
-    let tail = records.split_off(60);
-    records.extend(tail);
-    let left = run_late(&records);
-    let missed: Vec<(i64, Vec<String>)> =
-        left.outbox.late_events.iter().map(|l| (l.offset, l.windows.clone())).collect();
-    assert_eq!(missed, [(62, vec!["1m".to_string(), "1h".to_string()])]);
-    let mut expected = created(&raws);
-    for (set, dims) in [("", vec![]), ("queue_id", vec!["1".to_string()])] {
-        for (window, start) in [("1m", BASE), ("1h", BASE)] {
-            let key = (window.to_string(), set.to_string(), dims.clone(), start);
-            *expected.get_mut(&key).expect("the late birth was recomputed there") -= 1;
-        }
-    }
-    expected.retain(|_, n| *n != 0);
-    assert_eq!(emitted(&left.rows), expected);
-}
-
-/// As [`run`], with the last three records far later by the clock, each in an epoch of its own.
-fn run_late(records: &[(i64, String)]) -> Left {
-    let store = MemoryStore::default();
-    let mut shard = start(&store, BASE);
-    let mut all = Waiting::default();
-    let batches = [&records[..60], &records[60..61], &records[61..62], &records[62..]];
-    for (nth, chunk) in batches.into_iter().enumerate() {
+    let read = records(&raws);
+    let mut steps = Vec::new();
+    for (nth, chunk) in [&read[..60], &read[60..61], &read[61..62], &read[62..]].into_iter().enumerate() {
         let clock = BASE + if nth == 0 { 500 } else { 12_000 + nth as i64 } * SECOND;
-        let mut batch = RecordBatch::default();
-        for (offset, text) in chunk {
-            let value = Some(text.as_bytes());
-            let key = Some(&br#"{"id":1}"#[..]);
-            batch.push(Record {
-                partition: 0,
-                offset: *offset,
-                timestamp: None,
-                key,
-                value,
-                rekey: Default::default(),
-            });
-        }
-        shard.apply(SourceEvent::Records(batch), clock);
-        let commit = shard.end_epoch(clock, nth == 3, None, 0);
-        store.write(commit.writes).expect("writes");
-        all.add(commit.update.epoch, commit.outbox);
+        steps.extend([Step::Clock(clock), Step::Read(chunk.to_vec()), Step::Epoch(nth == 3)]);
     }
-    let outbox = all.into_outbox();
-    Left { rows: outbox.realtime.clone(), latest: outbox.latest.clone(), head: head(&store), outbox }
+    for kills in BOTH {
+        let left = run(&world(), &steps, kills);
+        let late = left.outbox.late_events.iter();
+        let missed: Vec<(i64, Vec<String>)> = late.map(|l| (l.offset, l.windows.clone())).collect();
+        assert_eq!(missed, [(62, vec!["1m".to_string(), "1h".to_string()])]);
+        let mut expected = created(&raws);
+        for (set, dims) in [("", vec![]), ("queue_id", vec!["1".to_string()])] {
+            for (window, start) in [("1m", BASE), ("1h", BASE)] {
+                let key = (window.to_string(), set.to_string(), dims.clone(), start);
+                *expected.get_mut(&key).expect("the late birth was recomputed there") -= 1;
+            }
+        }
+        expected.retain(|_, n| *n != 0);
+        assert_eq!(emitted(&left.rows), expected);
+    }
 }
 
 #[test]
 fn a_time_far_in_the_future_moves_no_watermark_and_is_dead_lettered() {
     let mut raws = life(11, 100);
-    let far = Raw {
-        id: 7_000,
-        op: 'c',
-        queue: 0,
-        status: "new",
-        before: None,
-        created: 2_000_000_000,
-        updated: 2_000_000_000,
-    };
+    let far = 2_000_000_000;
+    let far = Raw { id: 7_000, op: 'c', queue: 0, status: "new", before: None, created: far, updated: far };
     raws.insert(50, far);
-    let left = run(&texts(&raws), 10, false);
-    raws.remove(50);
-    assert_eq!(emitted(&left.rows), created(&raws));
-    assert_eq!(
-        left.outbox.dead_letters.iter().map(|d| (d.offset, d.metric.as_str())).collect::<Vec<_>>(),
-        [(50, "t.created")]
-    );
-    assert!(left.outbox.late_events.is_empty());
+    for kills in BOTH {
+        let left = run_in_epochs(&records(&raws), 10, kills);
+        let mut counted = raws.clone();
+        counted.remove(50);
+        assert_eq!(emitted(&left.rows), created(&counted));
+        let dead = left.outbox.dead_letters.iter();
+        assert_eq!(dead.map(|d| (d.offset, d.metric.as_str())).collect::<Vec<_>>(), [(50, "t.created")]);
+        assert!(left.outbox.late_events.is_empty());
+    }
 }
 
 #[test]
 fn the_store_does_not_grow_with_the_number_of_epochs() {
-    let keys = |count: usize| {
-        let store = MemoryStore::default();
-        let mut shard = start(&store, BASE);
-        for nth in 0..count {
-            let raw = Raw {
-                id: nth as i64 % 5,
-                op: 'c',
-                queue: 1,
-                status: "open",
-                before: None,
-                created: 10,
-                updated: 10,
-            };
-            let text = json(&raw, nth as i64);
-            let mut batch = RecordBatch::default();
-            let (key, value) = (Some(&br#"{"id":1}"#[..]), Some(text.as_bytes()));
-            batch.push(Record {
-                partition: 0,
-                offset: nth as i64,
-                timestamp: None,
-                key,
-                value,
-                rekey: Default::default(),
-            });
-            shard.apply(SourceEvent::Records(batch), BASE + MINUTE);
-            let commit = shard.end_epoch(BASE + MINUTE, false, None, nth as u64);
-            store.write(commit.writes).expect("writes");
+    let keys = |count: i64| {
+        let raw = |nth| Raw {
+            id: nth % 5,
+            op: 'c',
+            queue: 1,
+            status: "open",
+            before: None,
+            created: 10,
+            updated: 10,
+        };
+        let raws: Vec<Raw> = (0..count).map(raw).collect();
+        let mut steps = vec![Step::Clock(BASE + MINUTE)];
+        for entry in records(&raws) {
+            steps.extend([Step::Read(vec![entry]), Step::Epoch(false)]);
         }
-        store.data.lock().expect("lock").len()
+        run(&world(), &steps, Kills::None).store.data.lock().expect("lock").len()
     };
     let (few, many) = (keys(200), keys(600));
     assert!(many <= few + 80, "{few} keys after 200 epochs, {many} after 600");
@@ -406,8 +295,10 @@ fn the_store_does_not_grow_with_the_number_of_epochs() {
 
 #[test]
 fn a_restart_begins_at_the_next_offset_with_the_last_record_remembered() {
-    let left = run(&texts(&life(2, 50)), 10, true);
-    let partition = &left.head.partitions[&TopicPartition { topic: "t".into(), partition: 0 }];
-    assert_eq!(partition.next, 50);
-    assert_eq!(partition.last.map(|(offset, _)| offset), Some(49));
+    for kills in BOTH {
+        let left = run_in_epochs(&records(&life(2, 50)), 10, kills);
+        let partition = &left.head.partitions[&TopicPartition { topic: "t".into(), partition: 0 }];
+        assert_eq!(partition.next, 50);
+        assert_eq!(partition.last.map(|(offset, _)| offset), Some(49));
+    }
 }

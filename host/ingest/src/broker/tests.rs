@@ -128,6 +128,20 @@ fn every_record_comes_once_and_in_order_over_restarts() {
 }
 
 #[test]
+fn an_end_is_told_again_while_the_broker_has_nothing_more() {
+    let broker = started(2);
+    produce(&broker, 0, (0..10).map(|n| n.to_string()));
+    let (handle, events) = read(&broker, &BTreeMap::new(), 64);
+    let mut seen = Seen::default();
+    let ends = |s: &Seen, partition| s.ends.get(&partition).map_or(0, Vec::len);
+    seen.until(&events, |s| ends(s, 0) >= 2 && ends(s, 1) >= 2);
+    produce(&broker, 0, (10..11).map(|n| n.to_string()));
+    seen.until(&events, |s| s.ends[&0].iter().filter(|count| **count == 11).count() >= 2);
+    handle.stop();
+    assert!(seen.ends[&0].iter().all(|count| [10, 11].contains(count)), "{:?}", seen.ends);
+}
+
+#[test]
 fn a_record_of_five_megabytes_a_tombstone_and_a_rekey_pass() {
     let broker = started(1);
     let producer = Producer::new(&properties(&broker)).unwrap();

@@ -61,6 +61,51 @@ fn panes_divide_every_window() {
 }
 
 #[test]
+fn panes_beside_sessions_are_no_longer_than_the_gap_and_still_divide_every_window() {
+    use Window::*;
+    let session = |seconds| Session { gap: seconds * SECOND };
+    assert_eq!(pane_length(&[session(60)]), Some(MINUTE));
+    assert_eq!(pane_length(&[session(60), session(45)]), Some(45 * SECOND));
+    assert_eq!(pane_length(&[session(60), Tumbling(HOUR)]), Some(MINUTE));
+    assert_eq!(pane_length(&[session(45), Tumbling(MINUTE)]), Some(30 * SECOND));
+    assert_eq!(pane_length(&[session(90), Tumbling(MINUTE)]), Some(MINUTE));
+    assert_eq!(pane_length(&[Session { gap: 7 }, Day]), Some(6));
+    assert_eq!(pane_length(&[session(100 * 3600)]), Some(DAY));
+}
+
+#[test]
+fn a_sample_counts_in_all_windows_of_a_kind_or_in_none() {
+    let utc = calendar("UTC");
+    let kinds =
+        [Window::Tumbling(MINUTE), Window::Day, Window::Sliding { size: 5 * MINUTE, step: 10 * SECOND }];
+    for kind in kinds {
+        for time in [-HOUR - 1, 0, 3 * SECOND, HOUR] {
+            let start = tumbling_start(time, 10 * SECOND);
+            let pane = Interval { start, end: start + 10 * SECOND };
+            let last = utc.last_end(kind, pane);
+            let ends: Vec<Micros> = utc.intervals(kind, time).iter().map(|i| i.end).collect();
+            assert_eq!(ends.iter().max(), Some(&last));
+            // Kept so much longer, the earliest window is there as long as the last can be corrected.
+            assert!(ends.iter().all(|end| end + overhang(kind, 10 * SECOND) >= last), "{kind:?}");
+        }
+    }
+}
+
+#[test]
+fn a_session_is_kept_until_no_sample_that_still_counts_can_join_it() {
+    let (gap, pane_length) = (MINUTE, 20 * SECOND);
+    let kind = Window::Session { gap };
+    let utc = calendar("UTC");
+    for last_sample in [-HOUR, 0, 7 * SECOND] {
+        // The latest sample that joins, at exactly the gap.
+        let joins = last_sample + gap;
+        let start = tumbling_start(joins, pane_length);
+        let counts_until = utc.last_end(kind, Interval { start, end: start + pane_length });
+        assert!(last_sample + gap + overhang(kind, pane_length) >= counts_until);
+    }
+}
+
+#[test]
 fn names_are_short_and_tell_windows_apart() {
     use Window::*;
     let names = [Tumbling(MINUTE), Tumbling(15 * MINUTE), Tumbling(HOUR), Day, Now].map(Window::name);

@@ -155,6 +155,11 @@ pub struct Limits {
     pub bytes_returned: Option<Size>,
     /// Log lines kept of a second. Default 50.
     pub log_lines: Option<u32>,
+    /// Slots (a key in a window) of one metric that are held in memory; those touched longest ago lie
+    /// in the state store alone and are loaded when they are touched. Default 250000.
+    pub hot_slots: Option<u64>,
+    /// The same for all metrics together. Default 2000000.
+    pub hot_slots_total: Option<u64>,
 }
 
 /// `[[plugin]]`: a component loaded when the state knows none of its metrics yet.
