@@ -18,6 +18,7 @@ pub mod shard;
 mod shared;
 mod sources;
 mod stored;
+mod versions;
 mod view;
 mod watermark;
 

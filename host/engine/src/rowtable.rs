@@ -1,6 +1,7 @@
 //! The row table of one source: primary key → the columns that metrics over current values ask for.
 //! Old images always come from here, never from a record.
 
+mod complete;
 mod slab;
 
 use crate::keys::{StoredKey, StoredPart, TextMap, Texts, key_of};
@@ -101,10 +102,7 @@ impl RowTable {
     /// Takes up what a batch changes: for each row the image before the batch, and the last one in it.
     /// True if there is anything.
     pub fn take(&mut self, batch: &ChangeBatch, texts: &mut Texts) -> bool {
-        let map = |c: usize, texts: &mut Texts| TextMap::of(&batch.dictionaries[c], texts);
-        let maps: Vec<Option<TextMap>> = (0..self.source.columns.len())
-            .map(|c| (self.source.columns[c].ty.value_type() == ValueType::Text).then(|| map(c, texts)))
-            .collect();
+        let maps = self.text_maps(batch, texts);
         let mut key = vec![0i64; self.source.primary_key.len() + 1];
         let mut images = 0;
         for row in 0..batch.len() {
@@ -138,6 +136,14 @@ impl RowTable {
             }
         }
         !self.pending.is_empty()
+    }
+
+    /// For each declared column, if it holds texts, how to read them.
+    fn text_maps(&self, batch: &ChangeBatch, texts: &mut Texts) -> Vec<Option<TextMap>> {
+        let map = |c: usize, texts: &mut Texts| TextMap::of(&batch.dictionaries[c], texts);
+        (0..self.source.columns.len())
+            .map(|c| (self.source.columns[c].ty.value_type() == ValueType::Text).then(|| map(c, texts)))
+            .collect()
     }
 
     fn add_pending(&mut self, key: &[i64], slot: Option<u32>, new: u32, partition: u32) {

@@ -6,6 +6,7 @@ use crate::rowtable::RowTable;
 use crate::shared::Shared;
 use crate::sources::{Replay, Sources};
 use crate::stored::{Head, Keyspace, Status, StoredMetric, encode};
+use crate::versions::Versions;
 use crate::view::View;
 use crate::watermark::Watermarks;
 use crate::{Options, outbox};
@@ -54,6 +55,8 @@ pub struct Shard {
     /// Metrics of the table that do not run, with what is known of them.
     pub(crate) resting: Vec<(StoredMetric, Option<Arc<MetricInfo>>)>,
     pub(crate) tables: Vec<RowTable>,
+    /// One for each source; None where none is wanted.
+    pub(crate) versions: Vec<Option<Versions>>,
     pub(crate) head: Head,
     pub(crate) keys: Keyspace,
     decoder: Decoder,
@@ -84,6 +87,7 @@ impl Shard {
             metrics: Vec::new(),
             resting: Vec::new(),
             tables: decls.iter().map(|d| RowTable::new((**d).clone())).collect(),
+            versions: decls.iter().map(|d| Versions::new(d)).collect(),
             keys: Keyspace::new(&options.shard),
             decoder: Decoder::new(&decls),
             topics: Vec::new(),
@@ -171,6 +175,12 @@ impl Shard {
                     ),
                     Replay::New => {}
                 }
+                if let Some(versions) = &mut self.versions[source]
+                    && !versions.keep_new(batch, first)
+                {
+                    self.sources.skipped(partition, "repeat");
+                    return None;
+                }
                 self.sources.advance(partition, batch, first, now);
                 self.sources.applied(partition);
                 Some(source)
@@ -222,6 +232,9 @@ impl Shard {
             monotonic: &*monotonic,
         };
         let mut failed = Vec::new();
+        if self.options.sources[source].keeps_rows() {
+            self.tables[source].complete(&mut batch, &mut run.shared.texts);
+        }
         let mut view = View::new(&batch);
         for (at, metric) in self.metrics.iter_mut().enumerate().filter(|(_, m)| !m.plan.is_now) {
             if let Err(error) = metric.observe(source, &mut view, &mut run) {
@@ -254,7 +267,7 @@ impl Shard {
         let columns = table.columns().to_vec();
         let shown = ImageBatch { source, columns: &columns, images: &images, signs: &signs };
         let mut failed = Vec::new();
-        let mut gave = vec![false; images.len()];
+        let mut gave = vec![self.options.sources[source].keeps_rows(); images.len()];
         for (at, metric) in self.metrics.iter_mut().enumerate().filter(|(_, m)| m.plan.is_now) {
             let all = metric.info.rows == weir_types::contract::RowMemory::All;
             match metric.observe_images(&shown, &mut run) {
@@ -286,8 +299,12 @@ impl Shard {
     pub fn join(&mut self, factory: Arc<dyn MetricFactory>, entry: StoredMetric) -> Result<usize, String> {
         let plan = Plan::new(factory.info(), &Overrides { options: &self.options })?;
         let metric = Metric::new(factory, plan, entry, &mut self.shared).map_err(|e| e.to_string())?;
-        if metric.plan.is_now {
-            for input in &metric.plan.inputs {
+        for input in &metric.plan.inputs {
+            let decl = &self.options.sources[input.source];
+            if decl.keeps_rows() {
+                let row = decl.primary_key.iter().copied().chain([decl.event_time]);
+                self.tables[input.source].add_columns(row.chain(metric.plan.columns_of(input.source)));
+            } else if metric.plan.is_now {
                 self.tables[input.source].add_columns(input.needed.iter().copied());
             }
         }
@@ -408,6 +425,9 @@ impl Shard {
         let start = (self.monotonic)();
         for table in &mut self.tables {
             table.save(epoch, &self.shared.partitions, &self.keys, &self.shared.texts, &mut writes);
+        }
+        for versions in self.versions.iter_mut().flatten() {
+            versions.save(epoch, &self.keys, &mut writes);
         }
         *self.stages.entry("encode").or_default() += ((self.monotonic)() - start).as_nanos() as u64;
         self.close_epoch(boundary, rows, writes, generation, delivered)
@@ -575,6 +595,8 @@ fn promoted(entry: &StoredMetric, retired: bool, epoch: u64) -> PromotedRow {
 
 #[cfg(test)]
 mod fakes;
+#[cfg(test)]
+mod formats;
 #[cfg(test)]
 mod moved;
 #[cfg(test)]

@@ -89,11 +89,11 @@ pub(super) fn life(seed: u64, count: usize) -> Vec<Raw> {
 }
 
 /// Everything that a run left behind.
-struct Left {
-    rows: Vec<RealtimeRow>,
-    latest: Vec<RealtimeRow>,
-    outbox: weir_types::rows::Outbox,
-    head: Head,
+pub(super) struct Left {
+    pub rows: Vec<RealtimeRow>,
+    pub latest: Vec<RealtimeRow>,
+    pub outbox: weir_types::rows::Outbox,
+    pub head: Head,
 }
 
 pub(super) fn start(store: &dyn StateStore, now: Micros) -> Shard {
