@@ -101,7 +101,7 @@ fn eight_digits(digits: u64) -> u64 {
 /// Reads a cell; the end of its value.
 #[inline(always)]
 fn cell(
-    ty: CellType,
+    ty: &CellType,
     b: &[u8],
     at: usize,
     cells: &mut Cells,
@@ -137,7 +137,7 @@ fn cell(
                 return Some(text.end + 1);
             }
         }
-        ColumnType::Float | ColumnType::Bool => {}
+        _ => {}
     }
     let end = scan::value(b, at)?;
     ty.push(&b[at..end], cells, dictionary);
@@ -173,7 +173,7 @@ fn image(
             Some(column) => {
                 let c = column as usize;
                 let (cells, dictionary) = (&mut into.cells[c], &mut into.dictionaries[c]);
-                cell(plan.types[c], b, at, cells, dictionary, &mut into.guesses[c])?
+                cell(&plan.types[c], b, at, cells, dictionary, &mut into.guesses[c])?
             }
         };
     }

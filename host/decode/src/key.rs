@@ -1,7 +1,7 @@
 //! The record's key: it must name every primary-key column, and is looked at no further (cells come
 //! from the images).
 
-use crate::general::{Entry, find, object, offset_in};
+use crate::json::{Entry, find, object, offset_in};
 use crate::outcome::DeadReason;
 use crate::plan::Plan;
 use crate::scan;

@@ -1,42 +1,52 @@
 //! Records → columns, without any I/O: a record is decoded once for all metrics, straight into
 //! columns, and only the columns that some metric asks for.
 //!
-//! Records of a table keep their shape. So the decoder remembers the last records' shape per topic
+//! Each format has a module; [`Decoder::decode`] is the one place that tells them apart. Debezium's has a
+//! fast path: records of a table keep their shape, so the decoder remembers the last records' shape per topic
 //! ([`template`]): the bytes between the values, keys and all, are compared, and only the values are
 //! looked at ([`fast`]). A record that differs in any way goes to the general parser ([`general`]), which
 //! says what the record is or what is wrong with it, and learns its shape. What the fast path accepts
 //! is what the general parser would have accepted, to the byte: which records came before never
 //! changes a result.
 
+mod canal;
 mod cell;
 mod fast;
 mod general;
+mod json;
 mod key;
+mod maxwell;
 mod outcome;
+mod plain;
 mod plan;
+mod rows;
 mod scan;
 mod simd;
 mod template;
 mod time;
 pub mod yardstick;
+mod zone;
 
 pub use outcome::{DeadReason, Outcome, SkipReason};
 
 use fast::Guesses;
 use general::{Facts, Parsed};
+use json::utf8;
 use key::KeyShape;
 use plan::Plan;
+use rows::{RowFacts, Tables, append, push_image};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use template::Templates;
-use weir_types::batch::{ChangeBatch, Origin};
+use weir_types::batch::ChangeBatch;
 use weir_types::record::Record;
-use weir_types::schema::SourceDecl;
+use weir_types::schema::{Format, SourceDecl};
 
 /// The decoder of all sources of one host.
 ///
-/// Several sources may share a topic (told apart by their tables; of two with the same table the
-/// first one wins), and a source may have several topics.
+/// Several sources of one format may share a topic (told apart by their tables; of two with the same
+/// table the first one wins), and a source may have several topics. Plain rows do not name their
+/// table, so the first source on such a topic gets them all.
 #[derive(Debug)]
 pub struct Decoder {
     sources: Vec<Source>,
@@ -52,8 +62,10 @@ struct Source {
 }
 
 /// What is remembered of one topic.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Lane {
+    /// That of its first source; sources of another are not on it.
+    format: Format,
     /// Sources on this topic.
     sources: Vec<usize>,
     templates: Templates,
@@ -61,8 +73,14 @@ struct Lane {
     keys: Vec<KeyShape>,
 }
 
+impl Lane {
+    fn new(format: Format) -> Lane {
+        Lane { format, sources: Vec::new(), templates: Templates::default(), keys: Vec::new() }
+    }
+}
+
 impl Decoder {
-    /// A decoder that decodes primary keys and event times only, until [`Decoder::set_asked`].
+    /// A decoder that decodes primary keys, event times and versions only, until [`Decoder::set_asked`].
     pub fn new(sources: &[Arc<SourceDecl>]) -> Decoder {
         let mut topics: Vec<String> = Vec::new();
         let mut lanes: Vec<Lane> = Vec::new();
@@ -70,10 +88,10 @@ impl Decoder {
             for topic in &source.topics {
                 let at = topics.iter().position(|t| t == topic).unwrap_or_else(|| {
                     topics.push(topic.clone());
-                    lanes.push(Lane::default());
+                    lanes.push(Lane::new(source.format));
                     topics.len() - 1
                 });
-                if !lanes[at].sources.contains(&index) {
+                if lanes[at].format == source.format && !lanes[at].sources.contains(&index) {
                     lanes[at].sources.push(index);
                     lanes[at].keys.push(KeyShape::default());
                 }
@@ -86,8 +104,8 @@ impl Decoder {
         Decoder { sources, topics, lanes }
     }
 
-    /// Which declared columns of a source to decode from now on, by index; primary key and event time
-    /// are decoded besides. The source's batch must be empty: columns that come or go would not
+    /// Which declared columns of a source to decode from now on, by index; primary key, event time and
+    /// version are decoded besides. The source's batch must be empty: columns that come or go would not
     /// have its length.
     pub fn set_asked(&mut self, source: usize, columns: &BTreeSet<usize>) {
         self.sources[source].plan.ask(columns);
@@ -111,10 +129,28 @@ impl Decoder {
     /// Decodes one record of topic number `topic` (as in [`Decoder::topics`]) and appends its rows to the
     /// batch of its source. Unless the outcome is [`Outcome::Applied`], all batches are as long as before.
     pub fn decode(&mut self, topic: usize, record: &Record<'_>, batches: &mut [ChangeBatch]) -> Outcome {
-        let Some(value) = record.value else { return Outcome::Skipped(SkipReason::Tombstone) };
-        if let [0, a, b, c, d, ..] = *value {
-            return Outcome::Dead(DeadReason::RegistryFramed(u32::from_be_bytes([a, b, c, d])));
+        if let Some([0, a, b, c, d, ..]) = record.value {
+            return Outcome::Dead(DeadReason::RegistryFramed(u32::from_be_bytes([*a, *b, *c, *d])));
         }
+        let lane = &self.lanes[topic];
+        let tables = Tables { sources: &self.sources, on_topic: &lane.sources };
+        let outcome = match lane.format {
+            Format::DebeziumJson => return self.decode_debezium(topic, record, batches),
+            Format::CanalJson => with_text(record, |text| canal::decode(text, &tables, record, batches)),
+            Format::MaxwellJson => with_text(record, |text| maxwell::decode(text, &tables, record, batches)),
+            Format::PlainJson => {
+                let source = lane.sources[0];
+                let table = (source, &self.sources[source].plan);
+                let value = record.value.map(utf8).transpose();
+                value.and_then(|value| plain::decode(value, table, record, &mut batches[source]))
+            }
+        };
+        outcome.unwrap_or_else(Outcome::Dead)
+    }
+
+    #[inline(always)]
+    fn decode_debezium(&mut self, topic: usize, record: &Record<'_>, batches: &mut [ChangeBatch]) -> Outcome {
+        let Some(value) = record.value else { return Outcome::Skipped(SkipReason::Tombstone) };
         if let Some(outcome) = self.decode_fast(topic, value, record, batches) {
             return outcome;
         }
@@ -178,8 +214,8 @@ impl Decoder {
         general::operation(&facts, record.rekey)?;
         let batch = &mut batches[source];
         let rows = batch.len();
-        general::push_image(plan, images.before.as_deref(), batch, false);
-        general::push_image(plan, images.after.as_deref(), batch, true);
+        push_image(plan, images.before.as_deref(), batch, false);
+        push_image(plan, images.after.as_deref(), batch, true);
         lane.templates.learn(value, &change, &images, &facts, source, plan);
         let finished = finish(plan, lane, source, &facts, record, batch);
         if finished.is_err() {
@@ -204,27 +240,20 @@ fn finish(
         let at = lane.sources.iter().position(|s| *s == source).unwrap_or(0);
         lane.keys[at].check(record.key, plan)?;
     }
-    let event_times = if facts.after { &batch.after } else { &batch.before };
-    let event_time = &event_times[plan.event_time];
-    let row = batch.ops.len();
-    batch.event_times.values.push(event_time.values[row]);
-    batch.event_times.states.push(event_time.states[row]);
-    batch.ops.push(op);
-    batch.partitions.push(record.partition);
-    batch.offsets.push(record.offset);
-    batch.rows_in_record.push(0);
-    batch.origins.push(origin(facts));
-    batch.before_present.push(u8::from(facts.before));
-    batch.after_present.push(u8::from(facts.after));
+    let Facts { before, after, origin, .. } = *facts;
+    append(plan, RowFacts { op, before, after, origin, row_in_record: 0 }, record, batch);
     Ok(Outcome::Applied { source, rows: 1 })
 }
 
-/// A delete comes before an insert at the same place; a snapshot saw nothing of what is at its place.
-#[inline(always)]
-fn origin(facts: &Facts) -> Option<Origin> {
-    let mut origin = facts.origin?;
-    origin.position.rank = u8::from(!matches!(facts.op, b'd' | b'r'));
-    Some(origin)
+/// Decodes a record's value as text; one without a value only tells log compaction to forget its key.
+fn with_text(
+    record: &Record<'_>,
+    decode: impl FnOnce(&str) -> Result<Outcome, DeadReason>,
+) -> Result<Outcome, DeadReason> {
+    match record.value {
+        Some(value) => decode(utf8(value)?),
+        None => Ok(Outcome::Skipped(SkipReason::Tombstone)),
+    }
 }
 
 #[cfg(test)]

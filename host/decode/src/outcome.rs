@@ -44,7 +44,7 @@ impl SkipReason {
 pub enum DeadReason {
     #[error("the value is not JSON: {0}")]
     NotJson(String),
-    #[error("the value is JSON but no Debezium change: {0}")]
+    #[error("the value is JSON but no record of the source's format: {0}")]
     WrongShape(String),
     #[error("the record's key cannot be used: {0}")]
     Key(String),

@@ -12,25 +12,40 @@ pub(crate) struct Plan {
     /// All declared columns.
     pub types: Vec<CellType>,
     columns: FxHashMap<String, usize>,
-    always: BTreeSet<usize>,
+    /// Columns that are decoded whatever is asked for.
+    pub always: BTreeSet<usize>,
     /// Columns to decode, ascending.
     pub asked: Vec<usize>,
     is_asked: Vec<bool>,
+    /// Names of all declared columns.
+    pub names: Vec<String>,
+    /// Columns of the primary key, in order, and their names.
+    pub key_columns: Vec<usize>,
     pub key_names: Vec<String>,
     pub event_time: usize,
+    pub delete_marker: Option<String>,
 }
 
 impl Plan {
     pub fn new(source: &SourceDecl) -> Plan {
         let mut plan = Plan {
             table: source.table.clone(),
-            types: source.columns.iter().map(|c| CellType { ty: c.ty, nullable: c.nullable }).collect(),
+            types: source.columns.iter().map(|c| CellType::new(c, source)).collect(),
             columns: source.columns.iter().enumerate().map(|(i, c)| (c.name.clone(), i)).collect(),
-            always: source.primary_key.iter().copied().chain([source.event_time]).collect(),
+            always: source
+                .primary_key
+                .iter()
+                .copied()
+                .chain([source.event_time])
+                .chain(source.reading.version_column)
+                .collect(),
             asked: Vec::new(),
             is_asked: Vec::new(),
+            names: source.columns.iter().map(|c| c.name.clone()).collect(),
+            key_columns: source.primary_key.clone(),
             key_names: source.primary_key.iter().map(|&i| source.columns[i].name.clone()).collect(),
             event_time: source.event_time,
+            delete_marker: source.reading.delete_marker.clone(),
         };
         plan.ask(&BTreeSet::new());
         plan

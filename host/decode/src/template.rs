@@ -4,7 +4,8 @@
 //! images never change from record to record (the connector's name, the table, the schema envelope): they
 //! belong to the compared bytes until one is seen to differ. So a record is a few long comparisons.
 
-use crate::general::{Change, Entry, Facts, Images, offset_in};
+use crate::general::{Change, Facts, Images};
+use crate::json::{Entry, offset_in};
 use crate::plan::Plan;
 use crate::simd::BLOCK;
 use weir_types::batch::{Origin, Position};
@@ -323,7 +324,7 @@ impl Row {
 }
 
 fn find_raw<'a>(change: &Change<'a>, name: &str) -> Option<&'a str> {
-    crate::general::find(&change.payload, name)
+    crate::json::find(&change.payload, name)
 }
 
 fn is_repeated(entries: &[Entry], names: &[&str]) -> bool {

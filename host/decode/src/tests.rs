@@ -3,7 +3,7 @@
 
 use super::*;
 use weir_types::record::Rekey;
-use weir_types::schema::{ColumnDecl, ColumnType, Format, TimeUnit};
+use weir_types::schema::{ColumnDecl, ColumnType, Format, Reading, TimeUnit};
 
 fn source(table: &str) -> Arc<SourceDecl> {
     let column = |name: &str, ty| ColumnDecl { name: name.into(), ty, nullable: false, values: Vec::new() };
@@ -12,6 +12,7 @@ fn source(table: &str) -> Arc<SourceDecl> {
         topics: vec!["all".into()],
         table: table.into(),
         format: Format::DebeziumJson,
+        reading: Reading::default(),
         columns: vec![column("id", ColumnType::Int), column("at", ColumnType::Time(TimeUnit::Ms))],
         primary_key: vec![0],
         event_time: 1,

@@ -15,34 +15,96 @@ pub(crate) fn from_count(count: i64, unit: TimeUnit) -> Option<Micros> {
     }
 }
 
+/// What the source's own clock shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// `0000-00-00`, which stands for no date at all.
+    Zero,
+    /// Microseconds since 1970-01-01 00:00 on that clock.
+    At(Micros),
+}
+
 /// `YYYY-MM-DDTHH:MM:SS[.fraction]` followed by `Z`, `±HH:MM`, `±HHMM` or `±HH`. The fraction is cut
 /// to microseconds. A text without offset is no point in time.
 pub(crate) fn from_iso(text: &[u8]) -> Option<Micros> {
+    let (local, rest) = date_and_time(text)?;
+    Some(local - offset(rest)?)
+}
+
+/// `YYYY-MM-DD HH:MM:SS[.fraction]`. A `Z` at its end says nothing: Debezium writes one after clock
+/// readings of any zone.
+pub(crate) fn datetime(text: &[u8]) -> Option<Shown> {
+    if let Some(rest) = text.strip_prefix(b"0000-00-00") {
+        let is_zero = matches!(rest, [b' ' | b'T', time @ ..] if duration(time) == Some(0));
+        return is_zero.then_some(Shown::Zero);
+    }
+    match date_and_time(text)? {
+        (local, [] | [b'Z']) => Some(Shown::At(local)),
+        _ => None,
+    }
+}
+
+/// `YYYY-MM-DD`, with a `Z` that says nothing or without.
+pub(crate) fn date(text: &[u8]) -> Option<Shown> {
+    let text = text.strip_suffix(b"Z").unwrap_or(text);
+    if text == b"0000-00-00" {
+        return Some(Shown::Zero);
+    }
+    let days = if text.len() == 10 { days(text)? } else { return None };
+    Some(Shown::At(days * DAY))
+}
+
+/// `[-]HH:MM:SS[.fraction]`, hours of any number of digits up to 6; a `Z` at its end says nothing.
+pub(crate) fn duration(text: &[u8]) -> Option<Micros> {
+    let text = text.strip_suffix(b"Z").unwrap_or(text);
+    let (sign, text) = match text.strip_prefix(b"-") {
+        Some(rest) => (-1, rest),
+        None => (1, text),
+    };
+    let colon = text.iter().position(|c| *c == b':').filter(|at| (1..=6).contains(at))?;
+    let (minutes, rest) = minutes_and_seconds(&text[colon..])?;
+    let hours = digits(&text[..colon])?;
+    rest.is_empty().then_some(sign * (hours * HOUR + minutes))
+}
+
+/// A date, `T` or a space, and a time of day; what follows them.
+fn date_and_time(text: &[u8]) -> Option<(Micros, &[u8])> {
+    let [b'T' | b't' | b' ', time @ ..] = text.get(10..)? else { return None };
+    let hours = digits(time.get(..2)?).filter(|h| *h < 24)?;
+    let (minutes, rest) = minutes_and_seconds(&time[2..])?;
+    Some((days(text)? * DAY + hours * HOUR + minutes, rest))
+}
+
+/// Days since 1970-01-01 of the date with which `text` begins.
+fn days(text: &[u8]) -> Option<i64> {
     let number = |from: usize, to: usize| digits(text.get(from..to)?);
-    let is = |at: usize, what: &[u8]| text.get(at).is_some_and(|c| what.contains(c));
-    if !(is(4, b"-") && is(7, b"-") && is(10, b"Tt ") && is(13, b":") && is(16, b":")) {
+    if text.get(4) != Some(&b'-') || text.get(7) != Some(&b'-') {
         return None;
     }
-    let days = days_since_epoch(number(0, 4)?, number(5, 7)?, number(8, 10)?)?;
-    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
-    if hour > 23 || minute > 59 || second > 59 {
+    days_since_epoch(number(0, 4)?, number(5, 7)?, number(8, 10)?)
+}
+
+/// `:MM:SS[.fraction]`, and what follows it.
+fn minutes_and_seconds(text: &[u8]) -> Option<(Micros, &[u8])> {
+    let [b':', a, b, b':', c, d, rest @ ..] = text else { return None };
+    let mut rest = rest;
+    let (minutes, seconds) = (digits(&[*a, *b])?, digits(&[*c, *d])?);
+    if minutes > 59 || seconds > 59 {
         return None;
     }
-    let mut at = 19;
     let mut micros = 0;
-    if is(at, b".,") {
-        let end = text.iter().skip(at + 1).position(|c| !c.is_ascii_digit())? + at + 1;
-        let fraction = &text[at + 1..end];
+    if let [b'.' | b',', after @ ..] = rest {
+        let end = after.iter().position(|c| !c.is_ascii_digit()).unwrap_or(after.len());
+        let (fraction, behind) = after.split_at(end);
         if fraction.is_empty() {
             return None;
         }
         for i in 0..6 {
             micros = micros * 10 + fraction.get(i).map_or(0, |c| i64::from(c - b'0'));
         }
-        at = end;
+        rest = behind;
     }
-    let local = days * DAY + hour * HOUR + minute * MINUTE + second * SECOND + micros;
-    Some(local - offset(text.get(at..)?)?)
+    Some((minutes * MINUTE + seconds * SECOND + micros, rest))
 }
 
 fn offset(text: &[u8]) -> Option<Micros> {

@@ -172,7 +172,7 @@ impl<'de> Visitor<'de> for Image<'_> {
             match self.plan.asked_column(key) {
                 Some(c) => {
                     let (ty, cells, dictionary) =
-                        (self.plan.types[c], &mut self.cells[c], &mut self.dictionaries[c]);
+                        (&self.plan.types[c], &mut self.cells[c], &mut self.dictionaries[c]);
                     map.next_value_seed(Cell { ty, cells, dictionary })?;
                     seen += 1;
                 }
@@ -186,7 +186,7 @@ impl<'de> Visitor<'de> for Image<'_> {
 }
 
 struct Cell<'a> {
-    ty: CellType,
+    ty: &'a CellType,
     cells: &'a mut Cells,
     dictionary: &'a mut Dictionary,
 }
@@ -220,7 +220,7 @@ impl<'de> Visitor<'de> for Cell<'_> {
             ColumnType::Time(unit) => crate::time::from_count(value, unit),
             ColumnType::Bool => (value == 0 || value == 1).then_some(value),
             ColumnType::Float => Some((value as f64).to_bits() as i64),
-            ColumnType::Text => None,
+            _ => None,
         };
         match value {
             Some(value) => self.cells.push(value),

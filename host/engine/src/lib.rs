@@ -21,6 +21,7 @@ pub mod shard;
 mod shared;
 mod sources;
 mod stored;
+mod versions;
 mod view;
 mod watermark;
 

@@ -6,6 +6,7 @@
 //! keeps the place in the upstream's log of the change that set it: a truncate ends the rows that were set
 //! before it, and what stands before it in the log but is read after it sets nothing.
 
+mod complete;
 mod persist;
 mod rebuild;
 mod slab;
@@ -139,10 +140,7 @@ impl RowTable {
     /// Takes up what a batch changes: for each row the image before the batch, and the last one in it.
     /// True if there is anything.
     pub fn take(&mut self, batch: &ChangeBatch, texts: &mut Texts) -> bool {
-        let map = |c: usize, texts: &mut Texts| TextMap::of(&batch.dictionaries[c], texts);
-        let maps: Vec<Option<TextMap>> = (0..self.source.columns.len())
-            .map(|c| (self.source.columns[c].ty.value_type() == ValueType::Text).then(|| map(c, texts)))
-            .collect();
+        let maps = self.text_maps(batch, texts);
         let mut key = vec![0i64; self.source.primary_key.len() + 1];
         for row in 0..batch.len() {
             let (op, origin) = (batch.ops[row], batch.origins[row]);
@@ -211,6 +209,14 @@ impl RowTable {
             let bucket = meta.bucket;
             self.changed.entry(partition).or_default().push((Key::from_slice(key), bucket));
         }
+    }
+
+    /// For each declared column, if it holds texts, how to read them.
+    fn text_maps(&self, batch: &ChangeBatch, texts: &mut Texts) -> Vec<Option<TextMap>> {
+        let map = |c: usize, texts: &mut Texts| TextMap::of(&batch.dictionaries[c], texts);
+        (0..self.source.columns.len())
+            .map(|c| (self.source.columns[c].ty.value_type() == ValueType::Text).then(|| map(c, texts)))
+            .collect()
     }
 
     fn add_pending(

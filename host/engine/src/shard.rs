@@ -8,6 +8,7 @@ use crate::shapes::Shapes;
 use crate::shared::Shared;
 use crate::sources::{Replay, Sources};
 use crate::stored::{Head, Keyspace, Status, StoredMetric, StoredPosition, encode};
+use crate::versions::Versions;
 use crate::view::View;
 use crate::watermark::Watermarks;
 use crate::{Options, outbox};
@@ -66,6 +67,8 @@ pub struct Shard {
     pub(crate) shapes: Shapes,
     /// Positions of metrics to be stored with the running epoch; None = it has none of its own any more.
     positions: BTreeMap<String, Option<StoredPosition>>,
+    /// One for each source; None where none is wanted.
+    pub(crate) versions: Vec<Option<Versions>>,
     pub(crate) head: Head,
     pub(crate) keys: Keyspace,
     /// Where cold slots are read.
@@ -111,6 +114,7 @@ impl Shard {
             tables: decls.iter().map(|d| RowTable::new((**d).clone())).collect(),
             shapes: Shapes::new(decls.clone(), options.suspend_after),
             positions: BTreeMap::new(),
+            versions: decls.iter().map(|d| Versions::new(d)).collect(),
             keys: Keyspace::new(&options.shard),
             store,
             durable: head.epoch,
@@ -205,6 +209,12 @@ impl Shard {
                     ),
                     Replay::New => {}
                 }
+                if let Some(versions) = &mut self.versions[source]
+                    && !versions.keep_new(batch, first)
+                {
+                    self.sources.skipped(partition, "repeat");
+                    return None;
+                }
                 self.sources.advance(partition, batch, first, now);
                 self.sources.applied(partition);
                 Some(source)
@@ -257,6 +267,9 @@ impl Shard {
             monotonic: &*monotonic,
         };
         let mut failed = Vec::new();
+        if self.options.sources[source].keeps_rows() {
+            self.tables[source].complete(&mut batch, &mut run.shared.texts);
+        }
         let mut view = View::new(&batch);
         for (at, metric) in self.metrics.iter_mut().enumerate().filter(|(_, m)| !m.plan.is_now) {
             if let Err(error) = metric.observe(source, &mut view, &mut run) {
@@ -306,8 +319,12 @@ impl Shard {
     ) -> Result<Metric, String> {
         let plan = Plan::new(factory.info(), &Overrides { options: &self.options })?;
         let metric = Metric::new(factory, plan, entry, &mut self.shared).map_err(|e| e.to_string())?;
-        if metric.plan.is_now {
-            for input in &metric.plan.inputs {
+        for input in &metric.plan.inputs {
+            let decl = &self.options.sources[input.source];
+            if decl.keeps_rows() {
+                let row = decl.primary_key.iter().copied().chain([decl.event_time]);
+                self.tables[input.source].add_columns(row.chain(metric.plan.columns_of(input.source)));
+            } else if metric.plan.is_now {
                 self.tables[input.source].add_columns(input.needed.iter().copied());
             }
         }
@@ -442,6 +459,9 @@ impl Shard {
         let start = (self.monotonic)();
         for table in &mut self.tables {
             table.save(epoch, &self.shared.partitions, &self.keys, &self.shared.texts, &mut writes);
+        }
+        for versions in self.versions.iter_mut().flatten() {
+            versions.save(epoch, &self.keys, &mut writes);
         }
         *self.stages.entry("encode").or_default() += ((self.monotonic)() - start).as_nanos() as u64;
         Ok(self.close_epoch(boundary, rows, writes, generation, delivered))
@@ -708,6 +728,8 @@ mod cold_tests;
 mod golden_tests;
 #[cfg(test)]
 mod harness;
+#[cfg(test)]
+mod formats;
 #[cfg(test)]
 mod moved;
 #[cfg(test)]

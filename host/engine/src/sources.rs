@@ -146,7 +146,7 @@ impl Sources {
     /// The partitions of a source, and whether each is read to its end.
     pub fn ends_of(&self, source: usize) -> Vec<(u32, bool)> {
         let ours = self.standings.iter().enumerate().filter(|(_, s)| s.sources.contains(&source));
-        ours.map(|(index, s)| (index as u32, s.time.caught_up)).collect()
+        ours.map(|(index, s)| (index as u32, s.time.at_end.is_some())).collect()
     }
 
     /// Whether the rows of a record, from `first` on, are repeats; moves the mark if not.

@@ -68,6 +68,20 @@ impl Keyspace {
     pub fn rows_buckets(&self, source: &str) -> String {
         format!("{}/rows/{source}/bucket/", self.shard)
     }
+    /// Versions of rows that changed in one epoch.
+    pub fn versions_delta(&self, source: &str, column: &str, epoch: u64) -> Vec<u8> {
+        format!("{}{epoch:020}", self.versions_deltas(source, column)).into()
+    }
+    pub fn versions_deltas(&self, source: &str, column: &str) -> String {
+        format!("{}/versions/{source}/{column}/delta/", self.shard)
+    }
+    /// One bucket of the versions of rows.
+    pub fn versions_bucket(&self, source: &str, column: &str, bucket: u32) -> Vec<u8> {
+        format!("{}{bucket:04}", self.versions_buckets(source, column)).into()
+    }
+    pub fn versions_buckets(&self, source: &str, column: &str) -> String {
+        format!("{}/versions/{source}/{column}/bucket/", self.shard)
+    }
     /// Rows of one epoch for one table (and one day of it).
     pub fn outbox(&self, epoch: u64, table: &str) -> Vec<u8> {
         format!("{}{epoch:020}/{table}", self.outboxes()).into()
@@ -248,6 +262,25 @@ pub struct StoredSlot {
     pub emitted: Option<(u64, bool)>,
     #[serde(with = "serde_bytes")]
     pub state: Vec<u8>,
+}
+
+/// Versions of rows, as they stood at the end of `epoch`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoredVersions {
+    pub epoch: u64,
+    /// By key.
+    pub rows: Vec<StoredVersion>,
+}
+
+/// The version that a row has, or had when it ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoredVersion {
+    /// The parts of the primary key: 0 and the value's 8 bytes, or 1, the text's length in 4 bytes, and the
+    /// text; all little-endian.
+    #[serde(with = "serde_bytes")]
+    pub key: Vec<u8>,
+    pub version: i64,
+    pub gone: bool,
 }
 
 /// Bytes of a stored value.

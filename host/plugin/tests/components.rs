@@ -12,7 +12,7 @@ use weir_plugin::{Limits, Sandbox, SandboxOptions};
 use weir_types::SECOND;
 use weir_types::contract::{Changes, GuestError, MetricFactory, PackedColumn, PackedDictionary, pack};
 use weir_types::ports::Loader;
-use weir_types::schema::{ColumnDecl, ColumnType, Format, SourceDecl, TimeUnit};
+use weir_types::schema::{ColumnDecl, ColumnType, Format, Reading, SourceDecl, TimeUnit};
 
 /// The built plugin's bytes; None, said aloud, where no folder was named.
 fn component(file: &str) -> Option<Vec<u8>> {
@@ -40,6 +40,7 @@ fn source(name: &str, columns: Vec<ColumnDecl>) -> Arc<SourceDecl> {
         topics: vec![format!("svc.service.{name}")],
         table: name.into(),
         format: Format::DebeziumJson,
+        reading: Reading::default(),
         columns,
         primary_key: vec![0],
         event_time,

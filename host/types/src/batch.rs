@@ -53,6 +53,26 @@ impl Cells {
     pub fn clear(&mut self) {
         self.truncate(0);
     }
+    /// Keeps, of the rows from `first` on, those for which `keep` is true. A column that is not decoded
+    /// stays empty.
+    fn retain_from(&mut self, first: usize, keep: &[bool]) {
+        if !self.is_empty() {
+            retain_from(&mut self.values, first, keep);
+            retain_from(&mut self.states, first, keep);
+        }
+    }
+}
+
+/// Keeps, of the items from `first` on, those for which `keep` is true.
+fn retain_from<T: Copy>(items: &mut Vec<T>, first: usize, keep: &[bool]) {
+    let mut to = first;
+    for (from, keep) in (first..).zip(keep) {
+        if *keep {
+            items[to] = items[from];
+            to += 1;
+        }
+    }
+    items.truncate(to);
 }
 
 /// The distinct texts of one column of a batch; codes are dense and given in order of appearance.
@@ -232,6 +252,23 @@ impl ChangeBatch {
             column.truncate(rows);
         }
     }
+    /// Keeps, of the rows from `first` on, those for which `keep`, one for each of them, is true.
+    pub fn retain_from(&mut self, first: usize, keep: &[bool]) {
+        if keep.iter().all(|keep| *keep) {
+            return;
+        }
+        retain_from(&mut self.ops, first, keep);
+        retain_from(&mut self.partitions, first, keep);
+        retain_from(&mut self.offsets, first, keep);
+        retain_from(&mut self.rows_in_record, first, keep);
+        retain_from(&mut self.origins, first, keep);
+        retain_from(&mut self.before_present, first, keep);
+        retain_from(&mut self.after_present, first, keep);
+        self.event_times.retain_from(first, keep);
+        for column in self.before.iter_mut().chain(&mut self.after) {
+            column.retain_from(first, keep);
+        }
+    }
     /// Drops all rows and texts, keeping the memory.
     pub fn clear(&mut self) {
         self.truncate(0);
@@ -241,5 +278,36 @@ impl ChangeBatch {
     pub fn size_bytes(&self) -> usize {
         let columns = self.before.iter().chain(&self.after).map(|c| c.values.len() * 9).sum::<usize>();
         columns + self.len() * 80 + self.dictionaries.iter().map(|d| d.bytes.len()).sum::<usize>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_taken_out_of_all_columns_alike() {
+        let mut batch = ChangeBatch::new(2);
+        for row in 0..5u32 {
+            batch.ops.push(Op::Insert);
+            batch.partitions.push(row);
+            batch.offsets.push(i64::from(row));
+            batch.rows_in_record.push(row);
+            batch.event_times.push(i64::from(row));
+            batch.origins.push(None);
+            batch.before_present.push(row as u8);
+            batch.after_present.push(row as u8);
+            batch.before[0].push(i64::from(row));
+            batch.after[0].push(i64::from(row));
+        }
+        batch.retain_from(2, &[false, true, false]);
+        assert_eq!(batch.len(), 3);
+        assert_eq!(batch.offsets, [0, 1, 3]);
+        for column in [&batch.event_times, &batch.before[0], &batch.after[0]] {
+            assert_eq!((&column.values[..], column.states.len()), (&[0, 1, 3][..], 3));
+        }
+        assert_eq!((batch.partitions, batch.rows_in_record), (vec![0, 1, 3], vec![0, 1, 3]));
+        assert_eq!((batch.before_present, batch.after_present), (vec![0, 1, 3], vec![0, 1, 3]));
+        assert!(batch.before[1].is_empty() && batch.after[1].is_empty(), "a column that is not decoded");
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 use weir_types::ports::Loader;
-use weir_types::schema::SourceDecl;
+use weir_types::schema::{Format, SourceDecl};
 
 /// How long a broker may take to answer.
 const KAFKA_PATIENCE: Duration = Duration::from_secs(10);
@@ -65,13 +65,32 @@ fn describe_source(source: &SourceDecl) -> String {
         columns.iter().map(|c| source.columns[*c].name.as_str()).collect::<Vec<_>>().join(", ")
     };
     format!(
-        "{} columns, key {}, event time {}, table {} of {}",
+        "{}, {} columns, key {}, event time {}, table {} of {}; {}",
+        source.format.name(),
         source.columns.len(),
         names(&source.primary_key),
         source.columns[source.event_time].name,
         source.table,
-        source.topics.join(", ")
+        source.topics.join(", "),
+        repeats(source)
     )
+}
+
+/// By what a change is known again that the upstream sends a second time.
+fn repeats(source: &SourceDecl) -> String {
+    match (source.format, source.reading.version_column) {
+        (Format::DebeziumJson, _) => "upstream repeats are known by their binlog position".into(),
+        (Format::MaxwellJson, _) => {
+            "upstream repeats are known by their binlog position where Maxwell writes it (output_binlog_position \
+             and output_xoffset), else they count twice"
+                .into()
+        }
+        (_, Some(column)) => format!("upstream repeats are known by {}", source.columns[column].name),
+        (format, None) => format!(
+            "upstream repeats count twice, because {} carries no position: name a version_column if the table has one",
+            format.name()
+        ),
+    }
 }
 
 fn check_plugins(config: &Config, report: &mut Report) {

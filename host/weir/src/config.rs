@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use toml::Value;
 use values::{Span, parse_window};
-use weir_types::schema::SourceDecl;
+use weir_types::schema::{Format, SourceDecl};
 use weir_types::window::Window;
 use weir_types::{DAY, HOUR, Micros, SECOND};
 
@@ -213,6 +213,9 @@ fn declare_sources(sources: &[Source]) -> Result<Vec<Arc<SourceDecl>>, String> {
             return Err(wrong("there are two sources of this name".into()));
         }
         for topic in &decl.topics {
+            if let Some(reason) = clash(&decl, topic, &declared) {
+                return Err(wrong(reason));
+            }
             if !tables.insert((topic.clone(), decl.table.clone())) {
                 return Err(wrong(format!("another source reads table `{}` of topic `{topic}`", decl.table)));
             }
@@ -220,6 +223,20 @@ fn declare_sources(sources: &[Source]) -> Result<Vec<Arc<SourceDecl>>, String> {
         declared.push(Arc::new(decl));
     }
     Ok(declared)
+}
+
+/// Why the source cannot share the topic with those declared before it.
+fn clash(decl: &SourceDecl, topic: &str, declared: &[Arc<SourceDecl>]) -> Option<String> {
+    let other = declared.iter().find(|other| other.topics.iter().any(|t| t == topic))?;
+    if other.format != decl.format {
+        return Some(format!("source `{}` reads topic `{topic}` as {}", other.name, other.format.name()));
+    }
+    (decl.format == Format::PlainJson).then(|| {
+        format!(
+            "source `{}` reads topic `{topic}`, and a plain row does not say which table it is of",
+            other.name
+        )
+    })
 }
 
 /// The parts of the file that are not yet taken.

@@ -192,7 +192,7 @@ fn a_check_says_of_each_part_what_is_wrong() {
     assert_eq!(output.status.code(), Some(1), "{lines}");
     for expected in [
         "ok   configuration: weir.toml",
-        "ok   source ticket: 2 columns, key id, event time updated_at",
+        "ok   source ticket: debezium-json, 2 columns, key id, event time updated_at",
         "FAIL plugin ",
         "FAIL kafka topic svc.service.ticket: kafka does not answer",
         "FAIL clickhouse: ",

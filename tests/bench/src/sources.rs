@@ -5,7 +5,7 @@ use weir_generator::life;
 use weir_generator::records::{Mischief, Record as Generated, Records};
 use weir_types::Micros;
 use weir_types::record::{Record, RecordBatch, Rekey};
-use weir_types::schema::{ColumnDecl, ColumnType, Format, SourceDecl, TimeUnit};
+use weir_types::schema::{ColumnDecl, ColumnType, Format, Reading, SourceDecl, TimeUnit};
 
 /// 2026-11-23T08:00:00Z in milliseconds.
 const START_MS: i64 = 1_795_420_800_000;
@@ -44,6 +44,7 @@ pub fn sources() -> Vec<Arc<SourceDecl>> {
             topics: vec![topic.into()],
             table: name.into(),
             format: Format::DebeziumJson,
+            reading: Reading::default(),
             event_time: columns.len() - 1,
             columns,
             primary_key: vec![0],

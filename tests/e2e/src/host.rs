@@ -88,6 +88,20 @@ impl Config {
         let mut found = found.filter(|s| s.get("name").and_then(toml::Value::as_str) == Some(name));
         found.next().with_context(|| format!("examples/service/weir.toml declares no source {name}"))
     }
+
+    /// Declares a source in the format of `debezium`, `canal` or `maxwell`. The latter two write times as
+    /// text.
+    pub fn written_by(&mut self, source: &str, writer: &str) -> Result<()> {
+        let source = self.source(source)?;
+        source.insert("format".into(), format!("{writer}-json").into());
+        let columns = source.get_mut("columns").and_then(toml::Value::as_table_mut);
+        for (_, column) in columns.into_iter().flatten().filter(|_| writer != "debezium") {
+            if let Some(rest) = column.as_str().and_then(|ty| ty.strip_prefix("time-ms")) {
+                *column = format!("datetime-text{rest}").into();
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A host and how to start it again on the same configuration and state.

@@ -79,9 +79,12 @@ pub fn record(records: &mut Records, dice: &mut Dice, number: u64, at: i64) -> R
         }),
         Fault::QueueInWords => edit(&mut record, |value| replaced(value, "queue_id", "\"the long one\"")),
         Fault::QuotedNumber => edit(&mut record, |value| replaced(value, "queue_id", "\"101\"")),
-        Fault::MissingInAfter => edit(&mut record, |value| {
-            let (before, after) = value.split_once(",\"after\":").unwrap_or((value, ""));
-            format!("{before},\"after\":{}", without(&without(after, "status"), "direction"))
+        Fault::MissingInAfter => edit(&mut record, |value| match value.split_once(",\"after\":") {
+            Some((before, after)) => {
+                format!("{before},\"after\":{}", without(&without(after, "status"), "direction"))
+            }
+            // Canal and Maxwell complete the before image from the only one there is.
+            None => without(&without(value, "status"), "direction"),
         }),
         Fault::Tombstone => record.value = None,
         Fault::UnknownTable => edit(&mut record, |value| {

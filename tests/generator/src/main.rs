@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use weir_generator::clock::Clock;
 use weir_generator::dice::Dice;
+use weir_generator::foreign::Writer;
 use weir_generator::journal::Journal;
 use weir_generator::life::{Life, Options};
 use weir_generator::live::{self, Sender};
@@ -23,7 +24,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Mode {
-    /// Produces Debezium records and journals them.
+    /// Produces records and journals them.
     Kafka(Kafka),
     /// Commits SQL transactions to MySQL or MariaDB.
     Sql(Sql),
@@ -67,6 +68,9 @@ struct MischiefArgs {
     /// Partitions of each topic.
     #[arg(long, default_value_t = 4)]
     partitions: u32,
+    /// Whose records to write. Canal's have no snapshot and no positions.
+    #[arg(long, value_enum, default_value_t)]
+    format: Writer,
     /// Begin without a snapshot of the rows that stand at the start.
     #[arg(long)]
     no_snapshot: bool,
@@ -150,7 +154,7 @@ fn stop_on_signal() -> Result<Arc<AtomicBool>> {
 
 fn records(options: &Options, args: &MischiefArgs) -> Records {
     let mischief = Mischief { bad: args.bad, repeat_every: args.repeat_every, large: args.large };
-    Records::new(options, args.partitions, mischief)
+    Records::new(options, args.partitions, mischief).written_by(args.format)
 }
 
 fn kafka(args: &Kafka) -> Result<()> {

@@ -5,6 +5,7 @@ use crate::bad;
 use crate::binlog::Binlog;
 use crate::debezium::{self, Envelope};
 use crate::dice::{Dice, mix};
+use crate::foreign::{self, Writer};
 use crate::life::call::Call;
 use crate::life::ticket::Ticket;
 use crate::life::{Life, Options, Row, RowChange};
@@ -46,6 +47,7 @@ pub struct Records {
     dice: Dice,
     partitions: u64,
     mischief: Mischief,
+    writer: Writer,
     changes: u64,
     bad_made: u64,
     batch: Vec<Record>,
@@ -62,6 +64,7 @@ impl Records {
             dice: dice.fork(3),
             partitions: u64::from(partitions.max(1)),
             mischief,
+            writer: Writer::default(),
             changes: 0,
             bad_made: 0,
             batch: Vec::new(),
@@ -70,9 +73,30 @@ impl Records {
         }
     }
 
-    /// The rows that stand at the start, as a connector's snapshot reads them (op `r`).
+    /// The same life, written by another connector.
+    pub fn written_by(self, writer: Writer) -> Records {
+        Records { writer, ..self }
+    }
+
+    /// The rows that stand at the start, as a connector's snapshot reads them. Canal has none.
     pub fn snapshot(&mut self, start_ms: i64) -> Vec<Record> {
         let rows = self.life.standing().to_vec();
+        match self.writer {
+            Writer::Debezium => self.debezium_snapshot(&rows, start_ms),
+            Writer::Canal => Vec::new(),
+            Writer::Maxwell => rows
+                .iter()
+                .map(|row| {
+                    let mut record = Record { at: start_ms, ..Record::default() };
+                    self.address(&mut record, row);
+                    record.value = Some(foreign::bootstrap(row, start_ms.div_euclid(1_000)));
+                    record
+                })
+                .collect(),
+        }
+    }
+
+    fn debezium_snapshot(&self, rows: &[Row], start_ms: i64) -> Vec<Record> {
         let mut position = self.binlog.end();
         position.second = start_ms.div_euclid(1_000);
         let mut records = Vec::with_capacity(rows.len());
@@ -83,7 +107,7 @@ impl Records {
                 table: row.table(),
                 position,
                 sent_us: start_ms * 1_000 + n as i64 * 17,
-                snapshot: snapshot_mark(&rows, n),
+                snapshot: snapshot_mark(rows, n),
             };
             self.address(&mut record, row);
             let value = record.value.get_or_insert_with(Vec::new);
@@ -149,6 +173,9 @@ impl Records {
 
     fn render(&mut self, change: &RowChange) {
         let (before, after) = (change.before.as_ref(), change.after.as_ref());
+        if self.writer != Writer::Debezium {
+            return self.render_foreign(change);
+        }
         match (before, after) {
             (Some(old), Some(new)) if old.id() != new.id() => self.render_rekey(change, old, new),
             (Some(row), None) => {
@@ -174,6 +201,25 @@ impl Records {
         self.render_tombstone(change.at, old);
         self.render_one(change, 'c', new, None, Some(new), true);
         self.batch[self.used - 1].headers.push(("__debezium.oldkey", old_key));
+    }
+
+    /// One record, whatever the change.
+    fn render_foreign(&mut self, change: &RowChange) {
+        let (before, after) = (change.before.as_ref(), change.after.as_ref());
+        let Some(row) = after.or(before) else { return };
+        let op = match (before, after) {
+            (None, _) => 'c',
+            (_, None) => 'd',
+            _ => 'u',
+        };
+        let position = self.binlog.append(row.table(), op, change.at, 310);
+        let mut record = self.take_buffer(change.at);
+        self.address(&mut record, row);
+        record.value = Some(foreign::value(self.writer, before, after, &position, change.at));
+        if change.correction {
+            record.headers.push(("generator.correction", b"1".to_vec()));
+        }
+        self.push(record);
     }
 
     fn render_one(
@@ -213,6 +259,11 @@ impl Records {
     /// Topic, partition and key.
     fn address(&self, record: &mut Record, row: &Row) {
         record.topic = debezium::topic(row.table());
+        if self.writer != Writer::Debezium {
+            record.partition = (mix(foreign::family(row.id()) as u64) % self.partitions) as i32;
+            record.key = foreign::key(self.writer, row);
+            return;
+        }
         record.partition = (mix(row.id() as u64) % self.partitions) as i32;
         let key = record.key.get_or_insert_with(Vec::new);
         key.clear();

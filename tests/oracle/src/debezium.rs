@@ -21,6 +21,8 @@ pub enum Op {
     /// The insert half of a changed primary key: no birth.
     RekeyInsert,
     Update,
+    /// An update that changed the primary key, where a format tells it as one change: no event.
+    Rekey,
     Delete,
     /// Read by a snapshot.
     Read,

@@ -10,6 +10,7 @@ pub mod compare;
 pub mod debezium;
 pub mod epochs;
 pub mod fields;
+pub mod foreign;
 pub mod journal;
 pub mod mariadb;
 pub mod metrics;

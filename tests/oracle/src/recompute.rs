@@ -1,6 +1,6 @@
 //! Every number, again, from the raw records alone.
 
-use crate::debezium::{self, Change, Meaning, Op};
+use crate::debezium::{Change, Meaning, Op};
 use crate::epochs::Epochs;
 use crate::journal::{Journal, Partition};
 use crate::metrics::{Bag, Metric, Output, Sample, Settings};
@@ -29,7 +29,7 @@ pub fn read(journal: &Journal) -> Records {
     for (partition, records) in journal {
         let mut mark = Mark::default();
         let counted = records.iter().map(|record| {
-            let counted = match debezium::read(record) {
+            let counted = match crate::foreign::read(record) {
                 Meaning::Dead => Counted::Dead,
                 Meaning::Skipped => Counted::Skipped,
                 Meaning::Change(change) if mark.is_repeat(change.origin) => Counted::Skipped,
@@ -193,8 +193,14 @@ impl Table {
         if change.op == Op::Truncate {
             bail!("offset {offset} truncates {}: the oracle does not know that yet", metric.table.name);
         }
-        let image = change.after.as_ref().or(change.before.as_ref());
-        let id = image.and_then(|i| crate::fields::cell(i, &metric.table.columns[0]).int());
+        let id_of = |image: &serde_json::Value| crate::fields::cell(image, &metric.table.columns[0]).int();
+        if change.op == Op::Rekey
+            && let Some(old) = change.before.as_ref().and_then(id_of)
+        {
+            let stood = self.rows.remove(&old);
+            self.count(subsets, stood, -1);
+        }
+        let id = change.after.as_ref().or(change.before.as_ref()).and_then(id_of);
         // Without its key a row cannot be told.
         let Some(id) = id else { return Ok(()) };
         let stands = change.after.as_ref().and_then(|row| metric.stands(row));

@@ -47,6 +47,9 @@ pub struct Options {
     /// So many bad records among the good ones (embedded broker only).
     #[arg(long, default_value_t = 0, conflicts_with = "real")]
     pub bad: u64,
+    /// Whose records the generator writes: `debezium`, `canal` or `maxwell` (embedded broker only).
+    #[arg(long, default_value = "debezium", conflicts_with = "real", value_parser = ["debezium", "canal", "maxwell"])]
+    pub format: String,
     /// Keep logs and data of the run, even if all is well.
     #[arg(long)]
     pub keep: bool,

@@ -70,6 +70,9 @@ impl World {
                 config.source(source)?.insert("idle_after".into(), IDLE_AFTER.into());
             }
         }
+        for source in ["ticket", "call_record"] {
+            config.written_by(source, &options.format)?;
+        }
         let mut host = Host::new(&parts.bins, dir, port, &config)?;
         host.start()?;
         let generator = generator(options, parts, dir, &clock, &upstream)?;
@@ -262,6 +265,7 @@ fn generator(
             command.args(["kafka", "--brokers", &broker.bootstrap, "--journal"]);
             command.arg(dir.join("journal.jsonl"));
             command.args(["--partitions", &PARTITIONS.to_string(), "--bad", &options.bad.to_string()]);
+            command.args(["--format", &options.format]);
             life(&mut command, options, clock);
             command
         }

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use weir_decode::{Decoder, Outcome};
 use weir_types::batch::{Cells, ChangeBatch, Dictionary, Op, Origin, cell};
+use weir_types::contract::ValueType;
 use weir_types::record::{Record, Rekey};
-use weir_types::schema::{ColumnDecl, ColumnType, Format, SourceDecl, TimeUnit};
+use weir_types::schema::{ColumnDecl, ColumnType, Format, Reading, SourceDecl};
 
 /// Declares a source from a text: `name:type[?]` for each column; the first is the key, the last the
 /// event time.
@@ -17,6 +18,7 @@ pub fn source(name: &str, topic: &str, columns: &str) -> SourceDecl {
         topics: vec![topic.into()],
         table: name.into(),
         format: Format::DebeziumJson,
+        reading: Reading::default(),
         primary_key: vec![0],
         event_time: columns.len() - 1,
         columns,
@@ -29,19 +31,13 @@ pub fn source(name: &str, topic: &str, columns: &str) -> SourceDecl {
 fn column(text: &str) -> ColumnDecl {
     let (name, ty) = text.split_once(':').unwrap();
     let bare = ty.trim_end_matches('?');
-    let ty_of = match bare {
-        "int" => ColumnType::Int,
-        "float" => ColumnType::Float,
-        "text" => ColumnType::Text,
-        "bool" => ColumnType::Bool,
-        "time-s" => ColumnType::Time(TimeUnit::S),
-        "time-ms" => ColumnType::Time(TimeUnit::Ms),
-        "time-us" => ColumnType::Time(TimeUnit::Us),
-        "time-ns" => ColumnType::Time(TimeUnit::Ns),
-        "time-iso" => ColumnType::Time(TimeUnit::Iso),
-        other => panic!("no type {other}"),
-    };
+    let ty_of = ColumnType::parse(bare).unwrap_or_else(|| panic!("no type {bare}"));
     ColumnDecl { name: name.into(), ty: ty_of, nullable: bare != ty, values: Vec::new() }
+}
+
+/// The same source in another format.
+pub fn written_as(format: Format, source: SourceDecl) -> SourceDecl {
+    SourceDecl { format, ..source }
 }
 
 /// The ticket table; `time` is the type of its times.
@@ -53,11 +49,17 @@ pub fn ticket(time: &str) -> SourceDecl {
 }
 
 pub fn call_record() -> SourceDecl {
+    call_record_with("time-ms", "text")
+}
+
+/// The call table; `time` is the type of its times, `ended_by` that of the column of this name.
+pub fn call_record_with(time: &str, ended_by: &str) -> SourceDecl {
     let columns = "id:int queue_id:int direction:text customer_id:int agent_id:int? status:text \
         started_at:T queued_at:T? answered_at:T? ended_at:T? wrapup_ended_at:T? talk_seconds:int \
         hold_seconds:int hold_count:int missed_count:int transferred_in:bool transferred_out:bool \
-        ended_by:text? updated_at:T";
-    source("call_record", "svc.service.call_record", &columns.replace(":T", ":time-ms"))
+        ended_by:E? updated_at:T";
+    let columns = columns.replace(":T", &format!(":{time}")).replace(":E", &format!(":{ended_by}"));
+    source("call_record", "svc.service.call_record", &columns)
 }
 
 pub fn im_session(time: &str, wait: &str) -> SourceDecl {
@@ -108,11 +110,11 @@ pub fn shown(ty: ColumnType, cells: &Cells, dictionary: &Dictionary, row: usize)
     match cells.states[row] {
         cell::NULL => "null".into(),
         cell::UNFIT => "unfit".into(),
-        _ => match ty {
-            ColumnType::Text => format!("{:?}", dictionary.get(cells.values[row] as u32)),
-            ColumnType::Float => f64::from_bits(cells.values[row] as u64).to_string(),
-            ColumnType::Bool => (cells.values[row] == 1).to_string(),
-            ColumnType::Int | ColumnType::Time(_) => cells.values[row].to_string(),
+        _ => match ty.value_type() {
+            ValueType::Text => format!("{:?}", dictionary.get(cells.values[row] as u32)),
+            ValueType::Float => f64::from_bits(cells.values[row] as u64).to_string(),
+            ValueType::Bool => (cells.values[row] == 1).to_string(),
+            ValueType::Int | ValueType::Time => cells.values[row].to_string(),
         },
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use weir_types::contract::*;
 use weir_types::ports::{KeyValues, Loader, StateError, StateStore, WriteSet};
-use weir_types::schema::{ColumnDecl, ColumnType, Format, SourceDecl, TimeUnit};
+use weir_types::schema::{ColumnDecl, ColumnType, Format, Reading, SourceDecl, TimeUnit};
 use weir_types::window::Window;
 use weir_types::{DAY, HOUR, MINUTE, Micros, SECOND};
 
@@ -205,6 +205,7 @@ pub fn options() -> Options {
         topics: vec!["t".into()],
         table: "ticket".into(),
         format: Format::DebeziumJson,
+        reading: Reading::default(),
         columns: vec![
             column("id", ColumnType::Int),
             column("queue_id", ColumnType::Int),

@@ -35,7 +35,7 @@ impl Shard {
         let columns = table.columns().to_vec();
         let shown = ImageBatch { source, columns: &columns, images: &images, signs: &signs };
         let mut failed = Vec::new();
-        let mut gave = vec![keeps_all; images.len()];
+        let mut gave = vec![keeps_all || self.options.sources[source].keeps_rows(); images.len()];
         for (at, metric) in self.metrics.iter_mut().enumerate().filter(|(_, m)| m.plan.is_now) {
             let reads = metric.plan.inputs.iter().any(|i| i.source == source);
             let all = reads && metric.info.rows == RowMemory::All;

@@ -63,8 +63,8 @@ fn value(field: &Field, column: Option<&ColumnDecl>, dice: &mut Dice) -> Scalar 
         ValueType::Bool => Scalar::Word(dice.below(2) as i64),
         ValueType::Time => {
             let grain = match column.map(|c| c.ty) {
-                Some(ColumnType::Time(TimeUnit::S)) => SECOND,
-                Some(ColumnType::Time(TimeUnit::Ms)) => 1_000,
+                Some(ColumnType::Time(TimeUnit::S) | ColumnType::DateTime(TimeUnit::S)) => SECOND,
+                Some(ColumnType::Time(TimeUnit::Ms) | ColumnType::DateTime(TimeUnit::Ms)) => 1_000,
                 _ => 1,
             };
             Scalar::Word(START + dice.below(((END - START) / grain) as u64) as i64 * grain)

@@ -4,7 +4,7 @@ use super::*;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use weir_types::contract::*;
-use weir_types::schema::{ColumnDecl, ColumnType, Format, SourceDecl};
+use weir_types::schema::{ColumnDecl, ColumnType, Format, Reading, SourceDecl};
 use weir_types::window::Window;
 use weir_types::{MINUTE, Micros, SECOND};
 
@@ -97,6 +97,7 @@ fn sources() -> Vec<Arc<SourceDecl>> {
         topics: vec!["t".into()],
         table: "t".into(),
         format: Format::DebeziumJson,
+        reading: Reading::default(),
         columns: vec![column("v"), column("w")],
         primary_key: vec![0],
         event_time: 0,

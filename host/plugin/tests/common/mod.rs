@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use weir_plugin::{Limits, Sandbox, SandboxOptions};
 use weir_types::contract::{Field, Input, MetricInfo, Output, RowMemory, ValueType};
-use weir_types::schema::{ColumnDecl, ColumnType, Format, SourceDecl};
+use weir_types::schema::{ColumnDecl, ColumnType, Format, Reading, SourceDecl};
 use weir_types::window::Window;
 use weir_types::{MINUTE, SECOND};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
@@ -174,6 +174,7 @@ pub fn sources() -> Vec<Arc<SourceDecl>> {
         topics: vec!["t".into()],
         table: "t".into(),
         format: Format::DebeziumJson,
+        reading: Reading::default(),
         columns: vec![
             column("v", ColumnType::Int, false),
             column("w", ColumnType::Int, false),

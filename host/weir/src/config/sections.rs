@@ -192,8 +192,23 @@ pub struct Source {
     pub topics: Vec<String>,
     /// The table's name as it stands in the records. Default: the source's name.
     pub table: Option<String>,
-    /// How records are written: `debezium-json`.
+    /// How records are written: `debezium-json`, `canal-json`, `maxwell-json` or `plain-json`. All sources
+    /// of a topic have the same format, and a topic of plain rows has one source.
     pub format: weir_types::schema::Format,
+    /// Zone of the source's own clock, an IANA name: of dates, and of times written without an offset.
+    /// Default `UTC`.
+    #[serde(default)]
+    pub time_zone: Option<String>,
+    /// For `plain-json`: the field that is true in a row that ends, such as `__deleted`; a tombstone ends
+    /// the row of its key anyhow. Default: none.
+    #[serde(default)]
+    pub delete_marker: Option<String>,
+    /// For `canal-json` and `plain-json`, which carry no position: the column that grows with every change
+    /// of a row, over the whole life of its key. A change with a version not above the row's is a repeat of
+    /// the upstream, and is skipped. Two changes with one version count as one, so a time must be finer
+    /// than changes come. Default: none, and upstream repeats count twice.
+    #[serde(default)]
+    pub version_column: Option<String>,
     /// Columns of the primary key, in order.
     pub primary_key: Vec<String>,
     /// Column whose time moves the watermark.
@@ -226,10 +241,10 @@ fn half() -> f64 {
 /// A column: `"int?"`, or `{ type = "text", values = ["new", "open"] }`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
-    /// `int`, `float`, `text`, `bool`, `time-s`, `time-ms`, `time-us`, `time-ns`, `time-iso`; with `?`
-    /// nulls fit.
+    /// A type out of docs/formats.md, such as `int`, `text`, `decimal(3)` or `time-ms`; with `?` nulls fit.
     pub ty: String,
-    /// Texts that occur, if they are few; for the checks of a plugin only. Default: empty.
+    /// Of a text: values that occur, if they are few; for the checks of a plugin only. Of an enum or a
+    /// set: the values of the table's definition, in its order. Default: empty.
     pub values: Vec<String>,
 }
 

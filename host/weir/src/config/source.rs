@@ -1,9 +1,9 @@
 //! From a `[[source]]` to a declaration that is right in itself.
 
 use super::sections::{Column, Source};
-use weir_types::schema::{ColumnDecl, ColumnType, SourceDecl, TimeUnit};
-
-const TYPES: &str = "int, float, text, bool, time-s, time-ms, time-us, time-ns, time-iso; with `?` nulls fit";
+use jiff::tz::TimeZone;
+use weir_types::contract::ValueType;
+use weir_types::schema::{ColumnDecl, ColumnType, Format, Reading, SourceDecl, TYPE_NAMES};
 
 /// The error names the key.
 pub fn declare(source: &Source) -> Result<SourceDecl, String> {
@@ -39,7 +39,7 @@ pub fn declare(source: &Source) -> Result<SourceDecl, String> {
         return Err("`primary_key` must name at least one column".into());
     }
     let event_time = index_of("event_time", &source.event_time)?;
-    if !matches!(columns[event_time].ty, ColumnType::Time(_)) {
+    if columns[event_time].ty.value_type() != ValueType::Time {
         return Err(format!("`event_time` names `{}`, whose type is no time", source.event_time));
     }
     if source.idle_after.0 <= 0 {
@@ -56,6 +56,7 @@ pub fn declare(source: &Source) -> Result<SourceDecl, String> {
         topics: source.topics.clone(),
         table: source.table.clone().unwrap_or_else(|| source.name.clone()),
         format: source.format,
+        reading: reading(source, &columns)?,
         columns,
         primary_key,
         event_time,
@@ -65,25 +66,48 @@ pub fn declare(source: &Source) -> Result<SourceDecl, String> {
     })
 }
 
+fn reading(source: &Source, columns: &[ColumnDecl]) -> Result<Reading, String> {
+    let zone = source.time_zone.as_deref().unwrap_or("UTC");
+    let time_zone = TimeZone::get(zone).map_err(|_| {
+        format!("`time_zone`: there is no time zone `{zone}`; use a name such as Europe/Berlin or UTC")
+    })?;
+    let format = source.format.name();
+    let delete_marker = source.delete_marker.clone();
+    if delete_marker.is_some() && source.format != Format::PlainJson {
+        return Err(format!(
+            "`delete_marker` is for plain-json; a {format} record says itself what it deletes"
+        ));
+    }
+    let Some(name) = &source.version_column else {
+        return Ok(Reading { time_zone, delete_marker, version_column: None });
+    };
+    if !matches!(source.format, Format::CanalJson | Format::PlainJson) {
+        return Err(format!("`version_column` is for canal-json and plain-json; {format} carries positions"));
+    }
+    let column = columns
+        .iter()
+        .position(|c| c.name == *name)
+        .ok_or_else(|| format!("`version_column` names the column `{name}`, which is not among `columns`"))?;
+    if !matches!(columns[column].ty.value_type(), ValueType::Int | ValueType::Time) {
+        return Err(format!(
+            "`version_column` names `{name}`, whose type is neither a whole number nor a time"
+        ));
+    }
+    Ok(Reading { time_zone, delete_marker, version_column: Some(column) })
+}
+
 fn column_decl(name: &str, column: &Column) -> Result<ColumnDecl, String> {
     let (ty, nullable) = match column.ty.strip_suffix('?') {
         Some(ty) => (ty, true),
         None => (column.ty.as_str(), false),
     };
-    let ty = match ty {
-        "int" => ColumnType::Int,
-        "float" => ColumnType::Float,
-        "text" => ColumnType::Text,
-        "bool" => ColumnType::Bool,
-        "time-s" => ColumnType::Time(TimeUnit::S),
-        "time-ms" => ColumnType::Time(TimeUnit::Ms),
-        "time-us" => ColumnType::Time(TimeUnit::Us),
-        "time-ns" => ColumnType::Time(TimeUnit::Ns),
-        "time-iso" => ColumnType::Time(TimeUnit::Iso),
-        _ => return Err(format!("unknown type `{}`; known are {TYPES}", column.ty)),
-    };
-    if !column.values.is_empty() && ty != ColumnType::Text {
-        return Err("`values` are for text columns".into());
+    let ty = ColumnType::parse(ty)
+        .ok_or_else(|| format!("unknown type `{}`; known are {TYPE_NAMES}; with `?` nulls fit", column.ty))?;
+    if !column.values.is_empty() && !ty.takes_values() {
+        return Err("`values` are for columns of type text, enum or set".into());
+    }
+    if let Some(twice) = column.values.iter().enumerate().find(|(i, v)| column.values[..*i].contains(v)) {
+        return Err(format!("`values` names `{}` twice", twice.1));
     }
     Ok(ColumnDecl { name: name.to_string(), ty, nullable, values: column.values.clone() })
 }

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use weir_types::schema::{ColumnType, TimeUnit};
+use weir_types::schema::{ColumnType, Digits, Format, TimeUnit};
 
 const SOURCE: &str = r#"
 [[source]]
@@ -143,12 +143,61 @@ fn a_source_that_makes_no_sense_is_refused_by_key() {
         ("[\"svc.service.ticket\"]", "[\"a\", \"a\"]", "names `a` twice"),
         ("\"int?\"", "\"integer\"", "`columns.assignee_id`: unknown type `integer`"),
         ("format = \"debezium-json\"", "format = \"avro\"", "unknown variant `avro`"),
+        ("primary_key", "time_zone = \"Mars/Olympus\"\nprimary_key", "no time zone `Mars/Olympus`"),
+        ("primary_key", "delete_marker = \"gone\"\nprimary_key", "`delete_marker` is for plain-json"),
+        (
+            "primary_key",
+            "version_column = \"id\"\nprimary_key",
+            "`version_column` is for canal-json and plain-json",
+        ),
+        ("\"int?\"", "\"decimal\"", "`columns.assignee_id`: unknown type `decimal`"),
+        ("[\"new\", \"open\"]", "[\"new\", \"new\"]", "`columns.status`: `values` names `new` twice"),
         ("primary_key", "max_dead_share = 1.5\nprimary_key", "`max_dead_share` is 1.5"),
         ("primary_key", "idle_after = \"0s\"\nprimary_key", "`idle_after` must be longer than 0"),
     ] {
         let error = refused_source(from, to);
         assert!(error.starts_with("source `ticket`: ") && error.contains(expected), "{error}");
     }
+}
+
+#[test]
+fn a_source_says_how_its_records_are_read() {
+    let text = SOURCE
+        .replace("debezium-json", "plain-json")
+        .replace("primary_key", "time_zone = \"Europe/Berlin\"\ndelete_marker = \"__deleted\"\nversion_column = \"updated_at\"\nprimary_key")
+        .replace("int?", "decimal-base64(3)?")
+        .replace("time-ms", "datetime-text");
+    let source = &parse(&text, Path::new("/etc/weir")).unwrap().sources[0];
+    assert_eq!(source.format, Format::PlainJson);
+    assert_eq!(source.reading.time_zone.iana_name(), Some("Europe/Berlin"));
+    assert_eq!(source.reading.delete_marker.as_deref(), Some("__deleted"));
+    assert_eq!(source.columns[source.event_time].ty, ColumnType::DateTime(TimeUnit::Iso));
+    assert_eq!(source.reading.version_column, Some(source.event_time));
+    let assignee = &source.columns[source.column("assignee_id").unwrap()];
+    assert_eq!((assignee.ty, assignee.nullable), (ColumnType::Decimal(3, Digits::Base64), true));
+}
+
+#[test]
+fn a_version_column_must_be_a_declared_number_or_time() {
+    for (name, expected) in
+        [("versoin", "which is not among `columns`"), ("status", "neither a whole number nor a time")]
+    {
+        let text = SOURCE
+            .replace("debezium", "canal")
+            .replace("primary_key", &format!("version_column = \"{name}\"\nprimary_key"));
+        let error = parse(&text, Path::new("/etc/weir")).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn sources_that_cannot_share_a_topic_are_refused() {
+    let other = SOURCE.replacen("name = \"ticket\"", "name = \"other\"", 1);
+    let error = refused(&other.replace("debezium", "canal"));
+    assert!(error.contains("source `other` reads topic `svc.service.ticket` as canal-json"), "{error}");
+    let both = format!("{SOURCE}{other}").replace("debezium", "plain");
+    let error = parse(&both, Path::new("/etc/weir")).unwrap_err();
+    assert!(error.contains("source `ticket` reads topic") && error.contains("which table"), "{error}");
 }
 
 #[test]

@@ -161,3 +161,87 @@ fn a_journal_line_reads_back_as_the_record() {
     let read: Value = serde_json::from_slice(&line).unwrap();
     assert_eq!((&read["key"], &read["value"]), (&Value::Null, &Value::Null));
 }
+
+/// What a real Canal and a real Maxwell wrote, without the types that Canal adds.
+const CANAL_SAMPLE: &str = r#"{"data":[{"id":"40","queue_id":"10","channel":"app","priority":"3","customer_id":"503","assignee_id":"71","status":"open","created_at":"2026-11-23 09:00:00.001","assigned_at":"2026-11-23 09:05:00.250","first_reply_at":null,"solved_at":null,"closed_at":null,"reopen_count":"0","reply_count":"0","escalated":"0","first_reply_due_at":"2026-11-23 10:00:00.000","resolve_due_at":null,"updated_at":"2026-11-23 09:05:00.250"}],"database":"service","es":1795467042000,"gtid":"","id":1,"isDdl":false,"old":[{}],"pkNames":["id"],"sql":"","table":"ticket","ts":1795467043388,"type":"UPDATE"}"#;
+const MAXWELL_SAMPLE: &str = r#"{"database":"service","table":"ticket","type":"update","ts":1795467121,"xid":157,"xoffset":0,"position":"binlog.000003:33371","data":{"id":40,"queue_id":10,"channel":"app","priority":3,"customer_id":503,"assignee_id":71,"status":"solved","created_at":"2026-11-23 09:00:00.001","assigned_at":"2026-11-23 09:05:00.250","first_reply_at":null,"solved_at":"2026-11-23 09:30:00.500","closed_at":null,"reopen_count":0,"reply_count":0,"escalated":0,"first_reply_due_at":"2026-11-23 10:00:00.000","resolve_due_at":null,"updated_at":"2026-11-23 09:30:00.500"},"old":{}}"#;
+
+#[test]
+fn records_of_canal_and_maxwell_have_the_names_and_the_order_of_real_ones() {
+    for (writer, sample, old) in
+        [(Writer::Canal, CANAL_SAMPLE, "/old/0"), (Writer::Maxwell, MAXWELL_SAMPLE, "/old")]
+    {
+        let mut records = records(Mischief::default()).written_by(writer);
+        let all = take(&mut records, 2_000);
+        let is_update = |v: &Value| v["type"].as_str().unwrap().eq_ignore_ascii_case("update");
+        let mut update = all.iter().map(parse).find(|v| v["table"] == "ticket" && is_update(v)).unwrap();
+        let changed = update.pointer_mut(old).unwrap();
+        assert!(!changed.as_object().unwrap().is_empty());
+        // Which columns changed differs from update to update.
+        *changed = serde_json::json!({});
+        let sample: Value = serde_json::from_str(sample).unwrap();
+        assert_eq!(kinds(&update).to_string(), kinds(&sample).to_string(), "{writer:?}");
+    }
+}
+
+/// As [`shape`], with lists too, and each scalar's kind unless it is null.
+fn kinds(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => fields.iter().map(|(k, v)| (k.clone(), kinds(v))).collect(),
+        Value::Array(items) => items.iter().map(kinds).collect(),
+        _ => Value::Null,
+    }
+}
+
+#[test]
+fn every_writer_tells_the_same_life() {
+    // Of each change of a row: its table, and how the row is after it.
+    let told = |writer: Writer| {
+        let mut records = records(Mischief::default()).written_by(writer);
+        let mut told = Vec::new();
+        for record in take(&mut records, 5_000) {
+            let Some(value) = record.value.as_ref().map(|_| parse(&record)) else { continue };
+            let row = match writer {
+                Writer::Debezium if !value["after"].is_null() => value["after"].clone(),
+                // The delete half of a changed key.
+                Writer::Debezium if record.headers.iter().any(|h| h.0 == "__debezium.newkey") => continue,
+                Writer::Debezium => value["before"].clone(),
+                Writer::Canal => value["data"][0].clone(),
+                Writer::Maxwell => value["data"].clone(),
+            };
+            let text = |v: &Value| v.as_str().map_or_else(|| v.to_string(), str::to_string);
+            told.push(["id", "queue_id", "status", "customer_id"].map(|name| text(&row[name])));
+        }
+        told
+    };
+    let debezium = told(Writer::Debezium);
+    assert_eq!(debezium, told(Writer::Canal));
+    assert_eq!(debezium, told(Writer::Maxwell));
+}
+
+#[test]
+fn maxwell_s_places_grow_and_a_row_keeps_its_partition_when_its_key_changes() {
+    let mut records = records(Mischief::default()).written_by(Writer::Maxwell);
+    let mut last = (String::new(), 0, 0);
+    let (mut homes, mut rekeys) = (BTreeMap::new(), 0);
+    for record in take(&mut records, 20_000) {
+        let value = parse(&record);
+        let place = value["position"].as_str().unwrap().split_once(':').unwrap();
+        let at = (place.0.to_string(), place.1.parse::<u64>().unwrap(), value["xoffset"].as_u64().unwrap());
+        assert!(at > last, "{at:?} after {last:?}");
+        last = at;
+        let (id, before) = (value["data"]["id"].clone(), value["old"].get("id").cloned());
+        assert_eq!(
+            *homes.entry((record.topic, id.to_string())).or_insert(record.partition),
+            record.partition
+        );
+        if let Some(before) = before {
+            rekeys += 1;
+            assert_eq!(
+                homes.get(&(record.topic, before.to_string())).copied().unwrap_or(record.partition),
+                record.partition
+            );
+        }
+    }
+    assert!(rekeys > 0);
+}
