@@ -15,6 +15,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use weir_types::record::{Record, Rekey};
 
+/// How long the client may take to note new places; no broker is asked.
+const SEEK_PATIENCE: Duration = Duration::from_secs(1);
 /// Most messages that one poll gives.
 pub const MAX_MESSAGES: usize = 4096;
 
@@ -121,11 +123,28 @@ impl Consumer {
         }
     }
 
-    /// Stops fetching from partitions. What is fetched and not yet polled is fetched again later.
+    /// Stops fetching from partitions. What is fetched and not yet polled is fetched again later, from
+    /// where `seek` says: librdkafka's own idea of the place is wrong after an end of partition, which
+    /// its batches count as a record, so that the next one would be skipped.
     pub fn pause(&self, partitions: &TopicPartitionList) {
         // SAFETY: client and list are alive.
         let error = unsafe { rd::rd_kafka_pause_partitions(self.client.native_ptr(), partitions.ptr()) };
         log_failure("pause", error);
+    }
+
+    /// Sets where each partition goes on. The error says why one of them cannot.
+    pub fn seek(&self, places: &TopicPartitionList) -> Result<(), String> {
+        let wait = SEEK_PATIENCE.as_millis() as c_int;
+        // SAFETY: client and list are alive; a returned error is ours to destroy.
+        unsafe {
+            let error = rd::rd_kafka_seek_partitions(self.client.native_ptr(), places.ptr(), wait);
+            if !error.is_null() {
+                let text = text(rd::rd_kafka_error_string(error)).into_owned();
+                rd::rd_kafka_error_destroy(error);
+                return Err(text);
+            }
+        }
+        places.elements().iter().try_for_each(|place| place.error().map_err(|e| e.to_string()))
     }
 
     /// Goes on where each partition was left.

@@ -24,6 +24,8 @@ struct Partition {
     name: TopicPartition,
     /// Records before this offset were consumed before.
     next: i64,
+    /// Behind the last message that was polled; None before the first.
+    position: Option<i64>,
     /// Offset and fingerprint of the last consumed record, until it is compared.
     verify: Option<(i64, u64)>,
     /// The offset at which it ended, while no record has come since.
@@ -153,9 +155,25 @@ impl Reader {
         self.stale = self.jam_steps > 0;
         self.jam_steps = 0;
         if self.paused {
+            if let Err(reason) = self.set_places() {
+                tracing::debug!(reason, "partitions stay paused: their places cannot be set yet");
+                return;
+            }
             self.with_all_partitions(Consumer::resume);
             self.paused = false;
         }
+    }
+
+    /// Each partition goes on right behind the last message that was polled.
+    fn set_places(&self) -> Result<(), String> {
+        let mut known = Vec::new();
+        for Partition { name, position, .. } in &self.partitions {
+            known.extend(position.map(|at| (name.topic.as_str(), name.partition, Offset::Offset(at))));
+        }
+        if known.is_empty() {
+            return Ok(());
+        }
+        self.consumer.seek(&list_of(&known)?)
     }
 
     fn with_all_partitions(&self, call: impl Fn(&Consumer, &rdkafka::TopicPartitionList)) {
@@ -207,7 +225,7 @@ impl Reader {
         let index = self.partitions.len() as u32;
         self.pending.push_back(SourceEvent::Partition { index, partition: found.partition.clone() });
         let Found { partition: name, next, verify, .. } = found;
-        self.partitions.push(Partition { name, next, verify, end: None });
+        self.partitions.push(Partition { name, next, position: None, verify, end: None });
     }
 
     /// Turns messages into events, keeping the order within each partition.
@@ -224,6 +242,7 @@ impl Reader {
                 code::NONE => {}
                 code::END_OF_PARTITION => {
                     if let Some(index) = self.index_of(&message) {
+                        self.partitions[index as usize].position = Some(message.offset());
                         self.at_end(index, message.offset());
                         ends.push(index);
                     }
@@ -282,6 +301,7 @@ impl Reader {
     fn is_new(&mut self, index: u32, message: &Message<'_>) -> bool {
         let partition = &mut self.partitions[index as usize];
         let offset = message.offset();
+        partition.position = Some(offset + 1);
         if let Some((last, expected)) = partition.verify {
             partition.verify = None;
             if offset == last {

@@ -25,14 +25,15 @@ impl RowTable {
         // What the batch made of a key so far: the row that set it, or none.
         let mut set: FxHashMap<Vec<i64>, Option<usize>> = FxHashMap::default();
         for row in 0..batch.len() {
-            if !self.primary_key(batch, row, &maps, &mut key) {
+            let stands = batch.after_present[row] != 0;
+            let side = if stands { &batch.after } else { &batch.before };
+            if !self.primary_key(side, row, &maps, &mut key) {
                 continue;
             }
             let found = match set.get(&key) {
                 Some(earlier) => earlier.map(Found::Batch),
                 None => self.rows.find(&key).map(Found::Table),
             };
-            let stands = batch.after_present[row] != 0;
             set.insert(key.clone(), stands.then_some(row));
             batch.ops[row] = match (stands, found) {
                 (true, Some(_)) => Op::Update,

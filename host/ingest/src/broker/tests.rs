@@ -201,6 +201,32 @@ fn a_full_channel_pauses_the_partitions_and_nothing_is_lost_or_doubled() {
 }
 
 #[test]
+fn partitions_that_are_paused_at_their_end_go_on_with_the_very_next_record() {
+    let broker = started(2);
+    for partition in 0..2 {
+        produce(&broker, partition, (0..10).map(|n| n.to_string()));
+    }
+    let (handle, events) = read(&broker, &BTreeMap::new(), 1);
+    let mut seen = Seen::default();
+    seen.until(&events, |s| s.count() == 20 && s.ends.len() == 2);
+    for round in 1..4 {
+        // Batches of one record fill the channel while nobody takes them, so that all is paused at an end.
+        for n in 0..4 {
+            produce(&broker, 0, std::iter::once(format!("{round}-{n}")));
+        }
+        // Longer than a jam is waited out.
+        std::thread::sleep(Duration::from_millis(500));
+        produce(&broker, 1, (0..5).map(|n| format!("{round}-{n}")));
+        seen.until(&events, |s| s.count() == 20 + round * 9);
+    }
+    handle.stop();
+    for (partition, count) in [(0, 22), (1, 25)] {
+        let offsets: Vec<i64> = seen.records[&partition].iter().map(|(offset, _)| *offset).collect();
+        assert_eq!(offsets, (0..count).collect::<Vec<i64>>(), "partition {partition}");
+    }
+}
+
+#[test]
 fn another_record_where_the_last_one_was_is_fatal() {
     let broker = started(2);
     produce(&broker, 1, (0..10).map(|n| n.to_string()));
