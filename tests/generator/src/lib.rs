@@ -9,6 +9,7 @@ pub mod clock;
 pub mod debezium;
 pub mod dice;
 pub mod journal;
+pub mod late;
 pub mod life;
 pub mod live;
 pub mod records;
