@@ -1,5 +1,5 @@
 //! Everything a developer does with this repository: `cargo xtask demo`, `test`, `plugins`, `mutate`,
-//! `bench`. Each command installs or builds what it needs, shows what takes time, and says in one line
+//! `chaos`, `bench`. Each command installs or builds what it needs, shows what takes time, and says in one line
 //! what is missing when it cannot.
 
 #![allow(
@@ -9,7 +9,9 @@
 
 mod bench;
 mod build;
+mod chaos;
 mod demo;
+mod dice;
 mod dirs;
 mod fences;
 mod mutate;
@@ -17,6 +19,7 @@ mod plugins;
 mod say;
 mod suite;
 mod tools;
+mod world;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -35,6 +38,8 @@ enum Task {
     Demo(demo::Options),
     /// Run all tests: exactly what CI runs.
     Test(suite::Options),
+    /// Kill host, broker and ClickHouse while they work, again and again; then recompute every number.
+    Chaos(chaos::Options),
     /// Build the shipped metrics as WebAssembly components.
     Plugins,
     /// Build each metric with an off-by-one and fail unless the demo's check catches it.
@@ -54,6 +59,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = interrupt::listen().and_then(|()| match cli.command {
         Task::Demo(options) => demo::run(&options),
+        Task::Chaos(options) => chaos::run(&options),
         Task::Test(options) => suite::run(&options),
         Task::Plugins => plugins::build().map(|_| true),
         Task::Mutate(options) => mutate::run(&options),

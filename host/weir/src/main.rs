@@ -4,6 +4,7 @@ mod check;
 mod cli;
 mod clock;
 mod config;
+mod kill_points;
 mod logging;
 mod plugin;
 mod run;

@@ -3,7 +3,7 @@
 use crate::clock::{HostClock, real_now};
 use crate::config::{self, Config};
 use crate::wiring::{self, Adapters};
-use crate::{Failure, logging};
+use crate::{Failure, kill_points, logging};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::net::SocketAddr;
@@ -143,6 +143,7 @@ fn start_engine(
         loader: adapters.loader.clone(),
         publisher: live,
     };
+    let ports = kill_points::around(ports).map_err(Failure::Config)?;
     Engine::start(wiring::engine_options(config, plugins), ports).map_err(|error| match error {
         EngineError::Fenced(_) => fenced(&config.state),
         EngineError::Fatal(text) => Failure::Error(text),

@@ -84,6 +84,10 @@ impl ClickHouse {
         Ok(it)
     }
 
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     pub fn server(&self) -> Server {
         let mut server = Server::embedded(self.port);
         if let Some((user, password)) = &self.login {
@@ -94,6 +98,12 @@ impl ClickHouse {
     }
 
     pub fn start(&mut self) -> Result<()> {
+        self.launch()?;
+        self.wait_ready()
+    }
+
+    /// Starts the process without waiting for it (after a kill).
+    pub fn launch(&mut self) -> Result<()> {
         let mut command = Command::new(self.bins.embedded());
         command.arg("clickhouse").arg("--lib").arg(&self.lib);
         command.arg("--data").arg(self.dir.join("clickhouse"));
@@ -102,13 +112,18 @@ impl ClickHouse {
             command.args(["--user", user, "--password-env", PASSWORD_VARIABLE]);
             command.env(PASSWORD_VARIABLE, password);
         }
-        let mut process = Process::start("the ClickHouse engine", command, &self.dir.join("clickhouse.log"))?;
+        let log = self.dir.join("clickhouse.log");
+        self.process = Some(Process::start("the ClickHouse engine", command, &log)?);
+        Ok(())
+    }
+
+    /// Waits until it answers.
+    pub fn wait_ready(&mut self) -> Result<()> {
         let server = self.server();
+        let process = self.process.as_mut().context("the ClickHouse engine is not started")?;
         process.wait_ready(START_LIMIT, || {
             server.query("SELECT 1").map(|_| true).map_err(|error| format!("{error:#}"))
-        })?;
-        self.process = Some(process);
-        Ok(())
+        })
     }
 
     /// kill -9.

@@ -110,8 +110,13 @@ pub struct Host {
     bins: Bins,
     dir: PathBuf,
     port: u16,
+    /// Where the next process started kills itself, as `WEIR_CRASH_AT` says it.
+    trap: Option<String>,
     process: Option<Process>,
 }
+
+/// The variable by which a host is told to kill itself at a point (host/weir/src/kill_points.rs).
+const TRAP_VARIABLE: &str = "WEIR_CRASH_AT";
 
 impl Host {
     /// Writes the configuration to `dir/weir.toml`; state and cache come beside it. Nothing is
@@ -126,7 +131,13 @@ impl Host {
         }
         let text = toml::to_string(&config.table).context("write the configuration")?;
         std::fs::write(dir.join("weir.toml"), text)?;
-        Ok(Host { bins: bins.clone(), dir: dir.to_owned(), port, process: None })
+        Ok(Host { bins: bins.clone(), dir: dir.to_owned(), port, trap: None, process: None })
+    }
+
+    /// Lets the next process that is started kill itself at a point such as `after-write:3`; None lets
+    /// those after it live.
+    pub fn set_trap(&mut self, point: Option<String>) {
+        self.trap = point;
     }
 
     pub fn config_path(&self) -> PathBuf {
@@ -152,6 +163,9 @@ impl Host {
         command.arg("run").arg("--config").arg(self.config_path()).arg("--dev").args(args);
         command.current_dir(&self.dir);
         process::survive_full_disk(&mut command);
+        if let Some(point) = &self.trap {
+            command.env(TRAP_VARIABLE, point);
+        }
         self.process = Some(Process::start("the host", command, &self.dir.join("weir.log"))?);
         Ok(())
     }

@@ -59,19 +59,29 @@ impl Kafka {
     }
 
     pub fn start(&mut self) -> Result<()> {
-        let archive = archive(&self.tool);
-        let flag = format!("-XX:SharedArchiveFile={}", archive.display());
-        self.start_with(archive.exists().then_some(flag))
+        self.launch()?;
+        self.wait_ready()
     }
 
-    fn start_with(&mut self, flag: Option<String>) -> Result<()> {
+    /// Starts the process without waiting for it (after a kill).
+    pub fn launch(&mut self) -> Result<()> {
+        let archive = archive(&self.tool);
+        let flag = format!("-XX:SharedArchiveFile={}", archive.display());
+        self.launch_with(archive.exists().then_some(flag))
+    }
+
+    fn launch_with(&mut self, flag: Option<String>) -> Result<()> {
         let mut command = self.java(flag);
         command.args(["kafka.Kafka", "server.properties"]);
-        let mut process = Process::start("Kafka", command, &self.dir.join("kafka.log"))?;
-        let port = self.port;
-        process.wait_ready(START_LIMIT, || Ok(net::accepts(port)))?;
-        self.process = Some(process);
+        self.process = Some(Process::start("Kafka", command, &self.dir.join("kafka.log"))?);
         Ok(())
+    }
+
+    /// Waits until it takes connections.
+    pub fn wait_ready(&mut self) -> Result<()> {
+        let port = self.port;
+        let process = self.process.as_mut().context("Kafka is not started")?;
+        process.wait_ready(START_LIMIT, || Ok(net::accepts(port)))
     }
 
     /// kill -9.
@@ -109,7 +119,8 @@ pub fn archive(tool: &Path) -> PathBuf {
 pub fn make_archive(tool: &Path, scratch: &Path) -> Result<()> {
     let mut kafka = Kafka::new(tool, scratch)?;
     let fresh = tool.join(format!("kafka.jsa.{}.tmp", std::process::id()));
-    kafka.start_with(Some(format!("-XX:ArchiveClassesAtExit={}", fresh.display())))?;
+    kafka.launch_with(Some(format!("-XX:ArchiveClassesAtExit={}", fresh.display())))?;
+    kafka.wait_ready()?;
     kafka.stop()?;
     if !fresh.exists() {
         bail!("java wrote no class archive to {}", fresh.display());

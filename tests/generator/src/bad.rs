@@ -11,6 +11,9 @@ use crate::records::{Record, Records};
 /// Ids from here on are of bad records, so that they meet no row of the life.
 const FIRST_ID: i64 = 2_000_000_000;
 
+/// Header of a bad record; its value is the fault's [`Fault::fate`].
+pub const INJECTED: &str = "generator.injected";
+
 /// What can be wrong with a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -58,7 +61,27 @@ pub const FAULTS: [Fault; 13] = [
     Fault::RegistryFramed,
 ];
 
-/// The `number`-th bad record, on the topics in turn.
+impl Fault {
+    /// What must become of such a record: `dead`, `skipped`, `excluded` (it stands, but some metric must
+    /// leave it out) or `good`.
+    pub fn fate(self) -> &'static str {
+        match self {
+            Fault::NotJson
+            | Fault::Array
+            | Fault::OtherShape
+            | Fault::Truncated
+            | Fault::NullKey
+            | Fault::RegistryFramed => "dead",
+            Fault::Tombstone | Fault::UnknownTable => "skipped",
+            Fault::MissingField | Fault::TimeInWords | Fault::QueueInWords | Fault::MissingInAfter => {
+                "excluded"
+            }
+            Fault::QuotedNumber => "good",
+        }
+    }
+}
+
+/// The `number`-th bad record, on the topics in turn. A header says what must become of it.
 pub fn record(records: &mut Records, dice: &mut Dice, number: u64, at: i64) -> Record {
     let fault = FAULTS[(number / 2 % FAULTS.len() as u64) as usize];
     let of_ticket = number.is_multiple_of(2);
@@ -66,6 +89,7 @@ pub fn record(records: &mut Records, dice: &mut Dice, number: u64, at: i64) -> R
     let update = fault == Fault::MissingInAfter;
     let change = RowChange { at, before: update.then_some(before), after: Some(after), correction: false };
     let mut record = records.render_alone(&change);
+    record.headers.push((INJECTED, fault.fate().into()));
     match fault {
         Fault::NotJson => record.value = Some(b"this is not JSON, and never was".to_vec()),
         Fault::Array => record.value = Some(b"[1,2,3]".to_vec()),
@@ -109,7 +133,7 @@ pub fn large(records: &mut Records, dice: &mut Dice, at: i64, bytes: usize) -> R
 }
 
 /// A row that an update finds and what it makes of it: something that counts.
-fn rows(records: &Records, dice: &mut Dice, id: i64, at: i64, of_ticket: bool) -> (Row, Row) {
+pub(crate) fn rows(records: &Records, dice: &mut Dice, id: i64, at: i64, of_ticket: bool) -> (Row, Row) {
     let (ticket, call) = records.strangers(id, at, dice);
     if of_ticket {
         let before = ticket;

@@ -10,6 +10,7 @@ pub mod debezium;
 pub mod dice;
 pub mod foreign;
 pub mod journal;
+pub mod late;
 pub mod life;
 pub mod live;
 pub mod records;

@@ -49,6 +49,9 @@ struct LifeArgs {
     /// When, on the clock, the life begins. Default: what the clock shows now.
     #[arg(long)]
     start: Option<jiff::Timestamp>,
+    /// Nobody mends an old row or notes a reply later: every time lies within the sources' disorder.
+    #[arg(long)]
+    punctual: bool,
     /// Stop after this real time ("30s", "5m"). Default: at SIGTERM or SIGINT.
     #[arg(long = "for", value_parser = seconds)]
     run_for: Option<f64>,
@@ -62,6 +65,9 @@ struct MischiefArgs {
     /// Repeat the last 200 records after every so many changes, as a restarted connector does; 0 = never.
     #[arg(long, default_value_t = 0)]
     repeat_every: u64,
+    /// After every so many changes send one whose time is long past or far ahead; 0 = never.
+    #[arg(long, default_value_t = 0)]
+    late_every: u64,
     /// Send one record of 5 MB too. The broker must allow it.
     #[arg(long)]
     large: bool,
@@ -141,7 +147,8 @@ fn begin(args: &LifeArgs) -> (Clock, Options, i64) {
     let now = clock.now();
     let start_ms = args.start.map_or(now, |t| t.as_millisecond());
     let until = args.run_for.map_or(i64::MAX, |s| now + (s * args.speed * 1_000.0) as i64);
-    (clock, Options::new(args.seed, start_ms, args.rate / args.speed), until)
+    let options = Options::new(args.seed, start_ms, args.rate / args.speed);
+    (clock, Options { punctual: args.punctual, ..options }, until)
 }
 
 fn stop_on_signal() -> Result<Arc<AtomicBool>> {
@@ -153,7 +160,12 @@ fn stop_on_signal() -> Result<Arc<AtomicBool>> {
 }
 
 fn records(options: &Options, args: &MischiefArgs) -> Records {
-    let mischief = Mischief { bad: args.bad, repeat_every: args.repeat_every, large: args.large };
+    let mischief = Mischief {
+        bad: args.bad,
+        repeat_every: args.repeat_every,
+        large: args.large,
+        late_every: args.late_every,
+    };
     Records::new(options, args.partitions, mischief).written_by(args.format)
 }
 

@@ -6,6 +6,7 @@ use crate::binlog::Binlog;
 use crate::debezium::{self, Envelope};
 use crate::dice::{Dice, mix};
 use crate::foreign::{self, Writer};
+use crate::late;
 use crate::life::call::Call;
 use crate::life::ticket::Ticket;
 use crate::life::{Life, Options, Row, RowChange};
@@ -32,6 +33,8 @@ pub struct Mischief {
     pub repeat_every: u64,
     /// One record of 5 MB after 100 changes.
     pub large: bool,
+    /// After so many changes one comes whose time is long past or far ahead ([`late`]); 0 = never.
+    pub late_every: u64,
 }
 
 const BAD_EVERY: u64 = 25;
@@ -50,6 +53,7 @@ pub struct Records {
     writer: Writer,
     changes: u64,
     bad_made: u64,
+    late_made: u64,
     batch: Vec<Record>,
     used: usize,
     recent: VecDeque<Record>,
@@ -67,6 +71,7 @@ impl Records {
             writer: Writer::default(),
             changes: 0,
             bad_made: 0,
+            late_made: 0,
             batch: Vec::new(),
             used: 0,
             recent: VecDeque::new(),
@@ -147,6 +152,12 @@ impl Records {
             let record = bad::record(self, &mut dice, self.bad_made, change.at);
             self.push(record);
             self.bad_made += 1;
+        }
+        if self.mischief.late_every > 0 && self.changes.is_multiple_of(self.mischief.late_every) {
+            let mut dice = self.dice.fork(u64::MAX / 2 + self.late_made);
+            let record = late::record(self, &mut dice, self.late_made, change.at);
+            self.push(record);
+            self.late_made += 1;
         }
         if self.mischief.large && self.changes == LARGE_AT {
             let mut dice = self.dice.fork(u64::MAX);

@@ -2,12 +2,14 @@
 
 use crate::compare::{Scope, compare};
 use crate::epochs::Epochs;
-use crate::journal::Journal;
+use crate::injected;
+use crate::journal::{Journal, Partition};
+use crate::lateness::{Bounds, Course};
 use crate::metrics::{Metric, Settings};
-use crate::recompute::{self, Counted, Expected, Records};
+use crate::recompute::{self, Aside, Counted, Expected, Records};
 use crate::report::{Cell, Report};
-use crate::results::{Found, Key, Row};
-use crate::time::{KINDS, SECOND};
+use crate::results::{Dead, Found, Key, Row};
+use crate::time::KINDS;
 use anyhow::Result;
 use jiff::tz::TimeZone;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,10 +21,11 @@ pub struct Task {
     pub pushed: BTreeSet<String>,
     pub zone: TimeZone,
     pub settings: Settings,
+    pub bounds: Bounds,
+    /// All partitions were idle before the host stopped in order: every window that had ended by then is
+    /// closed.
+    pub settled: bool,
 }
-
-/// Event times may lie this far behind the greatest (the sources' out-of-orderness in demo and tests).
-const OUT_OF_ORDERNESS: i64 = 5 * SECOND;
 
 pub struct Check {
     records: Records,
@@ -55,23 +58,65 @@ impl Check {
         Check { records, epochs, report }
     }
 
+    /// Compares `dead_letters` with the records that nobody can read. Gives the coordinates of samples
+    /// that lie too far ahead of the clock, by metric.
+    pub fn dead_letters(&mut self, found: &[Dead]) -> BTreeMap<String, BTreeSet<(Partition, i64)>> {
+        let mut ahead: BTreeMap<String, BTreeSet<_>> = BTreeMap::new();
+        let mut unreadable = BTreeSet::new();
+        for dead in found {
+            let at = (dead.partition.clone(), dead.offset);
+            if dead.metric.is_empty() {
+                unreadable.insert(at);
+            } else if dead.code == "future-time" {
+                ahead.entry(dead.metric.clone()).or_default().insert(at);
+            } else {
+                self.report.others.push(format!("{dead:?} is dead for a reason that nobody gave"));
+            }
+        }
+        let expected = injected::dead(&self.records);
+        let missing = expected.difference(&unreadable).map(|at| format!("{at:?} is not in dead_letters"));
+        let extra = unreadable.difference(&expected).map(|at| format!("{at:?} is dead, but can be read"));
+        self.report.others.extend(missing.chain(extra));
+        self.report.notes.push(format!("dead_letters: {} records, as in the journal", unreadable.len()));
+        ahead
+    }
+
+    /// Are exactly those records dead, skipped or excluded that were spoilt on purpose?
+    pub fn injected(&mut self, journal: &Journal) {
+        let injected = injected::compare(journal, &self.records);
+        self.report.notes.push(format!(
+            "injected: {} dead, {} skipped, {} excluded; {} repeats and {} tombstones are skipped too",
+            injected.dead, injected.skipped, injected.excluded, injected.repeats, injected.tombstones
+        ));
+        self.report.others.extend(injected.differ);
+        if injected.more > 0 {
+            self.report.others.push(format!("{} more records met another fate than theirs", injected.more));
+        }
+    }
+
     pub fn metric(&mut self, metric: &'static Metric, found: Found, task: &Task) -> Result<()> {
         let scope = match task.pushed.contains(metric.name) {
-            true => Scope::Complete { not_before: self.coverage(metric) },
+            true => Scope::Complete { not_before: self.coverage(metric, &task.bounds) },
             false => Scope::All,
         };
         if metric.is_now() { self.now(metric, found, scope) } else { self.period(metric, found, scope, task) }
     }
 
     fn period(&mut self, metric: &'static Metric, found: Found, scope: Scope, task: &Task) -> Result<()> {
-        let period = recompute::period(metric, &self.records, &found.late, &task.zone, &task.settings)?;
-        if period.late > 0 {
+        let course = Course::new(metric.table, &self.records, &self.epochs, &task.bounds);
+        let aside = Aside { late: &found.late, ahead: &found.ahead, course: &course, bounds: &task.bounds };
+        let period = recompute::period(metric, &self.records, &aside, &task.zone, &task.settings)?;
+        self.report.late += period.late;
+        if period.late + period.ahead > 0 {
             self.report.notes.push(format!(
-                "{}: {} late events taken out of the windows they missed; that each was truly late is not checked",
-                metric.name, period.late
+                "{}: {} late events, taken out of the windows that they missed; {} samples ahead of the clock",
+                metric.name, period.late, period.ahead
             ));
         }
-        self.report.others.extend(period.strange_late.iter().map(|l| format!("{}: {l}", metric.name)));
+        self.report.others.extend(period.strange.iter().map(|text| format!("{}: {text}", metric.name)));
+        if task.settled {
+            self.finality(metric, &found.realtime, &task.bounds);
+        }
         let mut expected = by_window(period.expected);
         let mut rows = self.keyed(metric, found.realtime);
         for kind in KINDS {
@@ -83,6 +128,22 @@ impl Check {
             self.cell(metric, &window, &Expected::new(), &rows, Scope::All);
         }
         Ok(())
+    }
+
+    /// A row is final if, and only if, its window has ended by the clock of the last epoch less the
+    /// disorder: with all partitions idle the watermark stands there.
+    fn finality(&mut self, metric: &Metric, rows: &[(Key, Row)], bounds: &Bounds) {
+        let last = self.epochs.list.last().map_or(i64::MIN, |epoch| epoch.clock);
+        let watermark = last.saturating_sub(bounds.out_of_orderness);
+        let wrong = rows.iter().filter(|(_, row)| row.is_final != (row.end <= watermark));
+        let text = |(key, row): &(Key, Row)| {
+            let state = if row.is_final { "final" } else { "provisional" };
+            format!(
+                "{}: {key:?} is {state}; it ends at {}, the watermark is {watermark}",
+                metric.name, row.end
+            )
+        };
+        self.report.others.extend(wrong.map(text));
     }
 
     fn now(&mut self, metric: &'static Metric, found: Found, scope: Scope) -> Result<()> {
@@ -112,7 +173,7 @@ impl Check {
         found: &BTreeMap<Key, Row>,
         scope: Scope,
     ) {
-        let tally = compare(metric.name, expected, found, scope);
+        let tally = compare(metric, expected, found, scope);
         let (metric, window) = (metric.name.to_string(), window.to_string());
         self.report.cells.push(Cell { metric, window, tally });
     }
@@ -131,7 +192,7 @@ impl Check {
 
     /// No window that a metric saw whole may begin before this: what was consumed before the metric
     /// joined had already come so far in event time.
-    fn coverage(&mut self, metric: &Metric) -> i64 {
+    fn coverage(&mut self, metric: &Metric, bounds: &Bounds) -> i64 {
         let Some(first) = self.epochs.first_with(metric.name) else {
             self.report.failures.push(format!("no epoch knows {}, which was pushed", metric.name));
             return i64::MIN;
@@ -154,7 +215,7 @@ impl Check {
             };
             read.filter_map(time).max()
         };
-        before.iter().filter_map(greatest).min().map_or(i64::MIN, |time| time - OUT_OF_ORDERNESS)
+        before.iter().filter_map(greatest).min().map_or(i64::MIN, |time| time - bounds.out_of_orderness)
     }
 }
 

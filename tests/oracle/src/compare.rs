@@ -1,7 +1,8 @@
 //! The full outer join of what should stand and what stands.
 
+use crate::metrics::Metric;
 use crate::number::Number;
-use crate::recompute::Expected;
+use crate::recompute::{Expected, Wanted};
 use crate::results::{Key, Row};
 use std::collections::BTreeMap;
 
@@ -16,6 +17,12 @@ pub struct Tally {
     pub finals_differ: usize,
     /// Rows that were left out because their window began before the metric's coverage.
     pub incomplete: usize,
+    /// Samples that should be there and are not, and those that are there and should not be: of the keys
+    /// of all dimensions together, so that each sample is met once.
+    pub lost: i64,
+    pub double: i64,
+    /// Numbers that differ in rows with as many samples as there should be.
+    pub wrong: usize,
     pub examples: Vec<String>,
 }
 
@@ -34,8 +41,9 @@ pub enum Scope {
 }
 
 /// Compares the rows of one metric in one kind of window.
-pub fn compare(metric: &str, expected: &Expected, found: &BTreeMap<Key, Row>, scope: Scope) -> Tally {
+pub fn compare(metric: &Metric, expected: &Expected, found: &BTreeMap<Key, Row>, scope: Scope) -> Tally {
     let mut tally = Tally::default();
+    let (metric, all) = (metric.name, metric.dims.join(","));
     let first = match scope {
         Scope::All => i64::MIN,
         Scope::Complete { .. } => {
@@ -60,12 +68,26 @@ pub fn compare(metric: &str, expected: &Expected, found: &BTreeMap<Key, Row>, sc
             }
         }
         match expected.get(key) {
-            Some((end, outputs)) => tally.both(metric, key, *end, outputs, row),
+            Some(wanted) => {
+                let differ_before = tally.differ;
+                tally.both(metric, key, wanted, row);
+                let have = samples(key, row);
+                let differs = tally.differ > differ_before;
+                if have == wanted.samples {
+                    tally.wrong += tally.differ - differ_before;
+                } else if !differs {
+                    tally.differs(metric, key, "samples", wanted.samples.to_string(), have.to_string());
+                }
+                tally.balance(if key.set == all { have - wanted.samples } else { 0 });
+            }
             None if is_nothing(row) => {}
-            None => tally.extra(metric, key, row),
+            None => {
+                tally.extra(metric, key, row);
+                tally.balance(if key.set == all { samples(key, row) } else { 0 });
+            }
         }
     }
-    for (key, (_, outputs)) in expected {
+    for (key, Wanted { outputs, samples, .. }) in expected {
         let row = found.get(key);
         let is_left_out = matches!(scope, Scope::Complete { .. }) && row.is_some_and(|row| !row.complete);
         if row.is_none() && key.start >= first && !is_left_out {
@@ -73,9 +95,18 @@ pub fn compare(metric: &str, expected: &Expected, found: &BTreeMap<Key, Row>, sc
                 tally.compared += 1;
                 tally.differs(metric, key, output.name, output.value.to_string(), "no row".into());
             }
+            tally.balance(if key.set == all { -samples } else { 0 });
         }
     }
     tally
+}
+
+/// Of a row of current values the rows that it counts: its samples are all that ever moved it.
+fn samples(key: &Key, row: &Row) -> i64 {
+    match row.outputs.get("count") {
+        Some(Number::Int(count)) if key.window == "now" => *count,
+        _ => row.samples,
+    }
 }
 
 /// The outputs of 'nothing': counts are 0, all else is null.
@@ -84,7 +115,13 @@ fn is_nothing(row: &Row) -> bool {
 }
 
 impl Tally {
-    fn both(&mut self, metric: &str, key: &Key, end: i64, outputs: &[crate::metrics::Output], row: &Row) {
+    fn balance(&mut self, samples: i64) {
+        self.lost += (-samples).max(0);
+        self.double += samples.max(0);
+    }
+
+    fn both(&mut self, metric: &str, key: &Key, wanted: &Wanted, row: &Row) {
+        let Wanted { end, outputs, .. } = wanted;
         let differ_before = self.differ;
         for output in outputs {
             self.compared += 1;
@@ -99,7 +136,7 @@ impl Tally {
             self.compared += 1;
             self.differs(metric, key, name, "no such output".into(), "there".into());
         }
-        if row.end != end && key.window != "now" {
+        if row.end != *end && key.window != "now" {
             self.compared += 1;
             self.differs(metric, key, "end", end.to_string(), row.end.to_string());
         }

@@ -68,6 +68,7 @@ impl Epochs {
     pub fn balance(&self, records: &Records) -> Balance {
         let mut balance = Balance::default();
         let mut next: BTreeMap<&Partition, i64> = BTreeMap::new();
+        balance.numbers(&self.list);
         for epoch in &self.list {
             for part in &epoch.partitions {
                 let all = records.get(&part.partition).map_or(&[][..], Vec::as_slice);
@@ -90,6 +91,17 @@ impl Epochs {
 }
 
 impl Balance {
+    /// Epochs are numbered without a gap.
+    fn numbers(&mut self, epochs: &[Epoch]) {
+        for (place, epoch) in (1..).zip(epochs) {
+            self.compared += 1;
+            if epoch.number != place {
+                self.differ.push(format!("epoch {} stands where epoch {place} should", epoch.number));
+                return;
+            }
+        }
+    }
+
     fn part(&mut self, epoch: &Epoch, part: &Part, all: &[(i64, Counted)], before: Option<i64>) {
         let (mut applied, mut skipped, mut dead) = (0, 0, 0);
         let begin = all.partition_point(|(offset, _)| *offset < part.from);

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use weir_oracle::check::{Check, Task};
 use weir_oracle::epochs::Epochs;
+use weir_oracle::lateness::{self, Bounds};
 use weir_oracle::mariadb::{self, MariaDb};
 use weir_oracle::metrics::{self, Metric, Settings};
 use weir_oracle::results::ClickHouse;
@@ -49,6 +50,23 @@ struct Options {
     pushed: Vec<String>,
     #[arg(long, default_value = "Mon-Fri 09:00-18:00 UTC")]
     business_hours: String,
+    /// The sources' disorder.
+    #[arg(long, default_value = "5s")]
+    out_of_orderness: String,
+    /// After which a quiet partition of the sources holds nobody back.
+    #[arg(long, default_value = "30s")]
+    idle_after: String,
+    /// How long a closed window is corrected, by kind.
+    #[arg(long, default_value = "1m=2h,15m=6h,1h=48h,day=8d")]
+    correct_for: String,
+    /// All partitions were idle before the host was stopped in order: check that each window that had
+    /// ended is final, and no other.
+    #[arg(long)]
+    settled: bool,
+    /// The journal is the generator's own work: check that exactly those records are dead, skipped or
+    /// excluded that it has spoilt or repeated.
+    #[arg(long)]
+    injected: bool,
     /// HOST:PORT of the service's database: ticket.backlog is compared with SQL too.
     #[arg(long)]
     mariadb: Option<String>,
@@ -75,6 +93,12 @@ fn check(options: &Options) -> Result<ExitCode> {
         zone: jiff::tz::TimeZone::get(&options.time_zone)
             .with_context(|| format!("--time-zone: {} is no time zone", options.time_zone))?,
         settings: Settings { business_hours: BusinessHours::parse(&options.business_hours)? },
+        bounds: Bounds {
+            out_of_orderness: lateness::span(&options.out_of_orderness)?,
+            idle_after: lateness::span(&options.idle_after)?,
+            correct_for: lateness::correct_for(&options.correct_for)?,
+        },
+        settled: options.settled,
     };
     if let Some(name) = task.pushed.iter().find(|name| task.metrics.iter().all(|m| m.name != **name)) {
         bail!("--pushed: {name} is not among --metrics");
@@ -87,6 +111,10 @@ fn check(options: &Options) -> Result<ExitCode> {
     };
     let journal = weir_oracle::journal::read(&options.journal)?;
     let mut check = Check::new(&journal, Epochs::of_rows(&store.epochs()?)?);
+    let mut ahead = check.dead_letters(&store.dead_letters()?);
+    if options.injected {
+        check.injected(&journal);
+    }
     let promoted = store.promoted()?;
     for metric in &task.metrics {
         let Some(incarnation) = promoted.get(metric.name) else {
@@ -96,7 +124,8 @@ fn check(options: &Options) -> Result<ExitCode> {
                 .push(format!("{} is not promoted: ClickHouse shows nothing of it", metric.name));
             continue;
         };
-        let found = store.found(metric.name, *incarnation)?;
+        let mut found = store.found(metric.name, *incarnation)?;
+        found.ahead = ahead.remove(metric.name).unwrap_or_default();
         if let (Some(address), "ticket.backlog") = (&options.mariadb, metric.name) {
             let target = MariaDb {
                 address: address.clone(),
@@ -108,9 +137,10 @@ fn check(options: &Options) -> Result<ExitCode> {
         }
         check.metric(metric, found, &task)?;
     }
-    let (rows, keys) = store.rows_and_keys()?;
-    if rows != keys {
-        check.report.others.push(format!("metric_realtime has {rows} rows under FINAL for {keys} keys"));
+    for (table, rows, keys) in store.rows_and_keys()? {
+        if rows != keys {
+            check.report.others.push(format!("{table} has {rows} rows under FINAL for {keys} keys"));
+        }
     }
     check.report.finish();
     if let Some(path) = &options.json {

@@ -1,7 +1,7 @@
 //! `ticket.backlog` by SQL over the service's own table: the number without Weir and without Kafka.
 
 use crate::metrics::{Bag, Metric};
-use crate::recompute::Expected;
+use crate::recompute::{Expected, Wanted};
 use crate::results::Key;
 use anyhow::{Context, Result};
 use mysql::prelude::Queryable;
@@ -44,6 +44,9 @@ pub fn backlog(metric: &Metric, target: &MariaDb) -> Result<Expected> {
             *counts.entry(key).or_default() += count;
         }
     }
-    let bag = |count| Bag { count, amounts: Vec::new() };
-    Ok(counts.into_iter().map(|(key, count)| (key, (0, (metric.outputs)(&bag(count))))).collect())
+    let wanted = |(key, count)| {
+        let bag = Bag { count, amounts: Vec::new() };
+        (key, Wanted { end: 0, samples: count, outputs: (metric.outputs)(&bag) })
+    };
+    Ok(counts.into_iter().map(wanted).collect())
 }

@@ -3,6 +3,7 @@
 use crate::debezium::{Change, Meaning, Op};
 use crate::epochs::Epochs;
 use crate::journal::{Journal, Partition};
+use crate::lateness::{AHEAD, Bounds, Course};
 use crate::metrics::{Bag, Metric, Output, Sample, Settings};
 use crate::repeats::Mark;
 use crate::results::{Key, Late};
@@ -42,56 +43,126 @@ pub fn read(journal: &Journal) -> Records {
     all
 }
 
-/// What should stand: outputs and end by key.
-pub type Expected = BTreeMap<Key, (i64, Vec<Output>)>;
+/// What should stand under a key.
+pub struct Wanted {
+    pub end: i64,
+    /// Samples in it; of a metric of current values, rows.
+    pub samples: i64,
+    pub outputs: Vec<Output>,
+}
+
+pub type Expected = BTreeMap<Key, Wanted>;
 
 /// What was recomputed of a period metric.
 #[derive(Default)]
 pub struct Period {
     pub expected: Expected,
-    /// `late_events` rows that name no sample, or another one than there is.
-    pub strange_late: Vec<String>,
+    /// Rows of `late_events` and `dead_letters` that name no sample, or another one than there is, or one
+    /// that was not late; and samples that should be there.
+    pub strange: Vec<String>,
     pub late: usize,
+    /// Samples too far ahead of the clock.
+    pub ahead: usize,
+}
+
+/// What did not count in its windows.
+pub struct Aside<'a> {
+    pub late: &'a [Late],
+    /// Coordinates of samples that lie too far ahead.
+    pub ahead: &'a BTreeSet<(Partition, i64)>,
+    /// Against which it is checked.
+    pub course: &'a Course<'a>,
+    pub bounds: &'a Bounds,
 }
 
 /// A period metric's numbers for every subset of its dimensions and every window, without the
-/// samples that are listed as late for a window.
+/// samples that are listed as late for a window or as too far ahead.
 pub fn period(
     metric: &Metric,
     records: &Records,
-    late: &[Late],
+    aside: &Aside<'_>,
     zone: &TimeZone,
     settings: &Settings,
 ) -> Result<Period> {
-    let mut listed: BTreeMap<(String, i32, i64), Vec<&Late>> = BTreeMap::new();
-    for event in late {
-        listed.entry((event.topic.clone(), event.partition, event.offset)).or_default().push(event);
+    let mut listed: BTreeMap<(Partition, i64), Vec<&Late>> = BTreeMap::new();
+    for event in aside.late {
+        listed.entry(((event.topic.clone(), event.partition), event.offset)).or_default().push(event);
     }
+    let mut ahead = aside.ahead.clone();
     let mut bags: BTreeMap<Key, (i64, Bag)> = BTreeMap::new();
-    let mut result = Period { late: late.len(), ..Period::default() };
-    for ((topic, partition), records) in records {
+    let mut result = Period { late: aside.late.len(), ahead: ahead.len(), ..Period::default() };
+    for (partition, records) in records {
         for (offset, counted) in records {
             let Counted::Applied(change) = counted else { continue };
             if change.table.name != metric.table.name {
                 continue;
             }
             let Some((dims, sample)) = metric.sample(change, settings) else { continue };
+            let at = (partition.clone(), *offset);
+            let is_ahead = ahead.remove(&at);
+            result.strange.extend(aside.wrongly_ahead(&at, sample.time, is_ahead));
+            if is_ahead {
+                continue;
+            }
             let mut missed = BTreeSet::new();
-            for event in listed.remove(&(topic.clone(), *partition, *offset)).unwrap_or_default() {
+            for event in listed.remove(&at).unwrap_or_default() {
                 if is_of(event, &sample, &dims) {
+                    result.strange.extend(aside.wrongly_late(&at, event, zone)?);
                     missed.extend(event.windows.iter().map(String::as_str));
                 } else {
-                    result.strange_late.push(format!("{event:?} is not the sample {sample:?} {dims:?}"));
+                    result.strange.push(format!("{event:?} is not the sample {sample:?} {dims:?}"));
                 }
             }
             add(metric, &dims, &sample, &missed, zone, &mut bags)?;
         }
     }
     for event in listed.into_values().flatten() {
-        result.strange_late.push(format!("{event:?} names no sample"));
+        result.strange.push(format!("{event:?} names no sample"));
     }
-    result.expected = bags.into_iter().map(|(k, (end, bag))| (k, (end, (metric.outputs)(&bag)))).collect();
+    result.strange.extend(ahead.iter().map(|at| format!("{at:?} is dead for its time, but gives no sample")));
+    let wanted = |(key, (end, bag)): (Key, (i64, Bag))| {
+        (key, Wanted { end, samples: bag.count, outputs: (metric.outputs)(&bag) })
+    };
+    result.expected = bags.into_iter().map(wanted).collect();
     Ok(result)
+}
+
+impl Aside<'_> {
+    /// A late event was late if each window that it missed had ended, and could no longer be corrected,
+    /// by the watermark before its epoch.
+    fn wrongly_late(&self, at: &(Partition, i64), event: &Late, zone: &TimeZone) -> Result<Option<String>> {
+        let Some(epoch) = self.course.epoch_of(&at.0, at.1) else {
+            return Ok(Some(format!("{event:?} was taken by no epoch")));
+        };
+        if epoch != event.epoch {
+            return Ok(Some(format!("{event:?} was taken by epoch {epoch}")));
+        }
+        let watermark = self.course.watermark_in(epoch);
+        for kind in KINDS.iter().filter(|kind| event.windows.iter().any(|name| name == kind.name())) {
+            let (_, end) = kind.window(event.time, zone)?;
+            if end.saturating_add(self.bounds.correct_for(*kind)) > watermark {
+                return Ok(Some(format!(
+                    "{event:?} was not late for {}: its window ended at {end} and the watermark was \
+                     {watermark} at the most",
+                    kind.name()
+                )));
+            }
+        }
+        let strange = event.windows.iter().find(|name| KINDS.iter().all(|kind| kind.name() != **name));
+        Ok(strange.map(|name| format!("{event:?} missed {name}, which is no window")))
+    }
+
+    /// A sample more than five minutes ahead of the clock is dead. The clock's moment lies somewhere in the
+    /// record's epoch.
+    fn wrongly_ahead(&self, at: &(Partition, i64), time: i64, listed: bool) -> Option<String> {
+        let epoch = self.course.epoch_of(&at.0, at.1)?;
+        let (before, after) = (self.course.clock_before(epoch), self.course.clock_at(epoch));
+        if listed && time <= before.saturating_add(AHEAD) {
+            return Some(format!("{at:?}: {time} is dead for its time, but was not ahead of {before}"));
+        }
+        (!listed && time > after.saturating_add(AHEAD))
+            .then(|| format!("{at:?}: {time} counts, but is ahead of {after}"))
+    }
 }
 
 fn is_of(event: &Late, sample: &Sample, dims: &[String]) -> bool {
@@ -231,7 +302,7 @@ impl Table {
             let set = metric.set_name(&subsets[*subset]);
             let key = Key { window: window.into(), set, dims: dims.clone(), start };
             let bag = Bag { count: *count, amounts: Vec::new() };
-            into.insert(key, (start, (metric.outputs)(&bag)));
+            into.insert(key, Wanted { end: start, samples: *count, outputs: (metric.outputs)(&bag) });
         }
     }
 }

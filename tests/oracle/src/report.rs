@@ -1,6 +1,7 @@
 //! What the check found, for people and as JSON.
 
 use crate::compare::Tally;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// One metric in one kind of window.
@@ -26,6 +27,18 @@ pub struct Report {
     /// What makes the check worthless, whatever the numbers say.
     pub failures: Vec<String>,
     pub notes: Vec<String>,
+    /// Rows of `late_events`.
+    pub late: usize,
+}
+
+/// What went wrong, by kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// Samples that do not stand in ClickHouse, and those that stand there once too often.
+    pub lost: i64,
+    pub double: i64,
+    /// Anything else.
+    pub differing: usize,
 }
 
 /// Examples printed.
@@ -38,6 +51,25 @@ impl Report {
 
     pub fn differ(&self) -> usize {
         self.cells.iter().map(|cell| cell.tally.differ).sum::<usize>() + self.others.len()
+    }
+
+    /// A sample stands in a window of each kind, so the worst kind of a metric counts.
+    pub fn verdict(&self) -> Verdict {
+        let mut by_metric: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
+        for cell in &self.cells {
+            let (lost, double) = by_metric.entry(&cell.metric).or_default();
+            *lost = (*lost).max(cell.tally.lost);
+            *double = (*double).max(cell.tally.double);
+        }
+        let wrong = self.cells.iter().map(|cell| cell.tally.wrong).sum::<usize>() + self.others.len();
+        let verdict = Verdict {
+            lost: by_metric.values().map(|(lost, _)| lost).sum(),
+            double: by_metric.values().map(|(_, double)| double).sum(),
+            differing: wrong,
+        };
+        // Nothing that differs may pass unnamed.
+        let unnamed = verdict == Verdict::default();
+        if unnamed { Verdict { differing: self.differ(), ..verdict } } else { verdict }
     }
 
     fn finals(&self) -> usize {
@@ -114,11 +146,17 @@ impl Report {
                     "finals": tally.finals,
                     "finals_differ": tally.finals_differ,
                     "incomplete": tally.incomplete,
+                    "lost": tally.lost,
+                    "double": tally.double,
+                    "wrong": tally.wrong,
                     "examples": tally.examples,
                 })
             })
             .collect();
+        let Verdict { lost, double, differing } = self.verdict();
         serde_json::json!({
+            "verdict": { "lost": lost, "double": double, "differing": differing },
+            "late": self.late,
             "good": self.is_good(),
             "compared": self.compared(),
             "differ": self.differ(),

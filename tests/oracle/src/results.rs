@@ -3,7 +3,7 @@
 use crate::number::Number;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One value of a metric, without the metric.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,6 +19,8 @@ pub struct Row {
     pub end: i64,
     pub is_final: bool,
     pub complete: bool,
+    /// Samples that went into it.
+    pub samples: i64,
     pub outputs: BTreeMap<String, Number>,
 }
 
@@ -34,7 +36,27 @@ pub struct Late {
     pub weight: i64,
     pub windows: Vec<String>,
     pub dims: Vec<String>,
+    /// The epoch that took its record.
+    pub epoch: i64,
 }
+
+/// A record that could not be used; `metric` is empty if nobody could use it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dead {
+    pub partition: (String, i32),
+    pub offset: i64,
+    pub metric: String,
+    pub code: String,
+}
+
+/// What makes a row of each table one row.
+const KEYS: [(&str, &str); 5] = [
+    ("metric_realtime", "metric, incarnation, `window`, dimension_set, dims, start"),
+    ("metric_latest", "metric, incarnation, dimension_set, dims"),
+    ("epochs", "epoch, 0"),
+    ("late_events", "metric, incarnation, topic, partition, `offset`, row, sample"),
+    ("dead_letters", "topic, partition, `offset`, metric"),
+];
 
 /// Everything that is known of one metric.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +65,8 @@ pub struct Found {
     /// Of `metric_latest`; keys have start 0.
     pub latest: Vec<(Key, Row)>,
     pub late: Vec<Late>,
+    /// Coordinates of samples whose time lies too far ahead of the clock.
+    pub ahead: BTreeSet<((String, i32), i64)>,
 }
 
 pub struct ClickHouse {
@@ -93,14 +117,14 @@ impl ClickHouse {
     pub fn found(&self, metric: &str, incarnation: i64) -> Result<Found> {
         let of = format!("metric = '{metric}' AND incarnation = {incarnation}");
         let columns = "`window`, dimension_set, dims, toUnixTimestamp64Micro(end) AS end_us, \
-                       toUnixTimestamp64Micro(start) AS start_us, final, complete, ints, floats, texts";
+                       toUnixTimestamp64Micro(start) AS start_us, final, complete, samples, ints, floats, texts";
         let realtime =
             self.query(&format!("SELECT {columns} FROM {} FINAL WHERE {of}", self.table("metric_realtime")))?;
         let latest =
             self.query(&format!("SELECT {columns} FROM {} FINAL WHERE {of}", self.table("metric_latest")))?;
         let late = self.query(&format!(
             "SELECT topic, partition, `offset`, row, sample, toUnixTimestamp64Micro(time) AS time_us, \
-             weight, windows, dims FROM {} FINAL WHERE {of}",
+             weight, windows, dims, epoch FROM {} FINAL WHERE {of}",
             self.table("late_events")
         ))?;
         let without_start = |(key, row): (Key, Row)| (Key { start: 0, ..key }, row);
@@ -108,18 +132,37 @@ impl ClickHouse {
             realtime: realtime.iter().map(result).collect::<Result<_>>()?,
             latest: latest.iter().map(|r| result(r).map(without_start)).collect::<Result<_>>()?,
             late: late.iter().map(late_row).collect::<Result<_>>()?,
+            ahead: BTreeSet::new(),
         })
     }
 
-    /// Rows of `metric_realtime` and how many keys they have: equal, if no key has two.
-    pub fn rows_and_keys(&self) -> Result<(i64, i64)> {
-        let rows = self.query(&format!(
-            "SELECT count() AS n, uniqExact((metric, incarnation, `window`, dimension_set, dims, start)) AS keys \
-             FROM {} FINAL",
-            self.table("metric_realtime")
-        ))?;
-        let row = rows.first().context("ClickHouse counted nothing")?;
-        Ok((int(row, "n")?, int(row, "keys")?))
+    /// By table: its rows and how many keys they have, which is equal if no key has two.
+    pub fn rows_and_keys(&self) -> Result<Vec<(&'static str, i64, i64)>> {
+        let count = |(table, key): (&'static str, &str)| {
+            let sql =
+                format!("SELECT count() AS n, uniqExact(({key})) AS keys FROM {} FINAL", self.table(table));
+            let rows = self.query(&sql)?;
+            let row = rows.first().context("ClickHouse counted nothing")?;
+            Ok((table, int(row, "n")?, int(row, "keys")?))
+        };
+        KEYS.into_iter().map(count).collect()
+    }
+
+    /// The rows of `dead_letters`.
+    pub fn dead_letters(&self) -> Result<Vec<Dead>> {
+        let sql = format!(
+            "SELECT topic, partition, `offset`, metric, code FROM {} FINAL",
+            self.table("dead_letters")
+        );
+        let dead = |row: &Value| {
+            Ok(Dead {
+                partition: (text(row, "topic")?, int(row, "partition")? as i32),
+                offset: int(row, "offset")?,
+                metric: text(row, "metric")?,
+                code: text(row, "code")?,
+            })
+        };
+        self.query(&sql)?.iter().map(dead).collect()
     }
 
     /// The rows of `epochs` as they are.
@@ -158,6 +201,7 @@ fn result(row: &Value) -> Result<(Key, Row)> {
         end: int(row, "end_us")?,
         is_final: int(row, "final")? != 0,
         complete: int(row, "complete")? != 0,
+        samples: int(row, "samples")?,
         outputs,
     };
     Ok((key, row))
@@ -174,6 +218,7 @@ fn late_row(row: &Value) -> Result<Late> {
         weight: int(row, "weight")?,
         windows: texts(row, "windows")?,
         dims: texts(row, "dims")?,
+        epoch: int(row, "epoch")?,
     })
 }
 

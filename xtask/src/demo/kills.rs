@@ -1,6 +1,10 @@
 //! When what is killed.
 
 use super::Options;
+use crate::dice::Dice;
+use crate::say;
+use crate::world::{Upstream, World};
+use anyhow::Result;
 use std::time::Duration;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +27,7 @@ pub struct Schedule {
 impl Schedule {
     pub fn new(options: &Options) -> Schedule {
         let mut left = Vec::new();
-        let mut dice = options.seed;
+        let mut dice = Dice::new(options.seed);
         let whole = options.run_for.unwrap_or_default();
         for (name, victim) in [("host", Victim::Host), ("connect", Victim::Connect)] {
             if !options.kills(name) {
@@ -31,7 +35,7 @@ impl Schedule {
             }
             for kill in 0..KILLS {
                 // One kill in each half of the time, so that they do not coincide.
-                let share = (kill as f64 + unit(&mut dice)) / KILLS as f64;
+                let share = (kill as f64 + dice.share()) / KILLS as f64;
                 left.push((whole.mul_f64(FROM + share * (TO - FROM)), victim));
             }
         }
@@ -46,13 +50,21 @@ impl Schedule {
     }
 }
 
-/// The next number in [0, 1) of a splitmix64 sequence.
-fn unit(state: &mut u64) -> f64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+/// kill -9, and a new start.
+pub fn carry_out(victim: Victim, world: &mut World) -> Result<()> {
+    match (victim, &mut world.upstream) {
+        (Victim::Host, _) => {
+            say::note("kill -9 of the host, and a new start");
+            world.host.kill();
+            world.host.launch()
+        }
+        (Victim::Connect, Upstream::Services { connect, .. }) => {
+            say::note("kill -9 of Debezium, and a new start");
+            connect.kill();
+            connect.launch()
+        }
+        (Victim::Connect, Upstream::Embedded { .. } | Upstream::Kafka { .. }) => Ok(()),
+    }
 }
 
 #[cfg(test)]

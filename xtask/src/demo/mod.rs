@@ -3,18 +3,16 @@
 
 mod check;
 mod kills;
-mod world;
 
-use crate::{build, dirs, plugins, say, tools};
+use crate::world::{Parts, Setup, Way, World};
+use crate::{dirs, say};
 use anyhow::{Result, bail};
 use kills::Schedule;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use weir_e2e::clickhouse::Server;
 use weir_e2e::{interrupt, net, paths};
-use world::World;
 
-/// How much faster than real time the clock runs under `--check`, so that windows close.
-const CHECK_SPEED: f64 = 60.0;
 /// When, as a share of the run, the fourth metric is pushed; before every kill.
 const PUSH_AT: f64 = 0.15;
 /// When it is pushed in a run without an end.
@@ -69,8 +67,25 @@ pub struct Options {
 }
 
 impl Options {
-    fn speed(&self) -> f64 {
-        if self.check { CHECK_SPEED } else { 1.0 }
+    fn setup(&self, port: u16) -> Setup {
+        let clickhouse = self.clickhouse_url.as_ref().map(|url| Server {
+            url: url.clone(),
+            user: self.clickhouse_user.clone(),
+            password: self.clickhouse_password.clone(),
+        });
+        Setup {
+            way: if self.real { Way::Services } else { Way::Embedded },
+            clickhouse,
+            checked: self.check,
+            seed: self.seed,
+            rate: self.rate,
+            generator: vec!["--bad".into(), self.bad.to_string()],
+            plugins: vec!["ticket.wasm"],
+            epoch: None,
+            format: self.format.clone(),
+            run_for: self.run_for,
+            port,
+        }
     }
 
     fn kills(&self, what: &str) -> bool {
@@ -92,10 +107,10 @@ impl Options {
 
 pub fn run(options: &Options) -> Result<bool> {
     options.validate()?;
-    let port = port(options)?;
-    let parts = Parts::ensure(options)?;
+    let setup = options.setup(port(options)?);
+    let parts = Parts::ensure(&setup, options.components.as_deref(), options.built)?;
     let dir = paths::run_dir(&dirs::target()?, "demo")?;
-    let outcome = run_in(options, &parts, &dir, port);
+    let outcome = run_in(options, &setup, &parts, &dir);
     let stopped_by_hand = interrupt::asked() && !options.check;
     let well = matches!(outcome, Ok(true)) || stopped_by_hand;
     if well && !options.keep {
@@ -104,36 +119,6 @@ pub fn run(options: &Options) -> Result<bool> {
         say::note(format!("logs and data of this run: {}", dir.display()));
     }
     if stopped_by_hand { Ok(true) } else { outcome }
-}
-
-/// Everything that must be there before the first process starts.
-pub struct Parts {
-    pub bins: paths::Bins,
-    pub components: PathBuf,
-    pub chdb: Option<PathBuf>,
-    pub kafka: Option<PathBuf>,
-    pub connect: Option<PathBuf>,
-}
-
-impl Parts {
-    fn ensure(options: &Options) -> Result<Parts> {
-        let chdb = match options.clickhouse_url {
-            Some(_) => None,
-            None => Some(tools::chdb::ensure()?),
-        };
-        let (mut kafka, mut connect) = (None, None);
-        if options.real {
-            kafka = Some(tools::jars::kafka()?);
-            connect = Some(tools::jars::connect()?);
-            tools::programs::mariadb()?;
-        }
-        let bins = if options.built { dirs::bins()? } else { build::programs()? };
-        let components = match &options.components {
-            Some(dir) => dir.clone(),
-            None => plugins::build()?,
-        };
-        Ok(Parts { bins, components, chdb, kafka, connect })
-    }
 }
 
 fn port(options: &Options) -> Result<u16> {
@@ -149,8 +134,8 @@ fn port(options: &Options) -> Result<u16> {
     }
 }
 
-fn run_in(options: &Options, parts: &Parts, dir: &Path, port: u16) -> Result<bool> {
-    let mut world = World::start(options, parts, dir, port)?;
+fn run_in(options: &Options, setup: &Setup, parts: &Parts, dir: &Path) -> Result<bool> {
+    let mut world = World::start(setup, parts, dir)?;
     say::note(format!("dashboard: {}/", world.host.url()));
     let begin = Instant::now();
     let push_at = options.run_for.map_or(PUSH_AFTER, |whole| whole.mul_f64(PUSH_AT));
@@ -164,7 +149,7 @@ fn run_in(options: &Options, parts: &Parts, dir: &Path, port: u16) -> Result<boo
             pushed = true;
         }
         for kill in schedule.due(begin.elapsed()) {
-            world.kill_and_restart(kill)?;
+            kills::carry_out(kill, &mut world)?;
         }
         std::thread::sleep(Duration::from_millis(50));
     }

@@ -77,6 +77,13 @@ pub enum Step {
     Correct,
 }
 
+impl Step {
+    /// The step that is taken in a life where nothing is done long after its time.
+    pub fn punctual(self) -> Step {
+        if self == Step::Correct { Step::Touch } else { self }
+    }
+}
+
 impl Call {
     /// A call as it will be inserted at `time`.
     pub fn new(id: i64, time: i64, dice: &mut Dice, world: &World) -> Call {

@@ -38,12 +38,22 @@ pub struct Options {
     pub agents: usize,
     /// Tickets that have been waiting for hours or days when the life begins.
     pub old_tickets: usize,
+    /// No row is mended long after, and no reply is noted later than given.
+    pub punctual: bool,
 }
 
 impl Options {
-    /// 50 queues and 500 agents.
+    /// 50 queues and 500 agents, who do mend old rows.
     pub fn new(seed: u64, start_ms: i64, changes_per_second: f64) -> Options {
-        Options { seed, start_ms, changes_per_second, queues: 50, agents: 500, old_tickets: 300 }
+        Options {
+            seed,
+            start_ms,
+            changes_per_second,
+            queues: 50,
+            agents: 500,
+            old_tickets: 300,
+            punctual: false,
+        }
     }
 }
 
@@ -125,6 +135,7 @@ pub struct Life {
     ticket_id: i64,
     call_id: i64,
     standing: Vec<Row>,
+    punctual: bool,
 }
 
 impl Life {
@@ -147,6 +158,7 @@ impl Life {
             ticket_id: 0,
             call_id: 0,
             standing: Vec::new(),
+            punctual: options.punctual,
         };
         for _ in 0..options.old_tickets {
             life.ticket_id += 1;
@@ -202,6 +214,7 @@ impl Life {
     fn happen(&mut self, being: Being, at: i64) -> RowChange {
         match being {
             Being::Ticket(row, step) => {
+                let step = if self.punctual { step.punctual() } else { step };
                 let insert = step == ticket::Step::Create;
                 let time = if insert { row.updated_at } else { self.event_time(at, row.updated_at) };
                 let mut after = row.clone();
@@ -212,6 +225,7 @@ impl Life {
                 change(at, insert, outcome.deleted, outcome.correction, Row::Ticket(row), Row::Ticket(after))
             }
             Being::Call(row, step) => {
+                let step = if self.punctual { step.punctual() } else { step };
                 let insert = step == call::Step::Start;
                 let time = if insert { row.updated_at } else { self.event_time(at, row.updated_at) };
                 let mut after = row.clone();

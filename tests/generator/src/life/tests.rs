@@ -56,6 +56,37 @@ fn rows_come_out_of_order_by_up_to_three_seconds() {
 }
 
 #[test]
+fn in_a_punctual_life_no_time_lies_further_back_than_the_change_itself() {
+    let mut life = Life::new(&Options { punctual: true, ..Options::new(4, START, 10.0) });
+    let new_time = |before: Option<i64>, after: Option<i64>| after.filter(|_| before != after);
+    for change in changes(&mut life, 60_000) {
+        let times = match (&change.before, &change.after) {
+            (before, Some(Row::Ticket(after))) => {
+                let before = before.as_ref().map(|row| match row {
+                    Row::Ticket(row) => (row.created_at, row.first_reply_at),
+                    Row::Call(_) => unreachable!("a ticket stays one"),
+                });
+                [
+                    new_time(before.map(|b| b.0), Some(after.created_at)),
+                    new_time(before.and_then(|b| b.1), after.first_reply_at),
+                ]
+            }
+            (before, Some(Row::Call(after))) => {
+                let before = before.as_ref().and_then(|row| match row {
+                    Row::Call(row) => row.queued_at,
+                    Row::Ticket(_) => unreachable!("a call stays one"),
+                });
+                [new_time(before, after.queued_at), None]
+            }
+            (_, None) => [None, None],
+        };
+        for time in times.into_iter().flatten() {
+            assert!(change.at - time <= 3_001, "{change:?}");
+        }
+    }
+}
+
+#[test]
 fn every_turn_of_the_life_cycles_happens() {
     let mut life = life(2);
     let mut seen = BTreeSet::new();

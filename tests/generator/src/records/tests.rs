@@ -133,6 +133,44 @@ fn bad_records_come_beside_the_same_good_ones() {
 }
 
 #[test]
+fn late_records_lie_in_every_reach_of_the_corrections_and_some_far_ahead() {
+    const HOUR: i64 = 3_600_000;
+    let records = take(&mut records(Mischief { late_every: 10, ..Mischief::default() }), 1_200);
+    let late: Vec<&Record> =
+        records.iter().filter(|r| r.key.as_ref().is_some_and(|k| k.starts_with(b"{\"id\":3000"))).collect();
+    assert_eq!(late.len(), 120);
+    let mut reached = BTreeSet::new();
+    let (mut inserts, mut say_old) = (0, 0);
+    for record in late {
+        let value = parse(record);
+        let after = &value["after"];
+        let time = after["first_reply_at"].as_i64().or_else(|| after["queued_at"].as_i64()).unwrap();
+        let back = record.at - time;
+        let bounds = [-HOUR, 5_000, 2 * HOUR, 6 * HOUR, 48 * HOUR, 192 * HOUR];
+        reached.insert(bounds.iter().filter(|bound| back > **bound).count());
+        inserts += usize::from(value["op"] == "c");
+        say_old += usize::from(after["updated_at"].as_i64().unwrap() < record.at);
+    }
+    assert_eq!(reached, (0..=6).collect(), "ahead, in time, and too late for more and more windows");
+    assert!((40..80).contains(&inserts) && (40..80).contains(&say_old), "{inserts} {say_old}");
+}
+
+#[test]
+fn a_bad_record_says_what_must_become_of_it() {
+    let fates = |records: Vec<Record>| {
+        let mut counts = BTreeMap::new();
+        for (_, fate) in records.iter().flat_map(|r| &r.headers).filter(|(name, _)| *name == bad::INJECTED) {
+            *counts.entry(String::from_utf8(fate.clone()).unwrap()).or_insert(0) += 1;
+        }
+        counts
+    };
+    let counts = fates(take(&mut records(Mischief { bad: 26, ..Mischief::default() }), 2_000));
+    let expected = [("dead", 12), ("excluded", 8), ("good", 2), ("skipped", 4)];
+    assert_eq!(counts, expected.map(|(fate, n)| (fate.to_string(), n)).into());
+    assert!(fates(take(&mut records(Mischief::default()), 2_000)).is_empty());
+}
+
+#[test]
 fn repeated_records_are_the_last_ones_unchanged() {
     let records = take(&mut records(Mischief { repeat_every: 300, ..Mischief::default() }), 300);
     let (first, again) = records.split_at(records.len() - 200);
