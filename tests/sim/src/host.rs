@@ -60,7 +60,7 @@ impl Host {
             world: world.clone(),
             commit: Commit::new(ports.clone(), queue.clone(), reader.clone()),
             delivery: Delivery::new(ports.clone(), queue.clone(), compute.lost()),
-            blocked: VecDeque::from([compute.end_epoch(false)]),
+            blocked: VecDeque::from([compute.end_epoch(false)?]),
             ports,
             compute,
             queue,
@@ -119,7 +119,7 @@ impl Host {
         if let Some(event) = event {
             self.compute.take(event)?;
         }
-        if let Some(job) = self.compute.turn() {
+        if let Some(job) = self.compute.turn()? {
             self.blocked.push_back(job);
             any = true;
         }
@@ -127,11 +127,12 @@ impl Host {
     }
 
     /// Asks for a graceful stop: the last epoch emits what is due.
-    pub fn stop(&mut self) {
+    pub fn stop(&mut self) -> Result<(), EngineError> {
         if !self.stopping {
             self.stopping = true;
-            self.blocked.push_back(self.compute.end_epoch(true));
+            self.blocked.push_back(self.compute.end_epoch(true)?);
         }
+        Ok(())
     }
 
     /// Whether everything that was computed is durable and told.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use weir_engine::Options;
 use weir_types::contract::*;
-use weir_types::schema::{ColumnDecl, ColumnType, Format, SourceDecl, TimeUnit};
+use weir_types::schema::{ColumnDecl, ColumnType, Format, Reading, SourceDecl, TimeUnit};
 use weir_types::window::Window;
 use weir_types::{HOUR, MINUTE, SECOND};
 
@@ -229,6 +229,7 @@ pub fn options() -> Options {
         out_of_orderness: OUT_OF_ORDERNESS,
         idle_after: 30 * SECOND,
         max_dead_share: 1.0,
+        reading: Reading::default(),
     };
     let times = |pairs: &[(&str, i64)]| pairs.iter().map(|(n, t)| (n.to_string(), *t)).collect();
     Options {
@@ -242,6 +243,9 @@ pub fn options() -> Options {
         correct_for_default: 2 * HOUR,
         correct_for_metric: BTreeMap::new(),
         windows_metric: BTreeMap::new(),
+        suspend_after: 1000,
+        hot_slots: u64::MAX,
+        hot_slots_total: u64::MAX,
         initial_plugins: vec![("simulated.wasm".into(), COMPONENT.to_vec())],
     }
 }

@@ -212,7 +212,7 @@ pub enum Turn {
 
 /// A shard over a store, and where it reads.
 pub struct Reading {
-    pub store: MemoryStore,
+    pub store: Arc<MemoryStore>,
     pub shard: Shard,
     pub clock: Micros,
     newest: BTreeMap<(String, Vec<String>), i64>,
@@ -230,7 +230,7 @@ impl Reading {
     }
 
     pub fn suspending_after(suspend_after: u64) -> Reading {
-        let store = MemoryStore::default();
+        let store = Arc::new(MemoryStore::default());
         let mut reading = Reading {
             shard: start(&store, LATER, suspend_after),
             store,
@@ -270,7 +270,7 @@ impl Reading {
 
     pub fn end_epoch(&mut self) {
         self.clock += SECOND;
-        let commit = self.shard.end_epoch(self.clock, true, None, 0);
+        let commit = self.shard.end_epoch(self.clock, true, None, 0).expect("reads");
         self.store.write(commit.writes).expect("writes");
         for row in &commit.outbox.latest {
             self.newest.insert((row.dimension_set.clone(), row.dims.clone()), count(row));
@@ -338,12 +338,12 @@ fn count(row: &RealtimeRow) -> i64 {
     }
 }
 
-fn start(store: &MemoryStore, now: Micros, suspend_after: u64) -> Shard {
+fn start(store: &Arc<MemoryStore>, now: Micros, suspend_after: u64) -> Shard {
     let options = Options { suspend_after, ..options() };
     let monotonic: Monotonic = Arc::new(|| Duration::ZERO);
     let loader = &Counting { info: metrics()[0].info().clone() };
-    let mut shard = recover(options, store, loader, monotonic).expect("recovers");
-    join_initial(&mut shard, store, loader, 1, now).expect("joins");
+    let mut shard = recover(options, store.clone(), loader, monotonic).expect("recovers");
+    join_initial(&mut shard, &**store, loader, 1, now).expect("joins");
     for index in 0..PARTITIONS as u32 {
         let partition = TopicPartition { topic: "t".into(), partition: index as i32 };
         shard.apply(SourceEvent::Partition { index, partition }, now);
