@@ -250,7 +250,8 @@ impl CatchUp {
             let ours = self.cursors.iter().filter(|c| decl.topics.contains(&c.partition.topic));
             let times: Vec<Partition> = ours.map(|c| c.time).collect();
             let bounds = Bounds { out_of_orderness: decl.out_of_orderness, idle_after: decl.idle_after };
-            self.watermarks[*source] = self.watermarks[*source].advance(&times, now, bounds, &Reached::default());
+            self.watermarks[*source] =
+                self.watermarks[*source].advance(&times, now, bounds, &Reached::default());
         }
         Watermarks::least(self.inputs.iter().map(|s| self.watermarks[*s]))
     }

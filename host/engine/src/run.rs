@@ -84,7 +84,8 @@ impl Threads {
         let patient = Ports { state: Arc::new(store), ..(**ports).clone() };
         let mut compute = Compute::recover(options, Arc::new(patient))?;
         let queue = compute.queue();
-        let delivery = self.spawn_delivery(Delivery::new(ports.clone(), queue.clone(), compute.lost()), queue.clone())?;
+        let delivery =
+            self.spawn_delivery(Delivery::new(ports.clone(), queue.clone(), compute.lost()), queue.clone())?;
         // One epoch is being written and one waits: a third is backpressure, up to Kafka.
         let (jobs, receive) = sync_channel(1);
         let reader = Reader::default();

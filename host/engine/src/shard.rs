@@ -719,23 +719,23 @@ mod mend;
 pub(crate) use mend::Suspended;
 
 #[cfg(test)]
+mod cold_tests;
+#[cfg(test)]
 pub(crate) mod fakes;
 #[cfg(test)]
-mod mend_tests;
-#[cfg(test)]
-mod cold_tests;
+mod formats;
 #[cfg(test)]
 mod golden_tests;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
-mod formats;
+mod mend_tests;
 #[cfg(test)]
 mod moved;
 #[cfg(test)]
-mod row_tests;
-#[cfg(test)]
 mod oracle;
+#[cfg(test)]
+mod row_tests;
 #[cfg(test)]
 mod tally;
 #[cfg(test)]

@@ -133,7 +133,6 @@ impl Metric {
         slots.sort_by(|a, b| (a.0, a.1.set).cmp(&(b.0, b.1.set)).then_with(|| a.1.key.cmp(&b.1.key)));
         Ok(slots.into_iter().map(|(_, slot)| slot).collect())
     }
-
 }
 
 /// Deletes everything that is stored of a metric.
