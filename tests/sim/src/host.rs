@@ -31,6 +31,8 @@ pub struct Host {
     /// The one epoch that may wait for the commit.
     waiting: Option<Job>,
     stopping: bool,
+    /// Whether its last epoch was computed.
+    ended: bool,
 }
 
 /// What takes a step.
@@ -68,6 +70,7 @@ impl Host {
             events: None,
             waiting: None,
             stopping: false,
+            ended: false,
         })
     }
 
@@ -104,7 +107,11 @@ impl Host {
             return Ok(true);
         }
         if self.stopping {
-            return Ok(false);
+            if !self.ended {
+                self.ended = true;
+                self.blocked.push_back(self.compute.end_epoch(true)?);
+            }
+            return Ok(!self.blocked.is_empty());
         }
         let Some(events) = &self.events else {
             let (send, receive) = sync_channel(EVENTS);
@@ -127,17 +134,14 @@ impl Host {
     }
 
     /// Asks for a graceful stop: the last epoch emits what is due.
-    pub fn stop(&mut self) -> Result<(), EngineError> {
-        if !self.stopping {
-            self.stopping = true;
-            self.blocked.push_back(self.compute.end_epoch(true)?);
-        }
-        Ok(())
+    pub fn stop(&mut self) {
+        self.stopping = true;
     }
 
     /// Whether everything that was computed is durable and told.
     pub fn is_committed(&self) -> bool {
-        self.blocked.is_empty() && self.waiting.is_none() && self.commit.is_idle()
+        let ended = self.ended || !self.stopping;
+        ended && self.blocked.is_empty() && self.waiting.is_none() && self.commit.is_idle()
     }
 
     /// Whether everything that is durable is delivered.

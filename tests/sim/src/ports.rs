@@ -88,7 +88,13 @@ impl StateStore for Port {
         })?
     }
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
-        self.store(Point::Get, |world| world.disk.get(key))
+        // As the engine's threads do: an epoch that has begun to merge waits for its cold slots.
+        loop {
+            let answer = self.store(Point::Get, |world| world.disk.get(key));
+            if answer.is_ok() || lock(&self.world).hosts[self.host].crashed {
+                return answer;
+            }
+        }
     }
     fn scan(&self, prefix: &[u8]) -> Result<KeyValues, StateError> {
         self.store(Point::Scan, |world| world.disk.scan(prefix))

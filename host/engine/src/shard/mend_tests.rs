@@ -128,7 +128,7 @@ fn mend(reading: &mut Reading) {
     let stopped = metrics().into_iter().filter(|m| reading.shard.is_stopped(&m.info().name)).collect();
     // Requests are carried out at a boundary.
     reading.end_epoch();
-    admit(&mut reading.shard, "mended.wasm", stopped, &reading.store, 1, reading.clock).expect("taken up");
+    admit(&mut reading.shard, "mended.wasm", stopped, &*reading.store, 1, reading.clock).expect("taken up");
 }
 
 /// Reads everything that came, in epochs of a few records.
@@ -236,7 +236,7 @@ fn a_version_with_another_meaning_does_not_take_up_the_state_and_is_told_what_to
     reading.end_epoch();
     let info = metrics()[0].info().clone();
     let other = Other(Counting { info: MetricInfo { meaning_version: 2, ..info } });
-    let refused = admit(&mut reading.shard, "other.wasm", vec![Arc::new(other)], &reading.store, 1, BASE);
+    let refused = admit(&mut reading.shard, "other.wasm", vec![Arc::new(other)], &*reading.store, 1, BASE);
     let refused = refused.expect_err("refused");
     assert!(refused.contains("meaning version 1") && refused.contains("retire"), "{refused}");
     assert_eq!(reading.status("t.created"), "quarantined");
