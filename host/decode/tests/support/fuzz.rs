@@ -10,7 +10,7 @@
 
 use super::samples::{self, Sample};
 use super::{agent_state, asking_for_all, batches, call_record_with, check_lengths, decode_fresh};
-use super::{im_session, rows, source, survey, ticket, written_as};
+use super::{im_session, row, source, survey, ticket, written_as};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use weir_decode::{DeadReason, Decoder, Outcome};
@@ -164,7 +164,7 @@ impl<'a> Lane<'a> {
         let mut given = 0;
         for (at, batch) in self.batches.iter_mut().enumerate() {
             check_lengths(batch, if batch.is_empty() { &[] } else { self.decoder.asked(at) });
-            let new = &rows(&sources[at], batch)[lengths[at]..];
+            let new: Vec<_> = (lengths[at]..batch.len()).map(|n| row(&sources[at], batch, n)).collect();
             if new != fresh_rows[at] {
                 return Err(format!("it gives {new:?}, but {:?} without history", fresh_rows[at]));
             }
