@@ -4,8 +4,10 @@
 //! of `weir-types`. See ARCHITECTURE.md for the way of an event.
 
 mod control;
+mod deadset;
 mod delivery;
 mod emit;
+mod hold;
 pub mod inspect;
 mod keys;
 mod metric;

@@ -1,9 +1,10 @@
 //! From what is stored to a running shard.
 
+use crate::deadset::DeadSet;
 use crate::metric::{Metric, RestoreError};
 use crate::plan::{Overrides, Plan};
 use crate::shard::{Monotonic, Shard};
-use crate::stored::{Head, Keyspace, Status, StoredMetric, decode};
+use crate::stored::{Head, Keyspace, Status, StoredMetric, StoredSource, decode};
 use crate::{EngineError, Options};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,8 +24,15 @@ pub fn recover(
         Some(bytes) => decode::<Head>("head", &bytes)?,
         None => Head::default(),
     };
-    let mut shard = Shard::new(options, head, monotonic);
+    let mut stored = BTreeMap::new();
+    for source in &options.sources {
+        if let Some(bytes) = store.get(&keys.source(&source.name))? {
+            stored.insert(source.name.clone(), decode::<StoredSource>("source", &bytes)?);
+        }
+    }
+    let mut shard = Shard::new(options, head, &stored, monotonic);
     restore_tables(&mut shard, store)?;
+    restore_dead(&mut shard, store)?;
     restore_metrics(&mut shard, store, loader)?;
     let lost = match store.get(&shard.keys.imported())?.as_deref() {
         None => None,
@@ -46,6 +54,21 @@ fn restore_tables(shard: &mut Shard, store: &dyn StateStore) -> Result<(), Engin
     for (at, source) in shard.options.sources.iter().enumerate() {
         let columns = shard.head.row_columns.get(&source.name).cloned().unwrap_or_default();
         shard.tables[at].restore(&columns, &shard.keys, &mut shard.shared.texts, store)?;
+    }
+    Ok(())
+}
+
+fn restore_dead(shard: &mut Shard, store: &dyn StateStore) -> Result<(), EngineError> {
+    for partition in shard.head.partitions.keys() {
+        let blocks = store.scan(shard.keys.dead_of(partition).as_bytes())?;
+        let blocks = blocks.iter().map(|(_, value)| decode("set of dead letters", value));
+        let redriven = match store.get(&shard.keys.redriven(partition))? {
+            Some(bytes) => decode("set of redriven changes", &bytes)?,
+            None => Vec::new(),
+        };
+        let mut set = DeadSet::default();
+        set.restore(blocks.collect::<Result<_, _>>()?, redriven);
+        shard.sources.stored_dead.insert(partition.clone(), set);
     }
     Ok(())
 }

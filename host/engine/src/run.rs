@@ -1,8 +1,9 @@
 //! The threads of an engine: one computes epochs, one makes them durable, one delivers them.
 
 use crate::delivery::{Delivery, Queue};
+use crate::hold::{Ask, ResumeError};
 use crate::recover::{admit, join_initial, recover};
-use crate::shard::{EpochCommit, Shard};
+use crate::shard::{EpochCommit, Redrive, Shard};
 use crate::{EngineError, Options, Ports, outbox};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -10,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use weir_types::contract::MetricFactory;
-use weir_types::control::ControlError;
+use weir_types::control::{ControlError, Redriven};
 use weir_types::live::{CatalogueEntry, Condition};
 use weir_types::ports::{ReaderHandle, StateError};
 use weir_types::record::SourceEvent;
@@ -26,6 +27,9 @@ const RETRY: Duration = Duration::from_millis(500);
 pub enum Command {
     Join { origin: String, factories: Vec<Arc<dyn MetricFactory>>, reply: Reply<Vec<CatalogueEntry>> },
     Retire { name: String, reply: Reply<()> },
+    Resume { source: String, accept_dead: bool, reply: Reply<()> },
+    Restart { source: String, reply: Reply<()> },
+    Redrive { records: Vec<Redrive>, reply: Reply<Vec<Redriven>> },
     List { reply: Reply<Vec<CatalogueEntry>> },
 }
 
@@ -89,6 +93,10 @@ struct Loop {
     reader: Arc<Mutex<Option<Box<dyn ReaderHandle>>>>,
     answers: Vec<Answer>,
     epoch_began: Duration,
+    /// Why sources hold, as last told.
+    held: Option<String>,
+    /// Why sources have stopped, as last told.
+    stopped: Option<String>,
 }
 
 impl Compute {
@@ -107,7 +115,15 @@ impl Compute {
         let reader = Arc::new(Mutex::new(None));
         let committer = self.spawn_commit(receive, queue.clone(), reader.clone())?;
         let epoch_began = (ports.monotonic)();
-        let mut state = Loop { queue: queue.clone(), jobs, reader, answers: Vec::new(), epoch_began };
+        let mut state = Loop {
+            queue: queue.clone(),
+            jobs,
+            reader,
+            answers: Vec::new(),
+            epoch_began,
+            held: None,
+            stopped: None,
+        };
         self.end_epoch(&mut shard, &mut state, false);
         ports.publisher.condition("recovery", None);
         let outcome = self.read(&mut shard, &mut state);
@@ -128,6 +144,7 @@ impl Compute {
         let handle =
             self.ports.broker.read(&topics, &shard.sources.start(), send).map_err(EngineError::Fatal)?;
         *state.reader.lock().unwrap_or_else(PoisonError::into_inner) = Some(handle);
+        self.tell_held(shard, state);
         let outcome = self.turn(shard, state, &events);
         let handle = state.reader.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(events);
@@ -152,6 +169,7 @@ impl Compute {
                 Ok(event) => {
                     self.tell_trouble(&event);
                     shard.apply(event, self.ports.clock.now());
+                    self.tell_held(shard, state);
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
@@ -184,6 +202,28 @@ impl Compute {
         }
     }
 
+    /// Passes on what the shard asks of the reader, and tells which sources stand still.
+    fn tell_held(&self, shard: &mut Shard, state: &mut Loop) {
+        let asks = shard.take_asks();
+        if let Some(reader) = state.reader.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            for ask in asks {
+                match ask {
+                    Ask::Hold(partitions) => reader.hold(&partitions),
+                    Ask::Seek(to) => reader.seek(&to),
+                }
+            }
+        }
+        let tell = |part, reason: Option<String>, told: &mut Option<String>| {
+            if reason != *told {
+                told.clone_from(&reason);
+                let condition = reason.map(|reason| Condition { part, blocking: true, reason });
+                self.ports.publisher.condition(part, condition);
+            }
+        };
+        tell("held", shard.holds.held(), &mut state.held);
+        tell("stopped", shard.holds.stopped(), &mut state.stopped);
+    }
+
     /// Carries out what operators asked, at an epoch boundary.
     fn obey(&self, shard: &mut Shard, state: &mut Loop) {
         while let Ok(command) = self.commands.try_recv() {
@@ -201,6 +241,21 @@ impl Compute {
                         Err(reason) => drop(reply.try_send(Err(ControlError::Refused(reason)))),
                     }
                 }
+                Command::Resume { source, accept_dead, reply } => {
+                    let outcome = shard.resume(&source, accept_dead, self.ports.clock.now());
+                    self.answer_source(source, outcome, reply, state);
+                    self.tell_held(shard, state);
+                }
+                Command::Restart { source, reply } => {
+                    self.close_running(shard, state);
+                    let outcome = shard.restart(&source, self.ports.clock.now());
+                    self.answer_source(source, outcome, reply, state);
+                    self.tell_held(shard, state);
+                }
+                Command::Redrive { records, reply } => {
+                    let answers = shard.redrive(&records, self.ports.clock.now());
+                    state.answers.push(Box::new(move || drop(reply.try_send(Ok(answers)))));
+                }
                 Command::Retire { name, reply } => {
                     self.close_running(shard, state);
                     match shard.retire(&name, &*self.ports.state) {
@@ -211,6 +266,27 @@ impl Compute {
                 }
             }
         }
+    }
+
+    /// Answers, once it is durable, what an operator asked of a source.
+    fn answer_source(
+        &self,
+        source: String,
+        outcome: Result<(), ResumeError>,
+        reply: Reply<()>,
+        state: &mut Loop,
+    ) {
+        let error = match outcome {
+            Ok(()) => return state.answers.push(Box::new(move || drop(reply.try_send(Ok(()))))),
+            Err(ResumeError::Unknown) => ControlError::UnknownSource(source),
+            Err(ResumeError::DoesNotHold) => {
+                ControlError::WrongState(format!("source {source} does not hold: there is nothing to resume"))
+            }
+            Err(ResumeError::IsNotStopped) => ControlError::WrongState(format!(
+                "source {source} has not stopped: there is nothing to restart"
+            )),
+        };
+        drop(reply.try_send(Err(error)));
     }
 
     /// Ends the running epoch, so that a change falls on a boundary.

@@ -1,17 +1,17 @@
 //! The broker port of `weir-types` over Kafka.
 
 use crate::native::{Consumer, list_of};
-use crate::reader::Reader;
+use crate::reader::{Order, Reader};
 use crate::scout::Scout;
 use crate::{IngestError, Properties, config};
 use rdkafka::{ClientConfig, Offset};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
-use weir_types::ports::{Broker, ReaderHandle, StartAt};
-use weir_types::record::{SourceEvent, TopicPartition};
+use weir_types::ports::{Broker, ReaderHandle, Seek, StartAt};
+use weir_types::record::{OwnedRecord, SourceEvent, TopicPartition};
 
 /// Kafka brokers, as a source of records.
 pub struct KafkaBroker {
@@ -48,7 +48,8 @@ impl Broker for KafkaBroker {
             findings,
             wake: woken,
         };
-        let reader = Reader::new(Arc::clone(&consumer), events, found, wake, Arc::clone(&stop));
+        let (orders, ordered) = channel();
+        let reader = Reader::new(Arc::clone(&consumer), events, found, ordered, wake, Arc::clone(&stop));
         let thread = std::thread::Builder::new()
             .name("kafka-reader".into())
             .spawn(move || {
@@ -62,12 +63,17 @@ impl Broker for KafkaBroker {
                 }
             })
             .map_err(|error| format!("the thread kafka-reader does not start: {error}"))?;
-        Ok(Box::new(Handle { consumer, stop, thread: Some(thread) }))
+        Ok(Box::new(Handle { consumer, orders, stop, thread: Some(thread) }))
+    }
+
+    fn fetch(&self, places: &[(TopicPartition, i64)]) -> Result<Vec<Option<OwnedRecord>>, String> {
+        crate::fetch::fetch(&self.config, places)
     }
 }
 
 struct Handle {
     consumer: Arc<Consumer>,
+    orders: Sender<Order>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -92,6 +98,15 @@ impl ReaderHandle for Handle {
             Ok(_) => {}
             Err(error) => tracing::debug!(error, "offsets for lag monitors are not committed"),
         }
+    }
+
+    fn hold(&self, partitions: &[TopicPartition]) {
+        // A reader that has ended reads nothing anyway; the same below.
+        let _ended = self.orders.send(Order::Hold(partitions.to_vec()));
+    }
+
+    fn seek(&self, to: &[(TopicPartition, Seek)]) {
+        let _ended = self.orders.send(Order::Seek(to.to_vec()));
     }
 
     fn stop(mut self: Box<Self>) {

@@ -1,12 +1,15 @@
 //! `weir`: the host.
 
+mod api;
 mod check;
 mod cli;
 mod clock;
 mod config;
+mod dlq;
 mod logging;
 mod plugin;
 mod run;
+mod source;
 mod state;
 mod wiring;
 
@@ -47,6 +50,12 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Plugin { host, command } => {
             plugin::run(&host, &command).map_err(|e| Failure::Error(format!("{e:#}")))
+        }
+        Command::Source { host, command } => {
+            source::run(&host, &command).map_err(|e| Failure::Error(format!("{e:#}")))
+        }
+        Command::Dlq { host, command } => {
+            dlq::run(&host, &command).map_err(|e| Failure::Error(format!("{e:#}")))
         }
         Command::Version => {
             println!("weir {}", env!("CARGO_PKG_VERSION"));

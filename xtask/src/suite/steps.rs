@@ -222,7 +222,10 @@ fn services(_: &Options) -> Result<Done> {
 }
 
 fn end_to_end(_: &Options) -> Result<Done> {
-    shown(named(&["bad_input", "outages", "refusals", "restart", "state"], "2")?, minutes(20))?;
+    shown(
+        named(&["bad_input", "dlq", "holds", "outages", "refusals", "restart", "state"], "2")?,
+        minutes(20),
+    )?;
     Ok(Done::Passed)
 }
 

@@ -1,11 +1,16 @@
 //! The shard against an oracle that recomputes everything from the raw changes; every scenario runs
 //! straight, and again with the shard killed and restored after each third epoch.
 
+mod feed;
+mod holds;
+mod redrive;
+
 use super::fakes::*;
 use super::*;
 use crate::outbox::Waiting;
 use crate::recover::{join_initial, recover};
 use std::collections::HashMap;
+use weir_types::record::{Record, RecordBatch};
 use weir_types::rows::{OutputValue, RealtimeRow};
 use weir_types::{HOUR, MINUTE, SECOND};
 
