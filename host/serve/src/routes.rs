@@ -27,6 +27,8 @@ enum Route {
     Resume(String),
     /// Lets a source that has stopped go on.
     Restart(String),
+    /// Rebuilds the row table of a source.
+    Resnapshot(String),
     DeadLetters,
     DeadLetter(TopicPartition, i64),
     Redrive,
@@ -69,6 +71,7 @@ impl Route {
             ("plugins", "") if !rest.contains('/') => Some(Route::Plugin(name)),
             ("sources", "resume") => Some(Route::Resume(name)),
             ("sources", "restart") => Some(Route::Restart(name)),
+            ("sources", "resnapshot") => Some(Route::Resnapshot(name)),
             _ => None,
         }
     }
@@ -85,6 +88,7 @@ impl Route {
             Route::Plugin(_) => "/api/v1/plugins/{metric}",
             Route::Resume(_) => "/api/v1/sources/{source}/resume",
             Route::Restart(_) => "/api/v1/sources/{source}/restart",
+            Route::Resnapshot(_) => "/api/v1/sources/{source}/resnapshot",
             Route::DeadLetters => "/api/v1/dead-letters",
             Route::DeadLetter(..) => "/api/v1/dead-letters/{topic}/{partition}/{offset}",
             Route::Redrive => "/api/v1/dead-letters/redrive",
@@ -99,7 +103,7 @@ impl Route {
         match self {
             Route::Plugins => "GET, HEAD, POST",
             Route::Plugin(_) => "DELETE",
-            Route::Resume(_) | Route::Restart(_) | Route::Redrive => "POST",
+            Route::Resume(_) | Route::Restart(_) | Route::Resnapshot(_) | Route::Redrive => "POST",
             _ => "GET, HEAD",
         }
     }
@@ -141,6 +145,9 @@ async fn dispatch(
         (Route::Restart(source), &Method::POST) => {
             return sources::restart(app, peer, &request, source).await;
         }
+        (Route::Resnapshot(source), &Method::POST) => {
+            return sources::resnapshot(app, peer, &request, source).await;
+        }
         (Route::Redrive, &Method::POST) => return dead::redrive(app, peer, &request).await,
         _ if read && route.allow().starts_with("GET") => {}
         _ => return Err(Problem::method(method.as_str(), route.allow())),
@@ -158,7 +165,7 @@ async fn dispatch(
         Route::Plugins => plugins::list(app).await,
         Route::DeadLetters => dead::list(app, peer, &request).await,
         Route::DeadLetter(at, offset) => dead::show(app, peer, &request, &(at, offset)).await,
-        Route::Plugin(_) | Route::Resume(_) | Route::Restart(_) | Route::Redrive => {
+        Route::Plugin(_) | Route::Resume(_) | Route::Restart(_) | Route::Resnapshot(_) | Route::Redrive => {
             Err(Problem::method(method.as_str(), route.allow()))
         }
         Route::Healthz => Ok(text_reply("text/plain; charset=utf-8", "ok\n".into())),

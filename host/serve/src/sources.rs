@@ -9,6 +9,7 @@ use hyper::body::Incoming;
 use hyper::{Request, StatusCode};
 use serde_json::json;
 use std::net::SocketAddr;
+use weir_types::control::Resnapshot;
 
 /// Lets a source that holds go on, once that is durable.
 pub(crate) async fn resume(
@@ -47,4 +48,25 @@ pub(crate) async fn restart(
     call(app, move |control| control.restart(&name)).await?;
     tracing::info!(%peer, source, from, "source restarted");
     Ok(json_reply(StatusCode::OK, &json!({ "source": source, "from": from })))
+}
+
+/// Begins, finishes or gives up the rebuild of a source's row table, once that is durable.
+pub(crate) async fn resnapshot(
+    app: &App,
+    peer: SocketAddr,
+    request: &Request<Incoming>,
+    source: &str,
+) -> Result<Reply, Problem> {
+    permitted(&app.options, peer, request.headers())?;
+    let query = Query::parse(request.uri().query(), &["step"])?;
+    let (step, name) = match query.one("step")? {
+        None | Some("begin") => (Resnapshot::Begin, "begin"),
+        Some("finish") => (Resnapshot::Finish, "finish"),
+        Some("cancel") => (Resnapshot::Cancel, "cancel"),
+        Some(_) => return Err(Problem::parameter("step", "step is begin, finish or cancel")),
+    };
+    let of = source.to_string();
+    call(app, move |control| control.resnapshot(&of, step)).await?;
+    tracing::info!(%peer, source, step = name, "rebuild of a row table asked for");
+    Ok(json_reply(StatusCode::OK, &json!({ "source": source, "step": name })))
 }

@@ -6,6 +6,7 @@ mod common;
 use common::*;
 use std::sync::Arc;
 use weir_serve::{LiveOptions, Options};
+use weir_types::control::Resnapshot;
 
 fn serving(dev: bool) -> (Running, Arc<FakeControl>) {
     let running = start(Options { dev, ..options() }, LiveOptions::default(), FakeHistory::default());
@@ -55,4 +56,21 @@ fn a_source_that_has_stopped_goes_on_only_from_where_the_operator_says() {
         ask("/api/v1/sources/call_record/restart?from=earliest").problem(),
         (409, "wrong-state".into())
     );
+}
+
+#[test]
+fn a_row_table_is_rebuilt_in_the_steps_that_the_operator_asks_for() {
+    let (running, control) = serving(true);
+    let ask = |path: &str| running.ask("POST", path, &[], b"");
+    for (path, step) in
+        [("", "begin"), ("?step=begin", "begin"), ("?step=finish", "finish"), ("?step=cancel", "cancel")]
+    {
+        let answer = ask(&format!("/api/v1/sources/ticket/resnapshot{path}"));
+        assert_eq!((answer.status, answer.json()["step"].as_str()), (200, Some(step)));
+    }
+    let steps: Vec<Resnapshot> = control.resnapshots.lock().unwrap().iter().map(|(_, step)| *step).collect();
+    assert_eq!(steps, [Resnapshot::Begin, Resnapshot::Begin, Resnapshot::Finish, Resnapshot::Cancel]);
+    assert_eq!(ask("/api/v1/sources/ticket/resnapshot?step=x").problem(), (400, "bad-parameter".into()));
+    assert_eq!(ask("/api/v1/sources/call_record/resnapshot").problem(), (409, "wrong-state".into()));
+    assert_eq!(ask("/api/v1/sources/other/resnapshot").problem(), (404, "unknown-source".into()));
 }

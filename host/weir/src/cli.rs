@@ -153,6 +153,21 @@ pub enum SourceCommand {
         #[arg(long)]
         accept_dead: bool,
     },
+    /// Rebuild the row table of a source from a new snapshot of its table
+    ///
+    /// Begin when the source is caught up, then make the upstream send a snapshot of the table (see
+    /// docs/operations.md). Rows that it does not bring are removed at its end, unless they changed after
+    /// the beginning; until then every number stays.
+    Resnapshot {
+        /// The source's name
+        source: String,
+        /// The snapshot is over, though its records do not say so (an incremental one, an empty table)
+        #[arg(long, conflicts_with = "cancel")]
+        finish: bool,
+        /// Give the rebuild up; rows stay as they are
+        #[arg(long)]
+        cancel: bool,
+    },
     /// Let a source that has stopped go on: records that it had still to read are gone, or its topic
     /// was made anew
     ///

@@ -9,6 +9,7 @@ pub fn run(host: &HostArgs, command: &SourceCommand) -> anyhow::Result<()> {
     match command {
         SourceCommand::List => list(&api),
         SourceCommand::Resume { source, accept_dead } => resume(&api, source, *accept_dead),
+        SourceCommand::Resnapshot { source, finish, cancel } => resnapshot(&api, source, *finish, *cancel),
         SourceCommand::Restart { source, from: From::Earliest } => restart(&api, source),
     }
 }
@@ -41,5 +42,18 @@ fn resume(api: &Api, source: &str, accept_dead: bool) -> anyhow::Result<()> {
 fn restart(api: &Api, source: &str) -> anyhow::Result<()> {
     api.post(&format!("sources/{}/restart?from=earliest", escape(source)), "text/plain", b"")?;
     println!("{source} goes on with what the broker holds; `audit` and `epochs` tell the gap");
+    Ok(())
+}
+
+fn resnapshot(api: &Api, source: &str, finish: bool, cancel: bool) -> anyhow::Result<()> {
+    let (step, said) = match (finish, cancel) {
+        (true, _) => {
+            ("finish", "what was sent before now is read, then rows that the snapshot did not bring go")
+        }
+        (_, true) => ("cancel", "the rebuild is given up"),
+        _ => ("begin", "the rebuild has begun: make the upstream send a snapshot of the table now"),
+    };
+    api.post(&format!("sources/{}/resnapshot?step={step}", escape(source)), "text/plain", b"")?;
+    println!("{source}: {said}");
     Ok(())
 }

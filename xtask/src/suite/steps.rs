@@ -217,7 +217,7 @@ fn on_s3(_: &Options) -> Result<Done> {
 
 /// The real services alone, which need nothing of ours.
 fn services(_: &Options) -> Result<Done> {
-    shown(named(&["services"], "1")?, minutes(10))?;
+    shown(named(&["services", "table_changes"], "1")?, minutes(15))?;
     Ok(Done::Passed)
 }
 

@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use weir_serve::{ControlCell, Live, LiveOptions, Options, Server};
 use weir_types::contract::{Input, MetricInfo, Output, RowMemory, ValueType};
-use weir_types::control::{Control, ControlError, DeadQuery, History, Redriven, SeriesPoint, SeriesQuery};
+use weir_types::control::{
+    Control, ControlError, DeadQuery, History, Redriven, Resnapshot, SeriesPoint, SeriesQuery,
+};
 use weir_types::live::{
     CatalogueEntry, EpochUpdate, LiveRow, MetricCost, PartitionStatus, Publisher, SourceStatus,
 };
@@ -181,6 +183,7 @@ pub struct FakeControl {
     pub redriven: Mutex<Vec<DeadLetterRow>>,
     /// Sources resumed, and whether dead letters were accepted.
     pub resumed: Mutex<Vec<(String, bool)>>,
+    pub resnapshots: Mutex<Vec<(String, Resnapshot)>>,
 }
 
 impl Control for FakeControl {
@@ -223,6 +226,15 @@ impl Control for FakeControl {
             "call_record" => Err(ControlError::WrongState("call_record has not stopped".into())),
             _ => Err(ControlError::UnknownSource(source.into())),
         }
+    }
+    /// `ticket` has a row table, `call_record` has none.
+    fn resnapshot(&self, source: &str, step: Resnapshot) -> Result<(), ControlError> {
+        match source {
+            "ticket" => self.resnapshots.lock().unwrap().push((source.into(), step)),
+            "call_record" => return Err(ControlError::WrongState("call_record has no row table".into())),
+            _ => return Err(ControlError::UnknownSource(source.into())),
+        }
+        Ok(())
     }
     /// `ticket` holds, `call_record` does not.
     fn resume(&self, source: &str, accept_dead: bool) -> Result<(), ControlError> {
