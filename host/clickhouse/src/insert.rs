@@ -1,8 +1,8 @@
 //! Delivery of an outbox: one insert = one partition, in chunks.
 
 use crate::ClickHouse;
-use crate::rows::{DeadLetter, Epoch, LateEvent, Promoted, Value, stored_day};
-use crate::tables::{DEAD_LETTERS, EPOCHS, LATE_EVENTS, LATEST, PROMOTED, REALTIME, Table};
+use crate::rows::{Audit, DeadLetter, Epoch, LateEvent, Promoted, Value, stored_day};
+use crate::tables::{AUDIT, DEAD_LETTERS, EPOCHS, LATE_EVENTS, LATEST, PROMOTED, REALTIME, Table};
 use clickhouse::{Client, RowWrite};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -40,6 +40,8 @@ impl ClickHouse {
         self.insert_rows::<LateEvent>(&LATE_EVENTS, ROWS_MAX, late).await?;
         let dead = rows.dead_letters.iter().map(|row| DeadLetter::new(generation, row));
         self.insert_rows::<DeadLetter>(&DEAD_LETTERS, DEAD_LETTERS_MAX, dead).await?;
+        let audit = rows.audit.iter().map(|row| Audit::new(generation, row));
+        self.insert_rows::<Audit>(&AUDIT, ROWS_MAX, audit).await?;
         // Views follow this pointer, so it comes after the rows that it points to.
         let promoted = rows.promoted.iter().map(|row| Promoted::new(generation, row));
         self.insert_rows::<Promoted>(&PROMOTED, ROWS_MAX, promoted).await

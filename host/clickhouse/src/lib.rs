@@ -5,6 +5,7 @@
 //! one partition. So an insert may be repeated whenever and however often, and half an insert (the
 //! server died) is healed by its repetition. Deduplication by token is switched off: it can lose a batch.
 
+mod dead;
 mod error;
 mod history;
 mod insert;
@@ -26,9 +27,9 @@ use std::time::Duration;
 use tokio::runtime::{Handle, Runtime};
 use weir_types::Micros;
 use weir_types::contract::{MetricInfo, Output};
-use weir_types::control::{History, SeriesPoint, SeriesQuery};
+use weir_types::control::{DeadQuery, History, SeriesPoint, SeriesQuery};
 use weir_types::ports::{LostFuture, Sink, SinkError};
-use weir_types::rows::Outbox;
+use weir_types::rows::{DeadLetterRow, Outbox};
 
 /// A server that does not even take a connection in this time is away.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -182,6 +183,15 @@ impl ClickHouse {
     }
 }
 
+impl ClickHouse {
+    async fn query_dead(&self, query: &DeadQuery) -> Result<Vec<DeadLetterRow>, SinkError> {
+        let statement = dead::bind(self.client.query(&dead::statement(&self.database, query)), query)
+            .with_setting("max_execution_time", self.timeout.as_secs().max(1).to_string());
+        let letters = self.within("reading dead letters", statement.fetch_all::<dead::Letter>()).await?;
+        Ok(letters.into_iter().map(DeadLetterRow::from).collect())
+    }
+}
+
 impl Drop for ClickHouse {
     fn drop(&mut self) {
         // Dropping a runtime waits, which an async task must not; nothing runs in it any more.
@@ -219,6 +229,10 @@ impl Sink for ClickHouse {
 impl History for ClickHouse {
     fn series(&self, query: &SeriesQuery) -> Result<Vec<SeriesPoint>, String> {
         self.block(self.query_series(query)).map_err(|error| error.to_string())
+    }
+
+    fn dead_letters(&self, query: &DeadQuery) -> Result<Vec<DeadLetterRow>, String> {
+        self.block(self.query_dead(query)).map_err(|error| error.to_string())
     }
 }
 

@@ -4,8 +4,10 @@ use clickhouse::Row;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 use weir_types::contract::{Output, ValueType};
+use weir_types::record::Rekey;
 use weir_types::rows::{
-    DeadLetterRow, EpochPartition, EpochRow, LateEventRow, OutputValue, PromotedRow, RealtimeRow, version,
+    AuditRow, DeadLetterRow, EpochPartition, EpochRow, LateEventRow, OutputValue, PromotedRow, RealtimeRow,
+    version,
 };
 
 /// A Map column.
@@ -111,6 +113,10 @@ pub struct Epoch<'a> {
     clock: i64,
     partitions: Vec<Partition<'a>>,
     digests: &'a BTreeMap<String, String>,
+    /// topic, partition, from, to
+    gaps: Vec<(&'a str, i32, i64, i64)>,
+    /// topic, partition, offset, outcome
+    redriven: Vec<(&'a str, i32, i64, &'static str)>,
 }
 
 /// topic, partition, from, to, read, applied, skipped, dead
@@ -129,6 +135,16 @@ impl<'a> Epoch<'a> {
             clock: row.clock,
             partitions: row.partitions.iter().map(partition).collect(),
             digests: &row.digests,
+            gaps: row
+                .gaps
+                .iter()
+                .map(|g| (&*g.partition.topic, g.partition.partition, g.from, g.to))
+                .collect(),
+            redriven: row
+                .redriven
+                .iter()
+                .map(|r| (&*r.partition.topic, r.partition.partition, r.offset, r.outcome.name()))
+                .collect(),
         }
     }
 }
@@ -183,6 +199,8 @@ pub struct DeadLetter<'a> {
     key: Raw<'a>,
     value: Raw<'a>,
     whole: u8,
+    rekey: u8,
+    outcome: &'static str,
     clock: i64,
     epoch: u64,
     version: u64,
@@ -200,10 +218,21 @@ impl<'a> DeadLetter<'a> {
             key: Raw(&row.key),
             value: Raw(&row.value),
             whole: row.whole.into(),
+            rekey: stored_rekey(row.rekey),
+            outcome: row.outcome.name(),
             clock: row.clock,
             epoch: row.epoch,
             version: version(generation, row.epoch),
         }
+    }
+}
+
+/// As `dead_letters.rekey` has it.
+fn stored_rekey(rekey: Rekey) -> u8 {
+    match rekey {
+        Rekey::None => 0,
+        Rekey::Delete => 1,
+        Rekey::Insert => 2,
     }
 }
 
@@ -236,6 +265,31 @@ impl<'a> Promoted<'a> {
             retired: row.retired.into(),
             epoch: row.epoch,
             version: version(generation, row.epoch),
+        }
+    }
+}
+
+#[derive(Debug, Row, Serialize)]
+pub struct Audit<'a> {
+    epoch: u64,
+    number: u32,
+    version: u64,
+    clock: i64,
+    action: &'a str,
+    subject: &'a str,
+    detail: &'a str,
+}
+
+impl<'a> Audit<'a> {
+    pub fn new(generation: u64, row: &'a AuditRow) -> Audit<'a> {
+        Audit {
+            epoch: row.epoch,
+            number: row.number,
+            version: version(generation, row.epoch),
+            clock: row.clock,
+            action: &row.action,
+            subject: &row.subject,
+            detail: &row.detail,
         }
     }
 }

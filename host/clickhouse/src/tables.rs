@@ -103,6 +103,8 @@ pub const EPOCHS: Table = Table {
              skipped Map(String, UInt64), dead UInt64))",
         ),
         ("digests", "Map(String, String)"),
+        ("gaps", "Array(Tuple(topic String, partition Int32, from Int64, to Int64))"),
+        ("redriven", "Array(Tuple(topic String, partition Int32, offset Int64, outcome String))"),
     ],
     engine: "version",
     partition: "",
@@ -148,6 +150,8 @@ pub const DEAD_LETTERS: Table = Table {
         ("key", "String"),
         ("value", "String"),
         ("whole", "UInt8"),
+        ("rekey", "UInt8"),
+        ("outcome", WORD),
         ("clock", TIME),
         ("epoch", "UInt64"),
         ("version", "UInt64"),
@@ -176,7 +180,25 @@ pub const PROMOTED: Table = Table {
     comment: "Weir: the incarnation of each metric that views and API show",
 };
 
-pub const ALL: [&Table; 6] = [&REALTIME, &LATEST, &EPOCHS, &LATE_EVENTS, &DEAD_LETTERS, &PROMOTED];
+pub const AUDIT: Table = Table {
+    name: "audit",
+    columns: &[
+        ("epoch", "UInt64"),
+        ("number", "UInt32"),
+        ("version", "UInt64"),
+        ("clock", TIME),
+        ("action", WORD),
+        ("subject", "String"),
+        ("detail", "String"),
+    ],
+    engine: "version",
+    partition: "",
+    order: "epoch, number, version",
+    index: "",
+    comment: "Weir: what operators changed, and what the host changed by itself",
+};
+
+pub const ALL: [&Table; 7] = [&REALTIME, &LATEST, &EPOCHS, &LATE_EVENTS, &DEAD_LETTERS, &PROMOTED, &AUDIT];
 
 impl Table {
     pub fn qualified(&self, database: &str) -> String {

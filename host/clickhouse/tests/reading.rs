@@ -5,9 +5,10 @@ mod common;
 
 use common::*;
 use weir_types::contract::ValueType::{Bool, Float, Int, Text, Time};
-use weir_types::control::{History, SeriesQuery};
+use weir_types::control::{DeadQuery, History, SeriesQuery};
 use weir_types::ports::Sink;
-use weir_types::rows::{Outbox, OutputValue, RealtimeRow};
+use weir_types::record::{Rekey, TopicPartition};
+use weir_types::rows::{DeadLetterRow, DeadOutcome, Outbox, OutputValue, RealtimeRow};
 use weir_types::window::Window;
 use weir_types::{HOUR, MINUTE, contract::MetricInfo};
 
@@ -209,4 +210,66 @@ fn a_series_is_bounded_ascending_and_of_the_promoted_incarnation() {
     assert_eq!(unknown.len(), 3, "a metric that this process never loaded can be read too");
     let none = SeriesQuery { from: START + HOUR, to: START + 2 * HOUR, ..query };
     assert!(sink.series(&none).unwrap().is_empty());
+}
+
+fn letter(partition: i32, offset: i64, code: &str, outcome: DeadOutcome) -> DeadLetterRow {
+    DeadLetterRow {
+        partition: TopicPartition { topic: "svc.t".into(), partition },
+        offset,
+        metric: String::new(),
+        code: code.into(),
+        reason: "it's no JSON".into(),
+        key: b"{\"id\":1}".to_vec(),
+        value: vec![0, 255, 10, 39],
+        whole: true,
+        rekey: Rekey::Insert,
+        outcome,
+        clock: START + offset,
+        epoch: 9,
+    }
+}
+
+#[test]
+fn dead_letters_are_found_by_what_is_asked_page_by_page_and_with_their_bytes() {
+    let Some(engine) = Engine::start() else { return };
+    let sink = engine.sink();
+    sink.prepare().unwrap();
+    let mut letters: Vec<DeadLetterRow> = (0..5)
+        .map(|n| letter(n % 2, n.into(), if n < 3 { "not-json" } else { "key" }, DeadOutcome::Dead))
+        .collect();
+    let of_metric = DeadLetterRow { metric: "a.count".into(), ..letters[0].clone() };
+    letters.push(of_metric.clone());
+    sink.insert(1, &Outbox { dead_letters: letters.clone(), ..Outbox::default() }).unwrap();
+    let redriven = DeadLetterRow { epoch: 12, outcome: DeadOutcome::Applied, ..letters[1].clone() };
+    sink.insert(1, &Outbox { dead_letters: vec![redriven.clone()], ..Outbox::default() }).unwrap();
+
+    let ask = |query: DeadQuery| sink.dead_letters(&DeadQuery { limit: 10, ..query }).unwrap();
+    let offsets = |query: DeadQuery| ask(query).iter().map(|l| l.offset).collect::<Vec<_>>();
+    let all = DeadQuery { bytes: true, ..DeadQuery::default() };
+    assert_eq!(offsets(all.clone()), [0, 0, 2, 4, 1, 3]);
+    assert_eq!(ask(all.clone())[0], letters[0]);
+    assert_eq!(ask(all.clone())[1], of_metric);
+    assert_eq!(ask(all)[4], redriven, "the newest stands");
+    let plain = DeadQuery { partition: Some(0), metric: Some(String::new()), ..DeadQuery::default() };
+    assert_eq!(offsets(plain.clone()), [0, 2, 4]);
+    assert!(ask(plain.clone())[0].value.is_empty(), "bytes only when they are asked for");
+    assert_eq!(offsets(DeadQuery { code: Some("key".into()), ..DeadQuery::default() }), [4, 3]);
+    let still = DeadQuery { outcome: Some(DeadOutcome::Dead), partition: Some(1), ..DeadQuery::default() };
+    assert_eq!(offsets(still), [3]);
+    let times = DeadQuery { from: Some(START + 2), to: Some(START + 4), ..DeadQuery::default() };
+    assert_eq!(offsets(times), [2, 3]);
+    assert_eq!(
+        offsets(DeadQuery { topics: vec!["other".into()], ..DeadQuery::default() }),
+        Vec::<i64>::new()
+    );
+    let here =
+        DeadQuery { topics: vec!["svc.t".into(), "x'y".into()], offset: Some(4), ..DeadQuery::default() };
+    assert_eq!(offsets(here), [4]);
+    let at = |partition| TopicPartition { topic: "svc.t".into(), partition };
+    let after = DeadQuery { after: Some((at(0), 0, String::new())), ..DeadQuery::default() };
+    assert_eq!(offsets(after), [0, 2, 4, 1, 3]);
+    let after = DeadQuery { after: Some((at(0), 4, String::new())), ..DeadQuery::default() };
+    assert_eq!(offsets(after), [1, 3]);
+    let first = sink.dead_letters(&DeadQuery { limit: 2, ..DeadQuery::default() }).unwrap();
+    assert_eq!(first.len(), 2);
 }

@@ -149,7 +149,14 @@ fn the_rest_of_an_outbox_arrives_as_it_was() {
     let partitions = vec![EpochPartition { partition: at.clone(), from: 5, to: 15, counts }];
     let digests = BTreeMap::from([("a.count".to_string(), "d1".to_string())]);
     let outbox = Outbox {
-        epochs: vec![EpochRow { epoch: 9, clock: START, partitions, digests }],
+        epochs: vec![EpochRow {
+            epoch: 9,
+            clock: START,
+            partitions,
+            digests,
+            gaps: vec![],
+            redriven: vec![],
+        }],
         late_events: vec![LateEventRow {
             metric: "a.count".into(),
             incarnation: INCARNATION,
@@ -173,6 +180,8 @@ fn the_rest_of_an_outbox_arrives_as_it_was() {
             key: vec![],
             value: vec![0, 255, 10, 10, 39, 59],
             whole: true,
+            rekey: Default::default(),
+            outcome: weir_types::rows::DeadOutcome::Dead,
             clock: START,
             epoch: 9,
         }],

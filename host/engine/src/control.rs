@@ -1,14 +1,17 @@
 //! What operators ask: checked and compiled on the caller's thread, carried out at an epoch boundary.
 
 use crate::protocol::{Command, Reply};
+use crate::shard::Redrive;
 use crate::{Options, Ports, recover};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 use weir_types::contract::MetricFactory;
-use weir_types::control::{Control, ControlError, Resnapshot};
+use weir_types::control::{Control, ControlError, Redriven, Resnapshot};
 use weir_types::live::CatalogueEntry;
-use weir_types::ports::{Loader, StateStore};
+use weir_types::ports::{Broker, Loader, StateStore};
+use weir_types::record::OwnedRecord;
+use weir_types::rows::DeadLetterRow;
 use weir_types::schema::SourceDecl;
 
 /// Longest wait for an answer: an epoch, and a slow write.
@@ -19,6 +22,7 @@ pub struct EngineControl {
     commands: SyncSender<Command>,
     loader: Arc<dyn Loader>,
     state: Arc<dyn StateStore>,
+    broker: Arc<dyn Broker>,
     sources: Vec<Arc<SourceDecl>>,
 }
 
@@ -28,6 +32,7 @@ impl EngineControl {
             commands,
             loader: ports.loader.clone(),
             state: ports.state.clone(),
+            broker: ports.broker.clone(),
             sources: options.sources.clone(),
         }
     }
@@ -38,6 +43,48 @@ impl EngineControl {
         self.commands.send(command(reply)).map_err(|e| gone(e.to_string()))?;
         answer.recv_timeout(ANSWER).map_err(|e| gone(e.to_string()))?
     }
+}
+
+impl EngineControl {
+    /// The record of each dead letter; where there is none, the answer to give.
+    fn with_records(
+        &self,
+        letters: Vec<DeadLetterRow>,
+    ) -> Result<Vec<Result<Redrive, Redriven>>, ControlError> {
+        let places: Vec<_> = letters.iter().map(|l| (l.partition.clone(), l.offset)).collect();
+        let found = self.broker.fetch(&places).map_err(ControlError::Unavailable)?;
+        Ok(letters.into_iter().zip(found).map(|(letter, found)| with_record(letter, found)).collect())
+    }
+}
+
+/// A dead letter with its record: as the broker has it, if it is still that one, else from the bytes that
+/// were kept.
+fn with_record(letter: DeadLetterRow, found: Option<OwnedRecord>) -> Result<Redrive, Redriven> {
+    if !letter.metric.is_empty() {
+        let why =
+            format!("it is a dead letter of metric {} alone: the record itself was applied", letter.metric);
+        return Err(Redriven::Refused(why));
+    }
+    let begins = |bytes: &Option<Vec<u8>>, kept: &[u8]| {
+        let bytes = bytes.as_deref().unwrap_or_default();
+        if letter.whole { bytes == kept } else { bytes.starts_with(kept) }
+    };
+    let same =
+        |record: &OwnedRecord| begins(&record.key, &letter.key) && begins(&record.value, &letter.value);
+    if let Some(record) = found.filter(same) {
+        return Ok(Redrive { record, letter });
+    }
+    if !letter.whole {
+        let why = "the broker no longer holds it, and only its first bytes were kept";
+        return Err(Redriven::Refused(why.into()));
+    }
+    let record = OwnedRecord {
+        timestamp: None,
+        key: Some(letter.key.clone()).filter(|key| !key.is_empty()),
+        value: Some(letter.value.clone()),
+        rekey: letter.rekey,
+    };
+    Ok(Redrive { record, letter })
 }
 
 impl Control for EngineControl {
@@ -73,5 +120,24 @@ impl Control for EngineControl {
 
     fn resnapshot(&self, source: &str, step: Resnapshot) -> Result<(), ControlError> {
         self.ask(|reply| Command::Resnapshot { source: source.to_string(), step, reply })
+    }
+
+    fn resume(&self, source: &str, accept_dead: bool) -> Result<(), ControlError> {
+        self.ask(|reply| Command::Resume { source: source.to_string(), accept_dead, reply })
+    }
+
+    fn redrive(&self, letters: Vec<DeadLetterRow>) -> Result<Vec<Redriven>, ControlError> {
+        let prepared = self.with_records(letters)?;
+        let records: Vec<Redrive> = prepared.iter().filter_map(|p| p.as_ref().ok().cloned()).collect();
+        let mut answers = self.ask(|reply| Command::Redrive { records, reply })?.into_iter();
+        let unanswered = || Redriven::Refused("the engine gave no answer".into());
+        Ok(prepared
+            .into_iter()
+            .map(|p| p.err().or_else(|| answers.next()).unwrap_or_else(unanswered))
+            .collect())
+    }
+
+    fn restart(&self, source: &str) -> Result<(), ControlError> {
+        self.ask(|reply| Command::Restart { source: source.to_string(), reply })
     }
 }

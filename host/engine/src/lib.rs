@@ -5,7 +5,9 @@
 
 mod catchup;
 mod control;
+mod deadset;
 mod emit;
+mod hold;
 pub mod inspect;
 mod keys;
 mod metric;

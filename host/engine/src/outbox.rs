@@ -6,7 +6,8 @@ use weir_types::ports::{StateError, StateStore, WriteSet};
 use weir_types::rows::{Outbox, RealtimeRow};
 
 /// Names under which an epoch's rows are stored, one packed value each.
-const TABLES: [&str; 6] = ["dead_letters", "epochs", "late_events", "latest", "promoted", "realtime"];
+const TABLES: [&str; 7] =
+    ["audit", "dead_letters", "epochs", "late_events", "latest", "promoted", "realtime"];
 
 /// Puts an epoch's rows into its write. The rows are moved out and back, not copied.
 pub fn put(outbox: &mut Outbox, epoch: u64, keys: &Keyspace, writes: &mut WriteSet) {
@@ -24,6 +25,7 @@ pub fn put(outbox: &mut Outbox, epoch: u64, keys: &Keyspace, writes: &mut WriteS
 fn swap(a: &mut Outbox, b: &mut Outbox, table: &str) {
     use std::mem::swap;
     match table {
+        "audit" => swap(&mut a.audit, &mut b.audit),
         "dead_letters" => swap(&mut a.dead_letters, &mut b.dead_letters),
         "epochs" => swap(&mut a.epochs, &mut b.epochs),
         "late_events" => swap(&mut a.late_events, &mut b.late_events),
@@ -84,6 +86,7 @@ impl Waiting {
         self.rest.late_events.extend(outbox.late_events);
         self.rest.dead_letters.extend(outbox.dead_letters);
         self.rest.promoted.extend(outbox.promoted);
+        self.rest.audit.extend(outbox.audit);
     }
 
     /// Adds newer rows that were collected meanwhile.

@@ -1,9 +1,10 @@
 //! From what is stored to a running shard.
 
+use crate::deadset::DeadSet;
 use crate::metric::{Chunks, Metric, MetricError};
 use crate::plan::{Overrides, Plan};
 use crate::shard::Shard;
-use crate::stored::{Head, Keyspace, Status, StoredMetric, StoredPosition, decode};
+use crate::stored::{Head, Keyspace, Status, StoredMetric, StoredPosition, StoredSource, decode};
 use crate::{EngineError, Options};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,11 +26,13 @@ pub fn recover(
         None => Head::default(),
     };
     let began = monotonic();
-    let mut shard = Shard::new(options, head, store.clone(), monotonic.clone());
+    let stored = stored_sources(&options, &keys, &*store)?;
+    let mut shard = Shard::new(options, head, &stored, store.clone(), monotonic.clone());
     if let Some(bytes) = store.get(&shard.keys.runs())? {
         shard.shapes.restore(decode("runs", &bytes)?);
     }
     restore_tables(&mut shard, &*store)?;
+    restore_dead(&mut shard, &*store)?;
     let tables = monotonic();
     let lost = lost_future(&shard, &*store)?;
     // Everything is loaded where everything is to be emitted again.
@@ -43,6 +46,21 @@ pub fn recover(
     let components_s = components.as_secs_f64();
     tracing::info!(epoch = shard.head.epoch, slots, rows, components_s, rows_s, slots_s, "state recovered");
     Ok(shard)
+}
+
+/// How sources are read, by name.
+fn stored_sources(
+    options: &Options,
+    keys: &Keyspace,
+    store: &dyn StateStore,
+) -> Result<BTreeMap<String, StoredSource>, EngineError> {
+    let mut stored = BTreeMap::new();
+    for source in &options.sources {
+        if let Some(bytes) = store.get(&keys.source(&source.name))? {
+            stored.insert(source.name.clone(), decode::<StoredSource>("source", &bytes)?);
+        }
+    }
+    Ok(stored)
 }
 
 fn restore_tables(shard: &mut Shard, store: &dyn StateStore) -> Result<(), EngineError> {
@@ -126,6 +144,21 @@ fn cannot_restore(name: &str, error: MetricError) -> EngineError {
             EngineError::Fatal(format!("metric {name} cannot take up its stored state: {error}"))
         }
     }
+}
+
+fn restore_dead(shard: &mut Shard, store: &dyn StateStore) -> Result<(), EngineError> {
+    for partition in shard.head.partitions.keys() {
+        let blocks = store.scan(shard.keys.dead_of(partition).as_bytes())?;
+        let blocks = blocks.iter().map(|(_, value)| decode("set of dead letters", value));
+        let redriven = match store.get(&shard.keys.redriven(partition))? {
+            Some(bytes) => decode("set of redriven changes", &bytes)?,
+            None => Vec::new(),
+        };
+        let mut set = DeadSet::default();
+        set.restore(blocks.collect::<Result<_, _>>()?, redriven);
+        shard.sources.stored_dead.insert(partition.clone(), set);
+    }
+    Ok(())
 }
 
 /// A metric that waits for a column, or was catching up. One that does not fit the sources as they are

@@ -1,6 +1,7 @@
 //! The threads that drive the epoch protocol: one computes epochs, one makes them durable, one delivers.
 
 use crate::catchup::Readers;
+use crate::hold::Ask;
 use crate::patient::Patient;
 use crate::protocol::{Command, Commit, Compute, Delivery, Job, Progress, Queue};
 use crate::{EngineError, Options, Ports};
@@ -114,7 +115,7 @@ impl Threads {
         let handle =
             self.ports.broker.read(&compute.topics(), &compute.start(), send).map_err(EngineError::Fatal)?;
         *reader.lock().unwrap_or_else(PoisonError::into_inner) = Some(handle);
-        let outcome = self.turn(compute, jobs, &events);
+        let outcome = self.turn(compute, jobs, reader, &events);
         let handle = reader.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(events);
         if let Some(handle) = handle {
@@ -126,15 +127,33 @@ impl Threads {
         outcome
     }
 
+    /// Passes on what the shard asks of the reader.
+    fn ask(&self, compute: &mut Compute, reader: &Reader) {
+        let asks = compute.asks();
+        if asks.is_empty() {
+            return;
+        }
+        if let Some(reader) = reader.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            for ask in asks {
+                match ask {
+                    Ask::Hold(partitions) => reader.hold(&partitions),
+                    Ask::Seek(to) => reader.seek(&to),
+                }
+            }
+        }
+    }
+
     fn turn(
         &self,
         compute: &mut Compute,
         jobs: &SyncSender<Job>,
+        reader: &Reader,
         events: &Receiver<SourceEvent>,
     ) -> Result<(), EngineError> {
         let mut readers = Readers::new(self.ports.broker.clone());
         while !self.signals.is_over() {
             compute.catch_up(&mut readers);
+            self.ask(compute, reader);
             match events.recv_timeout(STEP) {
                 Ok(event) => compute.take(event)?,
                 Err(RecvTimeoutError::Timeout) => {}

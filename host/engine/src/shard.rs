@@ -1,13 +1,14 @@
 //! One shard: records in, epochs out. Computes only; I/O is in [`crate::protocol`], threads in [`crate::run`].
 
 use crate::catchup::CatchUp;
+use crate::hold::Holds;
 use crate::metric::{Boundary, Chunks, EpochRows, Metric, MetricError, Running, catalogue_entry};
 use crate::plan::{Overrides, Plan};
 use crate::rowtable::RowTable;
 use crate::shapes::Shapes;
 use crate::shared::Shared;
-use crate::sources::{Replay, Sources};
-use crate::stored::{Head, Keyspace, Status, StoredMetric, StoredPosition, encode};
+use crate::sources::Sources;
+use crate::stored::{Head, Keyspace, Status, StoredMetric, StoredPosition, StoredSource, encode};
 use crate::versions::Versions;
 use crate::view::View;
 use crate::watermark::Watermarks;
@@ -15,14 +16,14 @@ use crate::{Options, outbox};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
-use weir_decode::{Decoder, Outcome};
+use weir_decode::Decoder;
 use weir_types::Micros;
 use weir_types::batch::ChangeBatch;
 use weir_types::contract::{MetricFactory, MetricInfo};
-use weir_types::live::{CatalogueEntry, Condition, EpochUpdate, MetricCost};
+use weir_types::live::{CatalogueEntry, Condition, EpochUpdate, MetricCost, SourceStatus};
 use weir_types::ports::{LostFuture, Monotonic, StateError, StateStore, WriteSet};
-use weir_types::record::{Record, RecordBatch, SourceEvent, TopicPartition};
-use weir_types::rows::{DeadLetterRow, EpochRow, Outbox, PromotedRow};
+use weir_types::record::{SourceEvent, TopicPartition};
+use weir_types::rows::{EpochRow, Gap, Outbox, PromotedRow, RedrivenRecord};
 use weir_types::window::Calendar;
 
 /// Rows of one source that are processed at once: large enough that a call's cost is small against
@@ -37,9 +38,6 @@ const CHECKPOINT_EVERY_FULL: u64 = 16;
 
 /// Epochs after a checkpoint in which it has surely become durable: the pipeline is two deep.
 const COOL_AFTER: u64 = 8;
-
-/// Bytes of a dead letter's key and value that are kept.
-const DEAD_BYTES: usize = 64 * 1024;
 
 /// What one epoch asks of the outside, in this order: write, publish, deliver.
 pub struct EpochCommit {
@@ -58,6 +56,7 @@ pub struct Shard {
     pub(crate) options: Options,
     pub(crate) shared: Shared,
     pub(crate) sources: Sources,
+    pub(crate) holds: Holds,
     pub(crate) metrics: Vec<Metric>,
     /// Metrics of the table that do not run, with what is known of them.
     pub(crate) resting: Vec<(StoredMetric, Option<Arc<MetricInfo>>)>,
@@ -80,6 +79,8 @@ pub struct Shard {
     topics: Vec<Option<usize>>,
     batches: Vec<ChangeBatch>,
     rows: EpochRows,
+    gaps: Vec<Gap>,
+    redriven: Vec<RedrivenRecord>,
     catalogue_changed: bool,
     prepare: Vec<Arc<MetricInfo>>,
     extra_writes: WriteSet,
@@ -97,9 +98,11 @@ pub struct Shard {
 }
 
 impl Shard {
+    /// `stored`: how the sources are read, by name.
     pub(crate) fn new(
         options: Options,
         head: Head,
+        stored: &BTreeMap<String, StoredSource>,
         store: Arc<dyn StateStore>,
         monotonic: Monotonic,
     ) -> Shard {
@@ -107,6 +110,7 @@ impl Shard {
         Shard {
             shared: Shared::new(Calendar::new(options.time_zone.clone())),
             sources: Sources::new(decls.clone(), &head),
+            holds: Holds::new(&decls, stored),
             metrics: Vec::new(),
             resting: Vec::new(),
             suspended: Vec::new(),
@@ -122,6 +126,8 @@ impl Shard {
             topics: Vec::new(),
             batches: decls.iter().map(|d| ChangeBatch::new(d.columns.len())).collect(),
             rows: EpochRows::default(),
+            gaps: Vec::new(),
+            redriven: Vec::new(),
             catalogue_changed: true,
             prepare: Vec::new(),
             extra_writes: WriteSet::default(),
@@ -147,110 +153,31 @@ impl Shard {
                 self.topics[index as usize] = topic;
                 self.shared.partitions.push(partition.clone());
                 self.catchups.iter_mut().for_each(|c| c.join(&partition));
+                self.holds.join(&partition);
                 self.sources.join(partition, now);
             }
             SourceEvent::Records(records) => self.read(&records, now),
             SourceEvent::EndOfPartition { index } => {
-                self.sources.end_of_partition(index, now);
-                self.tables.iter_mut().for_each(|table| table.reached_end(index));
+                if self.holds.end_of_partition(index) {
+                    self.sources.end_of_partition(index, now);
+                    self.tables.iter_mut().for_each(|table| table.reached_end(index));
+                }
+                self.take_trials(now);
             }
+            SourceEvent::Moved { index, next } => self.moved(index, next, now),
+            SourceEvent::Stopped { partition, reason } => self.stop(&partition, reason, now),
             SourceEvent::Trouble(trouble) => self.sources.trouble = trouble,
             SourceEvent::Fatal(_) => {}
         }
     }
 
-    /// Takes records, in order within each partition.
-    pub fn read(&mut self, records: &RecordBatch, now: Micros) {
-        let start = (self.monotonic)();
-        let mut newest: Vec<Option<usize>> = vec![None; self.topics.len()];
-        let mut busy = Duration::ZERO;
-        for (at, record) in records.iter().enumerate() {
-            if !self.sources.read(&record, now) {
-                continue;
-            }
-            newest[record.partition as usize] = Some(at);
-            if let Some(source) = self.record(&record, now)
-                && self.batches[source].len() >= BATCH_ROWS
-            {
-                let before = (self.monotonic)();
-                self.process(source, now);
-                busy += (self.monotonic)() - before;
-            }
-        }
-        for at in newest.into_iter().flatten() {
-            self.sources.remember(&records.get(at));
-        }
-        self.read_any = true;
-        let spent = ((self.monotonic)() - start).saturating_sub(busy);
-        *self.stages.entry("decode").or_default() += spent.as_nanos() as u64;
-    }
-
-    /// Decodes one record; gives the source whose batch it went to.
-    fn record(&mut self, record: &Record<'_>, now: Micros) -> Option<usize> {
-        let partition = record.partition;
-        let Some(topic) = self.topics[partition as usize] else {
-            self.sources.skipped(partition, "unknown_table");
-            return None;
-        };
-        match self.decoder.decode(topic, record, &mut self.batches) {
-            Outcome::Applied { source, rows } => {
-                let batch = &mut self.batches[source];
-                let first = batch.len() - rows as usize;
-                match self.sources.replay(partition, batch, first) {
-                    Replay::Repeat => {
-                        batch.truncate(first);
-                        self.sources.skipped(partition, "repeat");
-                        return None;
-                    }
-                    Replay::NewLineage => tracing::warn!(
-                        partition = ?self.sources.partition(partition),
-                        offset = record.offset,
-                        "the upstream log begins anew: its position went back while its time went on"
-                    ),
-                    Replay::New => {}
-                }
-                if let Some(versions) = &mut self.versions[source]
-                    && !versions.keep_new(batch, first)
-                {
-                    self.sources.skipped(partition, "repeat");
-                    return None;
-                }
-                self.sources.advance(partition, batch, first, now);
-                self.sources.applied(partition);
-                Some(source)
-            }
-            Outcome::Skipped(reason) => {
-                self.sources.skipped(partition, reason.name());
-                None
-            }
-            Outcome::Dead(reason) => {
-                self.sources.dead(partition);
-                let row = self.dead_letter(record, reason.code(), reason.to_string(), now);
-                self.rows.outbox.dead_letters.push(row);
-                None
-            }
-        }
-    }
-
-    fn dead_letter(&self, record: &Record<'_>, code: &str, reason: String, now: Micros) -> DeadLetterRow {
-        let head = |bytes: &[u8]| bytes[..bytes.len().min(DEAD_BYTES)].to_vec();
-        let value = record.value.unwrap_or_default();
-        DeadLetterRow {
-            partition: self.sources.partition(record.partition).clone(),
-            offset: record.offset,
-            metric: String::new(),
-            code: code.to_string(),
-            reason,
-            key: head(record.key.unwrap_or_default()),
-            value: head(value),
-            whole: value.len() <= DEAD_BYTES,
-            clock: now,
-            epoch: self.head.epoch + 1,
-        }
-    }
-
     /// Shows a source's batch to all metrics, and empties it.
     fn process(&mut self, source: usize, now: Micros) {
+        self.show(source, true, now);
+    }
+
+    /// `images`: whether it sets current values.
+    fn show(&mut self, source: usize, images: bool, now: Micros) {
         if self.batches[source].is_empty() {
             return;
         }
@@ -276,7 +203,7 @@ impl Shard {
                 failed.push((at, error.to_string()));
             }
         }
-        if self.tables[source].is_used() {
+        if images && self.tables[source].is_used() {
             failed.extend(self.process_images(source, &batch, now));
         }
         self.quarantine(failed);
@@ -535,6 +462,8 @@ impl Shard {
             clock: boundary.clock,
             partitions: self.sources.take_epoch(),
             digests: self.metrics.iter().map(|m| (m.info.name.clone(), m.entry.digest.clone())).collect(),
+            gaps: std::mem::take(&mut self.gaps),
+            redriven: std::mem::take(&mut self.redriven),
         });
         outbox::put(&mut rows.outbox, boundary.epoch, &self.keys, &mut writes);
         (self.head.delivered + 1..=delivered).for_each(|e| outbox::delete(e, &self.keys, &mut writes));
@@ -565,6 +494,10 @@ impl Shard {
         }
         let names = self.options.sources.iter().zip(&self.tables);
         self.head.row_columns = names.map(|(s, t)| (s.name.clone(), t.column_names())).collect();
+        self.sources.save_dead(&self.keys, &mut writes);
+        for (source, stored) in self.holds.changed() {
+            writes.put(self.keys.source(&source), encode(&stored));
+        }
         writes.put(self.keys.head(), encode(&self.head));
         *self.stages.entry("encode").or_default() += ((self.monotonic)() - start).as_nanos() as u64;
         let update = self.update(boundary, std::mem::take(&mut rows.live), &writes);
@@ -627,10 +560,18 @@ impl Shard {
             rows: live,
             catalogue: changed.then(|| Arc::new(self.catalogue())),
             costs: self.opened().map(|m| (m.info.name.clone(), m.cost_now())).collect(),
-            sources: self.sources.status(boundary.clock),
+            sources: self.source_status(boundary.clock),
             stages_ns: stages,
             write_bytes: writes.size_bytes() as u64,
         }
+    }
+
+    fn source_status(&self, clock: Micros) -> Vec<SourceStatus> {
+        let mut all = self.sources.status(clock);
+        for source in &mut all {
+            source.trouble = self.holds.text(&source.name).or(source.trouble.take());
+        }
+        all
     }
 
     /// All metrics that run or are quarantined.
@@ -715,8 +656,11 @@ fn promoted(entry: &StoredMetric, retired: bool, epoch: u64) -> PromotedRow {
 
 mod images;
 mod mend;
+mod reading;
+mod redrive;
 
 pub(crate) use mend::Suspended;
+pub(crate) use redrive::Redrive;
 
 #[cfg(test)]
 mod cold_tests;

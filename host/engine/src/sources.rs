@@ -1,15 +1,16 @@
 //! Where the partitions stand: offsets, replay marks, watermarks, counts.
 
-use crate::stored::{Head, ReplayMark, StoredPartition};
+use crate::deadset::{self, DeadSet};
+use crate::stored::{Head, Keyspace, ReplayMark, StoredPartition};
 use crate::watermark::{Bounds, FUTURE, Partition, Reached, Watermarks};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use weir_types::Micros;
 use weir_types::batch::{ChangeBatch, Origin, cell};
 use weir_types::live::{PartitionStatus, SourceStatus};
-use weir_types::ports::StartAt;
+use weir_types::ports::{StartAt, WriteSet};
 use weir_types::record::{Record, TopicPartition};
-use weir_types::rows::{Counts, EpochPartition};
+use weir_types::rows::{Counts, EpochPartition, Gap};
 use weir_types::schema::SourceDecl;
 
 /// One partition.
@@ -17,6 +18,18 @@ struct Standing {
     partition: TopicPartition,
     /// Sources that read its topic.
     sources: Vec<usize>,
+    at: Place,
+    total: Counts,
+    /// Its dead letters that may be redriven, and how many were, since the start of the process.
+    dead: DeadSet,
+    redriven: u64,
+    /// Offset of the first record since the last decision, and where the partition stood before it.
+    before: Option<Box<(i64, Place)>>,
+}
+
+/// What reading a record moves.
+#[derive(Clone)]
+struct Place {
     next: Option<i64>,
     /// Offset of the first record of the running epoch.
     from: Option<i64>,
@@ -24,7 +37,6 @@ struct Standing {
     mark: Option<ReplayMark>,
     time: Partition,
     counts: Counts,
-    total: Counts,
 }
 
 /// All partitions and the watermarks of all sources.
@@ -32,6 +44,8 @@ pub struct Sources {
     decls: Vec<Arc<SourceDecl>>,
     standings: Vec<Standing>,
     stored: BTreeMap<TopicPartition, StoredPartition>,
+    /// Of partitions that have not joined yet.
+    pub stored_dead: BTreeMap<TopicPartition, DeadSet>,
     pub watermarks: Vec<Watermarks>,
     /// By source.
     reached: Vec<Reached>,
@@ -74,6 +88,7 @@ impl Sources {
             decls,
             standings: Vec::new(),
             stored: head.partitions.clone(),
+            stored_dead: BTreeMap::new(),
             trouble: None,
         }
     }
@@ -90,13 +105,22 @@ impl Sources {
         let reads = |(i, d): (usize, &Arc<SourceDecl>)| d.topics.contains(&partition.topic).then_some(i);
         self.standings.push(Standing {
             sources: self.decls.iter().enumerate().filter_map(reads).collect(),
-            next: stored.map(|s| s.next),
-            from: None,
-            last: stored.and_then(|s| s.last),
-            mark: stored.and_then(|s| s.mark),
-            time: Partition { greatest: stored.and_then(|s| s.greatest), at_end: None, last_record: now },
-            counts: Counts::default(),
+            at: Place {
+                next: stored.map(|s| s.next),
+                from: None,
+                last: stored.and_then(|s| s.last),
+                mark: stored.and_then(|s| s.mark),
+                time: Partition {
+                    greatest: stored.and_then(|s| s.greatest),
+                    at_end: None,
+                    last_record: now,
+                },
+                counts: Counts::default(),
+            },
             total: Counts::default(),
+            dead: self.stored_dead.remove(&partition).unwrap_or_default(),
+            redriven: 0,
+            before: None,
             partition,
         });
     }
@@ -108,45 +132,132 @@ impl Sources {
     /// A record came; false if its offset was consumed before (a reader that went back).
     pub fn read(&mut self, record: &Record<'_>, now: Micros) -> bool {
         let standing = &mut self.standings[record.partition as usize];
-        if standing.next.is_some_and(|next| record.offset < next) {
+        if standing.at.next.is_some_and(|next| record.offset < next) {
             return false;
         }
-        standing.from.get_or_insert(record.offset);
-        standing.next = Some(record.offset + 1);
-        standing.time.at_end = None;
-        standing.time.last_record = now;
-        standing.counts.read += 1;
+        if standing.before.is_none() {
+            standing.before = Some(Box::new((record.offset, standing.at.clone())));
+        }
+        standing.at.from.get_or_insert(record.offset);
+        standing.at.next = Some(record.offset + 1);
+        standing.at.time.at_end = None;
+        standing.at.time.last_record = now;
+        standing.at.counts.read += 1;
         true
     }
 
     /// Remembers the newest record of a partition in a batch, to know it again after a restart.
     pub fn remember(&mut self, record: &Record<'_>) {
-        self.standings[record.partition as usize].last = Some((record.offset, record.fingerprint()));
+        self.standings[record.partition as usize].at.last = Some((record.offset, record.fingerprint()));
+    }
+
+    /// What was read since the last decision is taken.
+    pub fn accept(&mut self) {
+        for standing in &mut self.standings {
+            standing.before = None;
+            standing.dead.settle();
+        }
+    }
+
+    /// As if nothing had been read of a partition since the last decision; what was, as [from, to).
+    pub fn undo(&mut self, partition: u32) -> Option<(i64, i64)> {
+        let standing = &mut self.standings[partition as usize];
+        let (from, before) = *standing.before.take()?;
+        let to = standing.at.next.unwrap_or(from);
+        standing.at = before;
+        standing.dead.undo(from);
+        Some((from, to))
+    }
+
+    /// Reading goes on at `next`, whatever came before: the gap, if there is one.
+    pub fn moved(&mut self, partition: u32, next: i64) -> Option<Gap> {
+        let standing = &mut self.standings[partition as usize];
+        let from = standing.at.next.replace(next).filter(|from| *from != next)?;
+        // There is no record before it to know it by.
+        standing.at.last = None;
+        if next < from {
+            standing.dead.forget();
+        }
+        Some(Gap { partition: standing.partition.clone(), from, to: next })
+    }
+
+    /// There is more to read than has come.
+    pub fn not_caught_up(&mut self, partition: u32) {
+        self.standings[partition as usize].at.time.at_end = None;
+    }
+
+    /// Sources that read a partition.
+    pub fn sources_of(&self, partition: u32) -> &[usize] {
+        &self.standings[partition as usize].sources
+    }
+
+    /// The next offset to be read, if any was read before.
+    pub fn next_of(&self, partition: u32) -> Option<i64> {
+        self.standings[partition as usize].at.next
     }
 
     pub fn end_of_partition(&mut self, partition: u32, now: Micros) {
         if let Some(standing) = self.standings.get_mut(partition as usize) {
-            standing.time.at_end = Some(now);
+            standing.at.time.at_end = Some(now);
         }
     }
 
     pub fn skipped(&mut self, partition: u32, reason: &str) {
-        let skipped = &mut self.standings[partition as usize].counts.skipped;
+        let skipped = &mut self.standings[partition as usize].at.counts.skipped;
         *skipped.entry(reason.to_string()).or_default() += 1;
     }
 
-    pub fn dead(&mut self, partition: u32) {
-        self.standings[partition as usize].counts.dead += 1;
+    pub fn dead(&mut self, record: &Record<'_>) {
+        let standing = &mut self.standings[record.partition as usize];
+        standing.at.counts.dead += 1;
+        standing.dead.add(record.offset, record.key);
     }
 
-    pub fn applied(&mut self, partition: u32) {
-        self.standings[partition as usize].counts.applied += 1;
+    pub fn applied(&mut self, record: &Record<'_>, origin: Option<&Origin>) {
+        let standing = &mut self.standings[record.partition as usize];
+        standing.at.counts.applied += 1;
+        standing.dead.applied(record.key, origin);
+    }
+
+    /// Index of a partition that is read.
+    pub fn index_of(&self, partition: &TopicPartition) -> Option<u32> {
+        self.standings.iter().position(|s| s.partition == *partition).map(|at| at as u32)
+    }
+
+    /// Whether a record that was read is a dead letter that may be redriven.
+    pub fn is_dead(&self, partition: u32, offset: i64) -> bool {
+        self.standings[partition as usize].dead.contains(offset)
+    }
+
+    /// What a dead letter may still do.
+    pub fn standing_of(&self, partition: u32, offset: i64, origin: Option<&Origin>) -> deadset::Standing {
+        self.standings[partition as usize].dead.standing(offset, origin)
+    }
+
+    /// A dead letter was taken up. Its change moves the replay mark if it is further than all others: should
+    /// the upstream send it again, it would be a repeat.
+    pub fn redriven(&mut self, partition: u32, offset: i64, origin: Option<&Origin>, applied: bool) {
+        let standing = &mut self.standings[partition as usize];
+        standing.redriven += 1;
+        standing.dead.redriven(offset, origin, applied);
+        let mark = standing.at.mark;
+        let further = |o: &&Origin| mark.is_none_or(|m| m.server == o.server && o.position > m.position());
+        if let Some(origin) = origin.filter(|_| applied).filter(further) {
+            standing.at.mark = Some(moved_mark(mark, *origin));
+        }
+    }
+
+    /// Puts the dead letters that came and went into the write.
+    pub fn save_dead(&mut self, keys: &Keyspace, writes: &mut WriteSet) {
+        for standing in &mut self.standings {
+            standing.dead.save(&standing.partition, keys, writes);
+        }
     }
 
     /// The partitions of a source, and whether each is read to its end.
     pub fn ends_of(&self, source: usize) -> Vec<(u32, bool)> {
         let ours = self.standings.iter().enumerate().filter(|(_, s)| s.sources.contains(&source));
-        ours.map(|(index, s)| (index as u32, s.time.at_end.is_some())).collect()
+        ours.map(|(index, s)| (index as u32, s.at.time.at_end.is_some())).collect()
     }
 
     /// Whether the rows of a record, from `first` on, are repeats; moves the mark if not.
@@ -156,9 +267,9 @@ impl Sources {
         if batch.ops[first].is_read() {
             return Replay::New;
         }
-        let decision = replay(standing.mark.as_ref(), origin);
+        let decision = replay(standing.at.mark.as_ref(), origin);
         if decision != Replay::Repeat {
-            standing.mark = Some(moved_mark(standing.mark, *origin));
+            standing.at.mark = Some(moved_mark(standing.at.mark, *origin));
         }
         decision
     }
@@ -170,7 +281,7 @@ impl Sources {
             let time = batch.event_times.values[row];
             let counts = !batch.ops[row].is_read() && batch.event_times.states[row] == cell::VALUE;
             if counts && time <= now.saturating_add(FUTURE) {
-                standing.time.greatest = standing.time.greatest.max(Some(time));
+                standing.at.time.greatest = standing.at.time.greatest.max(Some(time));
             }
         }
     }
@@ -180,7 +291,7 @@ impl Sources {
     }
 
     fn times_of(&self, source: usize) -> Vec<Partition> {
-        self.standings.iter().filter(|s| s.sources.contains(&source)).map(|s| s.time).collect()
+        self.standings.iter().filter(|s| s.sources.contains(&source)).map(|s| s.at.time).collect()
     }
 
     /// The watermarks if an epoch ended now.
@@ -208,27 +319,27 @@ impl Sources {
     /// Whether every partition of every source is idle.
     pub fn all_idle(&self, now: Micros) -> bool {
         let idle =
-            |s: &Standing| s.sources.iter().all(|i| s.time.is_idle(now, Self::bounds(&self.decls[*i])));
+            |s: &Standing| s.sources.iter().all(|i| s.at.time.is_idle(now, Self::bounds(&self.decls[*i])));
         !self.standings.is_empty() && self.standings.iter().all(idle)
     }
 
     /// Greatest event time seen anywhere.
     pub fn greatest(&self) -> Option<Micros> {
-        self.standings.iter().filter_map(|s| s.time.greatest).max()
+        self.standings.iter().filter_map(|s| s.at.time.greatest).max()
     }
 
     /// Whether anything was ever read, in this process or before.
     pub fn untouched(&self) -> bool {
-        self.stored.is_empty() && self.standings.iter().all(|s| s.next.is_none())
+        self.stored.is_empty() && self.standings.iter().all(|s| s.at.next.is_none())
     }
 
     /// What the epoch took; the counts begin anew.
     pub fn take_epoch(&mut self) -> Vec<EpochPartition> {
         let mut taken = Vec::new();
         for standing in &mut self.standings {
-            let counts = std::mem::take(&mut standing.counts);
+            let counts = std::mem::take(&mut standing.at.counts);
             standing.total.add(&counts);
-            if let (Some(from), Some(to)) = (standing.from.take(), standing.next) {
+            if let (Some(from), Some(to)) = (standing.at.from.take(), standing.at.next) {
                 taken.push(EpochPartition { partition: standing.partition.clone(), from, to, counts });
             }
         }
@@ -239,8 +350,9 @@ impl Sources {
     pub fn stored(&self) -> BTreeMap<TopicPartition, StoredPartition> {
         let mut stored = self.stored.clone();
         for s in &self.standings {
-            if let Some(next) = s.next {
-                let entry = StoredPartition { next, last: s.last, greatest: s.time.greatest, mark: s.mark };
+            if let Some(next) = s.at.next {
+                let entry =
+                    StoredPartition { next, last: s.at.last, greatest: s.at.time.greatest, mark: s.at.mark };
                 stored.insert(s.partition.clone(), entry);
             }
         }
@@ -249,17 +361,18 @@ impl Sources {
 
     /// Next offsets, for lag monitors.
     pub fn next_offsets(&self) -> Vec<(TopicPartition, i64)> {
-        self.standings.iter().filter_map(|s| s.next.map(|n| (s.partition.clone(), n))).collect()
+        self.standings.iter().filter_map(|s| s.at.next.map(|n| (s.partition.clone(), n))).collect()
     }
 
     pub fn status(&self, now: Micros) -> Vec<SourceStatus> {
         let partition = |s: &Standing, decl: &SourceDecl| PartitionStatus {
             partition: s.partition.clone(),
-            next_offset: s.next.unwrap_or(0),
-            caught_up: s.time.at_end.is_some(),
-            idle: s.time.is_idle(now, Self::bounds(decl)),
-            greatest_event_time: s.time.greatest,
+            next_offset: s.at.next.unwrap_or(0),
+            caught_up: s.at.time.at_end.is_some(),
+            idle: s.at.time.is_idle(now, Self::bounds(decl)),
+            greatest_event_time: s.at.time.greatest,
             counts: s.total.clone(),
+            redriven: s.redriven,
         };
         let source = |(i, decl): (usize, &Arc<SourceDecl>)| SourceStatus {
             name: decl.name.clone(),

@@ -82,6 +82,21 @@ impl Keyspace {
     pub fn versions_buckets(&self, source: &str, column: &str) -> String {
         format!("{}/versions/{source}/{column}/bucket/", self.shard)
     }
+    /// How one source is read.
+    pub fn source(&self, source: &str) -> Vec<u8> {
+        format!("{}/source/{source}", self.shard).into()
+    }
+    /// Dead letters of a partition that may still be redriven, so many offsets a value.
+    pub fn dead_block(&self, partition: &TopicPartition, block: i64) -> Vec<u8> {
+        format!("{}{block:020}", self.dead_of(partition)).into()
+    }
+    pub fn dead_of(&self, partition: &TopicPartition) -> String {
+        format!("{}/dead/{}/{}/block/", self.shard, partition.topic, partition.partition)
+    }
+    /// Changes of a partition that were redriven.
+    pub fn redriven(&self, partition: &TopicPartition) -> Vec<u8> {
+        format!("{}/dead/{}/{}/redriven", self.shard, partition.topic, partition.partition).into()
+    }
     /// Rows of one epoch for one table (and one day of it).
     pub fn outbox(&self, epoch: u64, table: &str) -> Vec<u8> {
         format!("{}{epoch:020}/{table}", self.outboxes()).into()
@@ -200,6 +215,73 @@ pub struct Head {
     pub metrics: Vec<StoredMetric>,
     /// Columns that the row tables hold, by source.
     pub row_columns: BTreeMap<String, Vec<String>>,
+}
+
+/// How one source is read. Written when it changes; absent = as by default.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StoredSource {
+    /// Records read and dead since the share was last looked at.
+    pub read: u64,
+    pub dead: u64,
+    /// Dead letters are accepted until a batch is within the share again.
+    pub accepting: bool,
+    pub hold: Option<StoredHold>,
+}
+
+/// Why a source holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoredHold {
+    /// The clock when it began.
+    pub since: Micros,
+    /// The batch: offsets [from, to) by partition. Nothing of it is taken.
+    pub batch: BTreeMap<TopicPartition, (i64, i64)>,
+    pub read: u64,
+    pub dead: u64,
+    /// The first of the records that could not be read.
+    pub first: Vec<StoredDead>,
+}
+
+/// A record that could not be read, and why.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoredDead {
+    pub partition: TopicPartition,
+    pub offset: i64,
+    pub code: String,
+    pub reason: String,
+}
+
+/// Dead letters that may still be redriven.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoredDeadBlock {
+    pub entries: Vec<StoredDeadEntry>,
+}
+
+/// One of them.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoredDeadEntry {
+    pub offset: i64,
+    /// Hash of the record's key; 0 = none.
+    pub key: u64,
+    /// The first change of the same key that was applied after it.
+    pub later: Option<StoredLater>,
+}
+
+/// Where a change stands in the upstream's log.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum StoredLater {
+    At(StoredPlace),
+    /// It carries no place.
+    Somewhere,
+}
+
+/// A place in the log of one upstream server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct StoredPlace {
+    pub server: u64,
+    pub file: u64,
+    pub pos: u64,
+    pub row: u32,
+    pub rank: u8,
 }
 
 /// Cells of one metric and one epoch.

@@ -45,6 +45,8 @@ pub struct Versions {
     primary_key: Vec<(usize, bool)>,
     known: FxHashMap<KeyBytes, Known>,
     changed: FxHashSet<KeyBytes>,
+    /// What keys were before the records on which nothing is decided yet, in order.
+    undecided: Vec<(KeyBytes, Option<Known>)>,
     buckets: Vec<Bucket>,
     /// Epochs whose changes are stored: (epoch, key).
     deltas: Vec<(u64, Vec<u8>)>,
@@ -81,6 +83,7 @@ impl Versions {
             primary_key: source.primary_key.iter().map(|c| (*c, is_text(c))).collect(),
             known: FxHashMap::default(),
             changed: FxHashSet::default(),
+            undecided: Vec::new(),
             buckets: vec![Bucket::default(); BUCKETS],
             deltas: Vec::new(),
         })
@@ -105,6 +108,7 @@ impl Versions {
         let known = self.known.get(&key).copied();
         let Some(next) = after(known, version, !stands) else { return false };
         if known != Some(next) {
+            self.undecided.push((key.clone(), known));
             self.known.insert(key.clone(), next);
             self.changed.insert(key);
         }
@@ -113,8 +117,27 @@ impl Versions {
 
     fn truncate(&mut self) {
         for (key, known) in self.known.iter_mut().filter(|(_, known)| !known.gone) {
+            self.undecided.push((key.clone(), Some(*known)));
             known.gone = true;
             self.changed.insert(key.clone());
+        }
+    }
+
+    /// What was taken since the last decision stays.
+    pub fn accept(&mut self) {
+        self.undecided.clear();
+    }
+
+    /// As if nothing had been taken since the last decision.
+    pub fn undo(&mut self) {
+        for (key, before) in self.undecided.drain(..).rev() {
+            match before {
+                Some(before) => drop(self.known.insert(key, before)),
+                None => {
+                    self.known.remove(&key);
+                    self.changed.remove(&key);
+                }
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! Questions to brokers outside of the stream: for `weir check`, the demo's journal and tests.
 
-use crate::native::{Consumer, Message, Messages, code};
+use crate::native::{Consumer, Message, Messages, code, list_of};
 use crate::{IngestError, Properties, config};
 use rdkafka::Offset;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -197,6 +197,23 @@ pub fn create_topics(
         }
     }
     Ok(())
+}
+
+/// Deletes the records of a partition below an offset, as retention would.
+pub fn delete_records(
+    properties: &Properties,
+    topic: &str,
+    partition: i32,
+    below: i64,
+    timeout: Duration,
+) -> Result<(), IngestError> {
+    let admin: AdminClient<DefaultClientContext> =
+        config::with_defaults(properties, &[]).create().map_err(config::client_error)?;
+    let failed =
+        |reason: String| IngestError::Broker(format!("cannot delete records of `{topic}`: {reason}"));
+    let list = list_of(&[(topic, partition, Offset::Offset(below))]).map_err(failed)?;
+    let options = AdminOptions::new().request_timeout(Some(timeout)).operation_timeout(Some(timeout));
+    wait_for(admin.delete_records(&list, &options)).map(drop).map_err(|e| failed(e.to_string()))
 }
 
 struct Unpark(Thread);

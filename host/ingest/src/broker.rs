@@ -1,17 +1,17 @@
 //! The broker port of `weir-types` over Kafka.
 
 use crate::native::{Consumer, list_of};
-use crate::reader::Reader;
+use crate::reader::{Order, Reader};
 use crate::scout::Scout;
 use crate::{IngestError, Properties, config};
 use rdkafka::{ClientConfig, Offset};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
-use weir_types::ports::{Broker, Monotonic, ReaderHandle, StartAt};
-use weir_types::record::{SourceEvent, TopicPartition};
+use weir_types::ports::{Broker, Monotonic, ReaderHandle, Seek, StartAt};
+use weir_types::record::{OwnedRecord, SourceEvent, TopicPartition};
 
 /// Kafka brokers, as a source of records.
 pub struct KafkaBroker {
@@ -54,8 +54,9 @@ impl Broker for KafkaBroker {
             findings,
             wake: woken,
         };
-        let monotonic = self.monotonic.clone();
-        let reader = Reader::new(Arc::clone(&consumer), events, found, wake, Arc::clone(&stop), monotonic);
+        let (orders, ordered) = channel();
+        let (consumer_, stop_, monotonic) = (Arc::clone(&consumer), Arc::clone(&stop), self.monotonic.clone());
+        let reader = Reader::new(consumer_, events, found, ordered, wake, stop_, monotonic);
         let thread = std::thread::Builder::new()
             .name("kafka-reader".into())
             .spawn(move || {
@@ -69,12 +70,17 @@ impl Broker for KafkaBroker {
                 }
             })
             .map_err(|error| format!("the thread kafka-reader does not start: {error}"))?;
-        Ok(Box::new(Handle { consumer, stop, thread: Some(thread) }))
+        Ok(Box::new(Handle { consumer, orders, stop, thread: Some(thread) }))
+    }
+
+    fn fetch(&self, places: &[(TopicPartition, i64)]) -> Result<Vec<Option<OwnedRecord>>, String> {
+        crate::fetch::fetch(&self.config, places)
     }
 }
 
 struct Handle {
     consumer: Arc<Consumer>,
+    orders: Sender<Order>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -99,6 +105,15 @@ impl ReaderHandle for Handle {
             Ok(_) => {}
             Err(error) => tracing::debug!(error, "offsets for lag monitors are not committed"),
         }
+    }
+
+    fn hold(&self, partitions: &[TopicPartition]) {
+        // A reader that has ended reads nothing anyway; the same below.
+        let _ended = self.orders.send(Order::Hold(partitions.to_vec()));
+    }
+
+    fn seek(&self, to: &[(TopicPartition, Seek)]) {
+        let _ended = self.orders.send(Order::Seek(to.to_vec()));
     }
 
     fn stop(mut self: Box<Self>) {

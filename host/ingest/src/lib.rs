@@ -4,13 +4,16 @@
 mod admin;
 mod broker;
 mod config;
+mod fetch;
 mod mock;
 mod native;
 mod producer;
 mod reader;
 mod scout;
 
-pub use admin::{JournalRecord, PartitionRange, create_topics, partitions, read_topics, watermarks};
+pub use admin::{
+    JournalRecord, PartitionRange, create_topics, delete_records, partitions, read_topics, watermarks,
+};
 pub use broker::KafkaBroker;
 pub use mock::MockBroker;
 pub use producer::{Delivered, Producer};

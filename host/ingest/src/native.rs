@@ -28,6 +28,7 @@ pub mod code {
     pub const OFFSET_RESET: i32 = E::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET as i32;
     pub const OFFSET_OUT_OF_RANGE: i32 = E::RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE as i32;
     pub const UNKNOWN_TOPIC: i32 = E::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART as i32;
+    pub const UNKNOWN_PARTITION: i32 = E::RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION as i32;
     pub const TOPIC_DENIED: i32 = E::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED as i32;
     pub const ALL_BROKERS_DOWN: i32 = E::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN as i32;
     pub const GROUP_DENIED: i32 = E::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED as i32;
@@ -111,16 +112,19 @@ impl Consumer {
     /// Adds a partition to those that are read, from an offset on.
     pub fn assign(&self, topic: &str, partition: i32, begin: Offset) -> Result<(), String> {
         let list = list_of(&[(topic, partition, begin)])?;
-        // SAFETY: client and list are alive; a returned error is ours to destroy.
-        unsafe {
-            let error = rd::rd_kafka_incremental_assign(self.client.native_ptr(), list.ptr());
-            if error.is_null() {
-                return Ok(());
-            }
-            let text = text(rd::rd_kafka_error_string(error)).into_owned();
-            rd::rd_kafka_error_destroy(error);
-            Err(text)
-        }
+        // SAFETY: client and list are alive.
+        unsafe { outcome(rd::rd_kafka_incremental_assign(self.client.native_ptr(), list.ptr())) }
+    }
+
+    /// Reads an assigned partition from another offset on. Nothing that was fetched before comes any more.
+    pub fn reassign(&self, topic: &str, partition: i32, begin: Offset) -> Result<(), String> {
+        let list = list_of(&[(topic, partition, Offset::Invalid)])?;
+        // SAFETY: client and list are alive.
+        unsafe { outcome(rd::rd_kafka_incremental_unassign(self.client.native_ptr(), list.ptr()))? };
+        self.assign(topic, partition, begin)?;
+        // It may have been paused.
+        self.resume(&list);
+        Ok(())
     }
 
     /// Stops fetching from partitions. What is fetched and not yet polled is fetched again later, from
@@ -209,6 +213,22 @@ pub fn describe(error: RDKafkaRespErr) -> String {
     unsafe { text(rd::rd_kafka_err2str(error)).into_owned() }
 }
 
+/// What an error says, if it is one.
+///
+/// # Safety
+/// `error` is null or an error that is ours to destroy.
+unsafe fn outcome(error: *mut rd::rd_kafka_error_t) -> Result<(), String> {
+    if error.is_null() {
+        return Ok(());
+    }
+    // SAFETY: as the caller vouches.
+    unsafe {
+        let text = text(rd::rd_kafka_error_string(error)).into_owned();
+        rd::rd_kafka_error_destroy(error);
+        Err(text)
+    }
+}
+
 fn log_failure(call: &str, error: RDKafkaRespErr) {
     if error as i32 != code::NONE {
         tracing::debug!(reason = describe(error), "kafka {call} failed");
@@ -228,6 +248,10 @@ impl Messages {
     }
     pub fn len(&self) -> usize {
         self.list.len()
+    }
+    pub fn get(&self, index: usize) -> Option<Message<'_>> {
+        // SAFETY: as in `iter`.
+        self.list.get(index).map(|message| Message { raw: unsafe { &**message } })
     }
     pub fn clear(&mut self) {
         for message in self.list.drain(..) {

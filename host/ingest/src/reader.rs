@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError};
 use std::time::Duration;
-use weir_types::ports::Monotonic;
+use weir_types::ports::{Monotonic, Seek};
 use weir_types::record::{RecordBatch, SourceEvent, TopicPartition};
 
 /// Longest wait in one call, so that nothing goes unserved for longer.
@@ -26,10 +26,47 @@ struct Partition {
     next: i64,
     /// Behind the last message that was polled; None before the first.
     position: Option<i64>,
-    /// Offset and fingerprint of the last consumed record, until it is compared.
-    verify: Option<(i64, u64)>,
     /// The offset at which it ended, while no record has come since.
     end: Option<i64>,
+    /// Whether the consumer knows of it: one that stopped before it began is not assigned.
+    assigned: bool,
+    /// Nothing of it is given until the engine says where to go on.
+    held: bool,
+    /// Where to go on, until that is done.
+    seek: Option<Seek>,
+    /// Offset and fingerprint of the last record given to the engine or consumed before.
+    last: Option<(i64, u64)>,
+    /// The same, until the record is read again and compared.
+    verify: Option<(i64, u64)>,
+    /// Its topic was away: it may be another one now.
+    suspect: bool,
+    /// Place of the newest record in the messages being sorted.
+    newest: Option<usize>,
+}
+
+impl Partition {
+    fn new(name: TopicPartition, next: i64, verify: Option<(i64, u64)>) -> Partition {
+        Partition {
+            name,
+            next,
+            position: None,
+            end: None,
+            assigned: false,
+            held: false,
+            seek: None,
+            last: verify,
+            verify,
+            suspect: false,
+            newest: None,
+        }
+    }
+}
+
+/// What the engine asks of a running reader.
+#[derive(Clone, Debug)]
+pub enum Order {
+    Hold(Vec<TopicPartition>),
+    Seek(Vec<(TopicPartition, Seek)>),
 }
 
 struct Trouble {
@@ -50,6 +87,7 @@ pub struct Reader {
     pub consumer: Arc<Consumer>,
     pub events: SyncSender<SourceEvent>,
     pub findings: Receiver<Finding>,
+    pub orders: Receiver<Order>,
     /// Calls the scout.
     pub wake: SyncSender<()>,
     pub stop: Arc<AtomicBool>,
@@ -65,9 +103,9 @@ pub struct Reader {
     told: Option<String>,
     errors_seen: u64,
     paused: bool,
-    jam_steps: u32,
     /// Whether what the scout found may be from before a jam.
     stale: bool,
+    jam_steps: u32,
     /// A fatal event is the last one.
     over: bool,
 }
@@ -77,6 +115,7 @@ impl Reader {
         consumer: Arc<Consumer>,
         events: SyncSender<SourceEvent>,
         findings: Receiver<Finding>,
+        orders: Receiver<Order>,
         wake: SyncSender<()>,
         stop: Arc<AtomicBool>,
         monotonic: Option<Monotonic>,
@@ -85,6 +124,7 @@ impl Reader {
             consumer,
             events,
             findings,
+            orders,
             wake,
             stop,
             monotonic,
@@ -97,8 +137,8 @@ impl Reader {
             told: None,
             errors_seen: 0,
             paused: false,
-            jam_steps: 0,
             stale: false,
+            jam_steps: 0,
             over: false,
         }
     }
@@ -106,6 +146,7 @@ impl Reader {
     pub fn run(mut self) {
         let mut messages = Messages::default();
         while !self.stop.load(Ordering::Relaxed) {
+            self.take_orders();
             match self.send_pending() {
                 Sent::Gone => return,
                 Sent::Blocked => self.wait_for_room(&mut messages),
@@ -144,7 +185,7 @@ impl Reader {
         }
         if !self.paused {
             tracing::debug!("the engine is behind: partitions are paused");
-            self.with_all_partitions(Consumer::pause);
+            self.with_partitions(|_| true, Consumer::pause);
             self.paused = true;
         }
         self.consumer.poll(messages, STEP.min(JAM_STEP * 5));
@@ -159,7 +200,7 @@ impl Reader {
                 tracing::debug!(reason, "partitions stay paused: their places cannot be set yet");
                 return;
             }
-            self.with_all_partitions(Consumer::resume);
+            self.with_partitions(|p| !p.held, Consumer::resume);
             self.paused = false;
         }
     }
@@ -167,7 +208,7 @@ impl Reader {
     /// Each partition goes on right behind the last message that was polled.
     fn set_places(&self) -> Result<(), String> {
         let mut known = Vec::new();
-        for Partition { name, position, .. } in &self.partitions {
+        for Partition { name, position, .. } in self.partitions.iter().filter(|p| !p.held) {
             known.extend(position.map(|at| (name.topic.as_str(), name.partition, Offset::Offset(at))));
         }
         if known.is_empty() {
@@ -176,10 +217,15 @@ impl Reader {
         self.consumer.seek(&list_of(&known)?)
     }
 
-    fn with_all_partitions(&self, call: impl Fn(&Consumer, &rdkafka::TopicPartitionList)) {
+    fn with_partitions(
+        &self,
+        which: impl Fn(&Partition) -> bool,
+        call: impl Fn(&Consumer, &rdkafka::TopicPartitionList),
+    ) {
         let all: Vec<_> = self
             .partitions
             .iter()
+            .filter(|p| which(p))
             .map(|p| (p.name.topic.as_str(), p.name.partition, Offset::Invalid))
             .collect();
         match list_of(&all) {
@@ -192,15 +238,22 @@ impl Reader {
         while !self.over {
             match self.findings.try_recv() {
                 Ok(Finding::Partition(found)) => self.join(found),
-                Ok(Finding::End(partition, end)) => self.still_at_end(&partition, end),
                 Ok(Finding::Round(trouble)) => {
                     if trouble.is_none() {
                         self.troubles.retain(|_, t| t.sticky);
                     }
                     self.scouted = trouble;
                 }
-                Ok(Finding::Fatal(text)) => self.end(text),
-                // The scout ends after a fatal finding only.
+                Ok(Finding::End(partition, end)) => self.still_at_end(&partition, end),
+                Ok(Finding::Stopped { partition, next, reason }) => {
+                    let index = self.add(Partition::new(partition, next, None));
+                    self.stop_partition(index, reason);
+                }
+                Ok(Finding::Missing { topic }) => {
+                    let of_it = |p: &&mut Partition| p.name.topic == topic;
+                    self.partitions.iter_mut().filter(of_it).for_each(|p| p.suspect = true);
+                }
+                // The scout ends with the reader only.
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
             }
         }
@@ -209,7 +262,7 @@ impl Reader {
     /// Tells the end of a partition again if it is where it was reached. Transactions leave marks after
     /// the last record: the end is compared with the one that was reached, not with a record's offset.
     fn still_at_end(&mut self, partition: &TopicPartition, end: i64) {
-        let index = self.partitions.iter().position(|p| p.name == *partition && p.end == Some(end));
+        let index = self.partitions.iter().position(|p| p.name == *partition && !p.held && p.end == Some(end));
         if let Some(index) = index.filter(|_| !self.stale) {
             self.pending.push_back(SourceEvent::EndOfPartition { index: index as u32 });
         }
@@ -222,10 +275,98 @@ impl Reader {
                 .end(format!("kafka does not assign partition {partition} of topic `{topic}`: {error}"));
         }
         tracing::info!(topic, partition, begin = ?found.begin, "reading partition");
+        let partition = Partition::new(found.partition, found.next, found.verify);
+        self.add(Partition { assigned: true, ..partition });
+    }
+
+    fn add(&mut self, partition: Partition) -> u32 {
         let index = self.partitions.len() as u32;
-        self.pending.push_back(SourceEvent::Partition { index, partition: found.partition.clone() });
-        let Found { partition: name, next, verify, .. } = found;
-        self.partitions.push(Partition { name, next, position: None, verify, end: None });
+        self.pending.push_back(SourceEvent::Partition { index, partition: partition.name.clone() });
+        self.partitions.push(partition);
+        index
+    }
+
+    /// A partition is not read on; the others are.
+    fn stop_partition(&mut self, index: u32, reason: String) {
+        let partition = &mut self.partitions[index as usize];
+        partition.held = true;
+        (partition.verify, partition.suspect) = (None, false);
+        let name = partition.name.clone();
+        if partition.assigned {
+            self.with_partitions(|p| p.name == name, Consumer::pause);
+        }
+        self.troubles.remove(&index);
+        self.pending.push_back(SourceEvent::Stopped { partition: name, reason });
+    }
+
+    /// Carries out what the engine asks. What cannot be done now is tried again in the next turn.
+    fn take_orders(&mut self) {
+        // Disconnected = nobody asks any more.
+        while let Ok(order) = self.orders.try_recv() {
+            match order {
+                Order::Hold(names) => {
+                    let asked = |p: &Partition| names.contains(&p.name);
+                    self.with_partitions(asked, Consumer::pause);
+                    for partition in self.partitions.iter_mut().filter(|p| asked(p)) {
+                        (partition.held, partition.seek) = (true, None);
+                    }
+                }
+                Order::Seek(to) => {
+                    for (name, seek) in to {
+                        self.partitions
+                            .iter_mut()
+                            .filter(|p| p.name == name)
+                            .for_each(|p| p.seek = Some(seek));
+                    }
+                }
+            }
+        }
+        for index in 0..self.partitions.len() {
+            if let Some(seek) = self.partitions[index].seek {
+                self.seek(index as u32, seek);
+            }
+        }
+    }
+
+    fn seek(&mut self, index: u32, seek: Seek) {
+        let partition = &self.partitions[index as usize];
+        let TopicPartition { topic, partition: id } = &partition.name;
+        let moved = match seek {
+            Seek::Offset(next) => Ok(next),
+            Seek::Earliest => self
+                .consumer
+                .client()
+                .fetch_watermarks(topic, *id, Duration::from_secs(1))
+                .map(|(low, _)| low)
+                .map_err(|e| e.to_string()),
+        };
+        let moved = moved.and_then(|next| {
+            match partition.assigned {
+                true => self.consumer.reassign(topic, *id, Offset::Offset(next))?,
+                false => self.consumer.assign(topic, *id, Offset::Offset(next))?,
+            }
+            Ok(next)
+        });
+        match moved {
+            Ok(next) => {
+                tracing::info!(topic, partition = id, next, "reading of the partition goes on");
+                let partition = &mut self.partitions[index as usize];
+                let name = partition.name.clone();
+                *partition =
+                    Partition { assigned: true, position: Some(next), ..Partition::new(name, next, None) };
+                self.troubles.remove(&index);
+                self.pending.push_back(SourceEvent::Moved { index, next });
+                if self.paused {
+                    self.with_partitions(|p| !p.held, Consumer::pause);
+                }
+            }
+            Err(error) => {
+                let text = format!(
+                    "reading of partition {id} of topic `{topic}` cannot go on: {error}; trying again"
+                );
+                self.troubles.insert(index, Trouble { text, sticky: true });
+            }
+        }
     }
 
     /// Turns messages into events, keeping the order within each partition.
@@ -241,7 +382,9 @@ impl Reader {
             match message.error() {
                 code::NONE => {}
                 code::END_OF_PARTITION => {
-                    if let Some(index) = self.index_of(&message) {
+                    if let Some(index) =
+                        self.index_of(&message).filter(|i| !self.partitions[*i as usize].held)
+                    {
                         self.partitions[index as usize].position = Some(message.offset());
                         self.at_end(index, message.offset());
                         ends.push(index);
@@ -257,6 +400,7 @@ impl Reader {
             if !self.is_new(index, &message) {
                 continue;
             }
+            self.partitions[index as usize].newest = Some(done);
             if !ends.is_empty() {
                 // It has gone on: another end will come.
                 ends.retain(|end| *end != index);
@@ -270,6 +414,11 @@ impl Reader {
         }
         if !batch.is_empty() {
             self.pending.push_back(SourceEvent::Records(batch));
+        }
+        for partition in &mut self.partitions {
+            if let Some(message) = partition.newest.take().and_then(|at| messages.get(at)) {
+                partition.last = Some((message.offset(), message.record(0).fingerprint()));
+            }
         }
         self.pending.extend(ends.into_iter().map(|index| SourceEvent::EndOfPartition { index }));
     }
@@ -300,6 +449,9 @@ impl Reader {
     #[inline]
     fn is_new(&mut self, index: u32, message: &Message<'_>) -> bool {
         let partition = &mut self.partitions[index as usize];
+        if partition.held {
+            return false;
+        }
         let offset = message.offset();
         partition.position = Some(offset + 1);
         if let Some((last, expected)) = partition.verify {
@@ -308,11 +460,15 @@ impl Reader {
                 let found = message.record(index).fingerprint();
                 if found != expected {
                     let text = made_anew(&partition.name, offset);
-                    self.end(text);
+                    self.stop_partition(index, text);
                 }
                 return false;
             }
             warn_not_compared(&partition.name, last);
+        }
+        if partition.suspect {
+            self.compare_again(index);
+            return false;
         }
         if !self.troubles.is_empty() {
             self.troubles.remove(&index);
@@ -324,6 +480,22 @@ impl Reader {
         partition.next = offset + 1;
         partition.end = None;
         true
+    }
+
+    /// Reads the last record again before anything after it, since its topic was away.
+    fn compare_again(&mut self, index: u32) {
+        let partition = &mut self.partitions[index as usize];
+        partition.suspect = false;
+        let TopicPartition { topic, partition: id } = &partition.name;
+        let begin = partition.last.map_or(partition.next, |(offset, _)| offset);
+        match self.consumer.reassign(topic, *id, Offset::Offset(begin)) {
+            Ok(()) => (partition.verify, partition.position) = (partition.last, Some(begin)),
+            Err(error) => {
+                let text =
+                    format!("partition {id} of topic `{topic}` cannot be compared with what it was: {error}");
+                self.stop_partition(index, text);
+            }
+        }
     }
 
     fn at_end(&mut self, index: u32, end: i64) {
@@ -346,10 +518,7 @@ impl Reader {
         };
         let name = self.partitions[index as usize].name.clone();
         match error {
-            code::OFFSET_RESET | code::OFFSET_OUT_OF_RANGE => {
-                let text = self.out_of_range(index);
-                self.end(text);
-            }
+            code::OFFSET_RESET | code::OFFSET_OUT_OF_RANGE => self.out_of_range(index),
             code::GROUP_DENIED => tracing::debug!("kafka: {text}"),
             _ => {
                 let text = format!(
@@ -362,16 +531,29 @@ impl Reader {
         }
     }
 
-    fn out_of_range(&self, index: u32) -> String {
-        let Partition { name, next, .. } = &self.partitions[index as usize];
-        match self.consumer.client().fetch_watermarks(&name.topic, name.partition, Duration::from_secs(1)) {
-            Ok((low, _)) if low > *next => deleted(name, *next, low),
-            _ => format!(
-                "topic `{}` partition {} no longer holds offset {next}, the next to read: it was made anew or \
-                 its records were deleted; begin with a new `state`, or bring the old topic back",
-                name.topic, name.partition
-            ),
+    /// The broker does not hold the offset that was fetched from.
+    fn out_of_range(&mut self, index: u32) {
+        let Partition { name, next, verify, held, .. } = &self.partitions[index as usize];
+        if *held {
+            return;
         }
+        let (next, last) = (*next, verify.map(|(offset, _)| offset));
+        let TopicPartition { topic, partition } = name;
+        let range = self.consumer.client().fetch_watermarks(topic, *partition, Duration::from_secs(1));
+        let text = match range {
+            Ok((low, _)) if low > next => deleted(name, next, low),
+            // Only the record to compare with is gone.
+            Ok((low, high)) if next <= high && last.is_some_and(|last| last < low) => {
+                warn_not_compared(name, last.unwrap_or(next));
+                self.partitions[index as usize].seek = Some(Seek::Offset(next));
+                return;
+            }
+            _ => format!(
+                "topic `{topic}` partition {partition} no longer holds offset {next}, the next to read: it was made \
+                 anew or its records were deleted"
+            ),
+        };
+        self.stop_partition(index, text);
     }
 
     fn notice_errors(&mut self) {
@@ -422,8 +604,7 @@ fn new_batch<'a>(messages: impl Iterator<Item = Message<'a>>) -> RecordBatch {
 fn made_anew(name: &TopicPartition, offset: i64) -> String {
     format!(
         "topic `{}` partition {}: the record at offset {offset} is not the one that was consumed before: the \
-         topic was made anew; begin with a new `state` (and ClickHouse keeps what it has), or bring the old \
-         topic back",
+         topic was made anew",
         name.topic, name.partition
     )
 }

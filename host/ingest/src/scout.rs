@@ -43,10 +43,18 @@ pub enum Finding {
     Partition(Found),
     /// Where a partition ends for a reader of committed records, asked a moment ago.
     End(TopicPartition, i64),
+    /// It was read up to `next` before, and must not be read on.
+    Stopped {
+        partition: TopicPartition,
+        next: i64,
+        reason: String,
+    },
+    /// A topic is not there at the moment: when it is again, it may be another one.
+    Missing {
+        topic: String,
+    },
     /// A round is over; what is wrong, if anything.
     Round(Option<String>),
-    /// What happened and what to do.
-    Fatal(String),
 }
 
 /// How a round went.
@@ -75,7 +83,7 @@ impl Scout {
         let mut rounds_since_ends = 0;
         loop {
             let problems = match self.round(&mut known) {
-                Ok(Round::Silence(reason)) => {
+                Round::Silence(reason) => {
                     let (rounds, reason) = match silence.take() {
                         Some((rounds, told)) if rounds < ROUNDS_OF_A_REASON => (rounds + 1, told),
                         _ => (0, reason),
@@ -83,13 +91,9 @@ impl Scout {
                     silence = Some((rounds, reason.clone()));
                     vec![reason]
                 }
-                Ok(Round::Answered(problems)) => {
+                Round::Answered(problems) => {
                     silence = None;
                     problems
-                }
-                Err(fatal) => {
-                    let _gone = self.findings.send(Finding::Fatal(fatal));
-                    return;
                 }
             };
             let trouble = (!problems.is_empty()).then(|| problems.join("; "));
@@ -111,21 +115,21 @@ impl Scout {
         }
     }
 
-    /// Looks at every topic once. An error is fatal.
-    fn round(&self, known: &mut BTreeSet<TopicPartition>) -> Result<Round, String> {
+    /// Looks at every topic once.
+    fn round(&self, known: &mut BTreeSet<TopicPartition>) -> Round {
         let mut problems = Vec::new();
         for topic in &self.topics {
             let metadata = match self.consumer.client().fetch_metadata(Some(topic), PATIENCE) {
                 Ok(metadata) => metadata,
                 // The other topics stand on the same brokers.
-                Err(error) => return Ok(Round::Silence(self.unreachable(&error))),
+                Err(error) => return Round::Silence(self.unreachable(&error)),
             };
             match metadata.topics().iter().find(|t| t.name() == topic) {
-                Some(found) => self.look_at(found, known, &mut problems)?,
+                Some(found) => self.look_at(found, known, &mut problems),
                 None => problems.push(format!("kafka says nothing about topic `{topic}`; trying again")),
             }
         }
-        Ok(Round::Answered(problems))
+        Round::Answered(problems)
     }
 
     /// Tells where partitions end, as long as brokers answer: what is not told holds watermarks back.
@@ -152,9 +156,13 @@ impl Scout {
         topic: &MetadataTopic,
         known: &mut BTreeSet<TopicPartition>,
         problems: &mut Vec<String>,
-    ) -> Result<(), String> {
+    ) {
         let name = topic.name();
         if let Some(error) = topic.error() {
+            if error as i32 == code::UNKNOWN_TOPIC {
+                // A reader that is gone shows at the end of the round; the same below.
+                let _gone = self.findings.send(Finding::Missing { topic: name.to_string() });
+            }
             problems.push(match error as i32 {
                 code::UNKNOWN_TOPIC => format!(
                     "topic `{name}` does not exist at {}: create it, or correct `topics` of its source; \
@@ -166,7 +174,7 @@ impl Scout {
                 ),
                 _ => format!("topic `{name}` is not available: {}; trying again", describe(error)),
             });
-            return Ok(());
+            return;
         }
         for missing in self.start.keys().filter(|tp| tp.topic == name) {
             if !topic.partitions().iter().any(|p| p.id() == missing.partition) {
@@ -179,9 +187,8 @@ impl Scout {
         let mut partitions: Vec<_> = topic.partitions().iter().collect();
         partitions.sort_by_key(|p| p.id());
         for partition in partitions {
-            self.look_at_partition(name, partition, known, problems)?;
+            self.look_at_partition(name, partition, known, problems);
         }
-        Ok(())
     }
 
     fn look_at_partition(
@@ -190,20 +197,30 @@ impl Scout {
         metadata: &MetadataPartition,
         known: &mut BTreeSet<TopicPartition>,
         problems: &mut Vec<String>,
-    ) -> Result<(), String> {
+    ) {
         let id = metadata.id();
         if metadata.leader() < 0 {
             problems.push(format!("partition {id} of topic `{topic}` has no leader; trying again"));
-            return Ok(());
+            return;
         }
         let partition = TopicPartition { topic: topic.to_string(), partition: id };
         if known.contains(&partition) {
-            return Ok(());
+            return;
         }
-        let found = match self.start.get(&partition) {
-            None => Found { partition: partition.clone(), begin: Offset::Beginning, next: 0, verify: None },
+        let finding = match self.start.get(&partition) {
+            None => Finding::Partition(Found {
+                partition: partition.clone(),
+                begin: Offset::Beginning,
+                next: 0,
+                verify: None,
+            }),
             Some(start) => match self.consumer.client().fetch_watermarks(topic, id, PATIENCE) {
-                Ok((low, high)) => resume_at(&partition, start, low, high)?,
+                Ok((low, high)) => match resume_at(&partition, start, low, high) {
+                    Ok(found) => Finding::Partition(found),
+                    Err(reason) => {
+                        Finding::Stopped { partition: partition.clone(), next: start.next, reason }
+                    }
+                },
                 Err(error) => {
                     problems.push(match error {
                         KafkaError::MetadataFetch(RDKafkaErrorCode::BrokerTransportFailure) => {
@@ -214,14 +231,12 @@ impl Scout {
                              trying again"
                         ),
                     });
-                    return Ok(());
+                    return;
                 }
             },
         };
         known.insert(partition);
-        // A reader that is gone shows at the end of the round.
-        let _gone = self.findings.send(Finding::Partition(found));
-        Ok(())
+        let _gone = self.findings.send(finding);
     }
 }
 
@@ -231,16 +246,15 @@ impl Scout {
 /// |---|---|
 /// | low ≤ last, next ≤ high | fetch from `last` to compare it |
 /// | last < low ≤ next ≤ high | `last` was deleted by retention: fetch from `next` |
-/// | next < low | a gap: fatal |
-/// | high < next | the topic was made anew: fatal |
+/// | next < low | a gap: stop |
+/// | high < next | the topic was made anew: stop |
 fn resume_at(partition: &TopicPartition, start: &StartAt, low: i64, high: i64) -> Result<Found, String> {
     let TopicPartition { topic, partition: id } = partition;
     let next = start.next;
     if high < next {
         return Err(format!(
             "topic `{topic}` partition {id} ends at offset {high}, but was read up to offset {next} before: \
-             the topic was made anew; begin with a new `state` (and ClickHouse keeps what it has), or bring \
-             the old topic back"
+             the topic was made anew"
         ));
     }
     if next < low {
@@ -264,8 +278,7 @@ pub fn deleted(partition: &TopicPartition, next: i64, low: i64) -> String {
     let TopicPartition { topic, partition: id } = partition;
     format!(
         "topic `{topic}` partition {id}: the next offset to read is {next}, but offsets below {low} were \
-         deleted, so records are missing; lengthen the topic's retention, and begin with a new `state` to \
-         count from what is there"
+         deleted, so records are missing"
     )
 }
 
@@ -287,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_and_a_topic_made_anew_are_fatal_and_say_where() {
+    fn a_gap_and_a_topic_made_anew_stop_the_partition_and_say_where() {
         let start = StartAt { next: 10, last: None };
         let gap = resume_at(&partition(), &start, 11, 30).expect_err("a gap");
         assert!(gap.contains("`t` partition 3") && gap.contains("offsets below 11 were deleted"), "{gap}");

@@ -9,8 +9,8 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
-use weir_ingest::{KafkaBroker, Producer, Properties, create_topics};
-use weir_types::ports::{Broker, ReaderHandle, StartAt};
+use weir_ingest::{KafkaBroker, Producer, Properties, create_topics, delete_records};
+use weir_types::ports::{Broker, ReaderHandle, Seek, StartAt};
 use weir_types::record::{SourceEvent, TopicPartition};
 
 const HANG: Duration = Duration::from_secs(60);
@@ -46,8 +46,8 @@ fn until_ends(events: &Receiver<SourceEvent>, ends: usize) -> Vec<(i64, u64)> {
             SourceEvent::EndOfPartition { index } => {
                 ended.insert(index);
             }
-            SourceEvent::Fatal(text) => panic!("{text}"),
-            SourceEvent::Partition { .. } | SourceEvent::Trouble(_) => {}
+            SourceEvent::Fatal(text) | SourceEvent::Stopped { reason: text, .. } => panic!("{text}"),
+            SourceEvent::Partition { .. } | SourceEvent::Trouble(_) | SourceEvent::Moved { .. } => {}
         }
     }
     records
@@ -128,38 +128,98 @@ fn partitions_that_appear_later_are_read_from_their_beginning() {
     handle.stop();
 }
 
-#[test]
-#[ignore = "needs a broker: WEIR_TEST_KAFKA=host:port"]
-fn a_topic_made_anew_while_nobody_read_is_fatal() {
-    let topic = topic("anew", 1);
-    let produce = |count: u64, value: &str| {
-        let producer = Producer::new(&properties()).unwrap();
-        for token in 0..count {
-            producer.send(&topic, Some(0), Some(b"k"), Some(value.as_bytes()), &[], token).unwrap();
-        }
-        producer.flush(HANG).unwrap();
-    };
-    produce(5, "old");
-    let (handle, events) = read(&topic, &BTreeMap::new());
-    let last = until_ends(&events, 1)[4];
-    handle.stop();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let admin: AdminClient<DefaultClientContext> =
-        ClientConfig::new().set("bootstrap.servers", &properties()["bootstrap.servers"]).create().unwrap();
-    runtime.block_on(admin.delete_topics(&[topic.as_str()], &AdminOptions::new())).unwrap();
+fn admin() -> AdminClient<DefaultClientContext> {
+    ClientConfig::new().set("bootstrap.servers", &properties()["bootstrap.servers"]).create().unwrap()
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+fn produce(topic: &str, count: u64, value: &str) {
+    let producer = Producer::new(&properties()).unwrap();
+    for token in 0..count {
+        producer.send(topic, Some(0), Some(b"k"), Some(value.as_bytes()), &[], token).unwrap();
+    }
+    producer.flush(HANG).unwrap();
+}
+
+fn make_anew(topic: &str) {
+    block_on(admin().delete_topics(&[topic], &AdminOptions::new())).unwrap();
     std::thread::sleep(Duration::from_secs(2));
-    create_topics(&properties(), &[(topic.clone(), 1)], HANG).unwrap();
-    produce(9, "new");
-    let place = TopicPartition { topic: topic.clone(), partition: 0 };
-    let (_handle, events) = read(&topic, &[(place, StartAt { next: last.0 + 1, last: Some(last) })].into());
+    create_topics(&properties(), &[(topic.to_string(), 1)], HANG).unwrap();
+}
+
+/// Waits until the partition stops, before any record comes, and gives the reason.
+fn until_stopped(events: &Receiver<SourceEvent>) -> String {
     loop {
         match events.recv_timeout(HANG).unwrap() {
-            SourceEvent::Fatal(text) => {
-                assert!(text.contains("made anew"), "{text}");
-                return;
-            }
+            SourceEvent::Stopped { reason, .. } => return reason,
             SourceEvent::Records(batch) => panic!("{} records of another topic", batch.len()),
             _ => {}
         }
     }
+}
+
+#[test]
+#[ignore = "needs a broker: WEIR_TEST_KAFKA=host:port"]
+fn a_topic_made_anew_while_nobody_read_stops_and_its_new_records_come_when_asked_for() {
+    let topic = topic("anew", 1);
+    produce(&topic, 5, "old");
+    let (handle, events) = read(&topic, &BTreeMap::new());
+    let last = until_ends(&events, 1)[4];
+    handle.stop();
+    make_anew(&topic);
+    produce(&topic, 9, "new");
+    let place = TopicPartition { topic: topic.clone(), partition: 0 };
+    let start = [(place.clone(), StartAt { next: last.0 + 1, last: Some(last) })].into();
+    let (handle, events) = read(&topic, &start);
+    let reason = until_stopped(&events);
+    assert!(reason.contains("made anew"), "{reason}");
+    handle.seek(&[(place, Seek::Earliest)]);
+    assert_eq!(until_ends(&events, 1).len(), 9);
+    handle.stop();
+}
+
+#[test]
+#[ignore = "needs a broker: WEIR_TEST_KAFKA=host:port"]
+fn a_topic_made_anew_under_a_running_reader_stops_however_much_the_new_one_holds() {
+    for count in [3, 9] {
+        let topic = topic(&format!("anew-running-{count}"), 1);
+        produce(&topic, 5, "old");
+        let (handle, events) = read(&topic, &BTreeMap::new());
+        assert_eq!(until_ends(&events, 1).len(), 5);
+        make_anew(&topic);
+        produce(&topic, count, "new");
+        let reason = until_stopped(&events);
+        assert!(reason.contains("made anew"), "{reason}");
+        handle.stop();
+    }
+}
+
+#[test]
+#[ignore = "needs a broker: WEIR_TEST_KAFKA=host:port"]
+fn records_deleted_below_the_next_offset_stop_and_the_rest_comes_when_asked_for() {
+    let topic = topic("truncated", 1);
+    produce(&topic, 5, "read");
+    let (handle, events) = read(&topic, &BTreeMap::new());
+    let last = until_ends(&events, 1)[4];
+    handle.stop();
+    produce(&topic, 10, "unread");
+    let place = TopicPartition { topic: topic.clone(), partition: 0 };
+    let start: BTreeMap<_, _> = [(place.clone(), StartAt { next: 5, last: Some(last) })].into();
+    let truncate = |below: i64| delete_records(&properties(), &topic, 0, below, HANG).unwrap();
+    // Only what was consumed is gone: nothing is missing.
+    truncate(5);
+    let (handle, events) = read(&topic, &start);
+    assert_eq!(until_ends(&events, 1).len(), 10);
+    handle.stop();
+    truncate(8);
+    let (handle, events) = read(&topic, &start);
+    let reason = until_stopped(&events);
+    assert!(reason.contains("below 8 were deleted"), "{reason}");
+    handle.seek(&[(place, Seek::Earliest)]);
+    let rest: Vec<i64> = until_ends(&events, 1).iter().map(|(offset, _)| *offset).collect();
+    assert_eq!(rest, (8..15).collect::<Vec<i64>>());
+    handle.stop();
 }

@@ -163,6 +163,7 @@ pub(crate) fn source(source: &SourceStatus) -> Value {
             "idle": p.idle,
             "greatest_event_time": p.greatest_event_time.map(time),
             "counts": counts(&p.counts),
+            "redriven": p.redriven,
         })
     });
     json!({

@@ -9,9 +9,11 @@
 
 mod assets;
 mod cache;
+mod dead;
 mod display;
 mod json;
 mod live;
+mod operator;
 mod options;
 mod plugins;
 mod problem;
@@ -20,6 +22,7 @@ mod query;
 mod routes;
 mod series;
 mod server;
+mod sources;
 mod stream;
 
 pub use live::{Live, LiveOptions};

@@ -44,6 +44,15 @@ impl Problem {
         let detail = format!("no metric is called {metric}; GET /api/v1/metrics lists those that are loaded");
         Self::new(StatusCode::NOT_FOUND, "unknown-metric", "Unknown metric", detail)
     }
+    pub fn unknown_source(source: &str) -> Self {
+        let detail = format!("no source is called {source}; GET /api/v1/status lists them");
+        Self::new(StatusCode::NOT_FOUND, "unknown-source", "Unknown source", detail)
+    }
+    pub fn unknown_dead_letter(topic: &str, partition: i32, offset: i64) -> Self {
+        let detail =
+            format!("there is no dead letter of topic {topic}, partition {partition}, offset {offset}");
+        Self::new(StatusCode::NOT_FOUND, "unknown-dead-letter", "Unknown dead letter", detail)
+    }
     pub fn unauthorized(detail: &str) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "The operator's token is needed", detail.into())
     }
@@ -62,6 +71,9 @@ impl Problem {
     }
     pub fn conflict(detail: String) -> Self {
         Self::new(StatusCode::CONFLICT, "plugin-conflict", "The metric is already there", detail)
+    }
+    pub fn wrong_state(detail: String) -> Self {
+        Self::new(StatusCode::CONFLICT, "wrong-state", "It does not fit how things stand", detail)
     }
     pub fn engine_unavailable(detail: impl Into<String>) -> Self {
         let problem = Self::new(

@@ -152,11 +152,14 @@ fn host(page: &mut Page, live: &Live) {
 /// A family with one number for each partition.
 type PartitionFamily = (&'static str, &'static str, &'static str, fn(&PartitionStatus) -> f64);
 
-const PARTITION_FAMILIES: [PartitionFamily; 6] = [
+const PARTITION_FAMILIES: [PartitionFamily; 7] = [
     ("weir_partition_read_records_total", "counter", "Records read.", |p| p.counts.read as f64),
     ("weir_partition_applied_records_total", "counter", "Records applied.", |p| p.counts.applied as f64),
     ("weir_partition_dead_records_total", "counter", "Unreadable records, dead-lettered.", |p| {
         p.counts.dead as f64
+    }),
+    ("weir_partition_redriven_records_total", "counter", "Dead letters taken up again.", |p| {
+        p.redriven as f64
     }),
     ("weir_partition_next_offset", "gauge", "Next offset to read, durable.", |p| p.next_offset as f64),
     ("weir_partition_caught_up", "gauge", "1 if the end of the partition was reached.", |p| {

@@ -4,13 +4,14 @@ use crate::cache::Row;
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::server::{App, Reply, full};
-use crate::{assets, json, plugins, prometheus, series, stream};
+use crate::{assets, dead, json, plugins, prometheus, series, sources, stream};
 use hyper::body::Incoming;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use weir_types::record::TopicPartition;
 
 /// What stands at a path.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +23,15 @@ enum Route {
     Status,
     Plugins,
     Plugin(String),
+    /// Lets a source that holds go on.
+    Resume(String),
+    /// Lets a source that has stopped go on.
+    Restart(String),
+    /// Rebuilds the row table of a source.
+    Resnapshot(String),
+    DeadLetters,
+    DeadLetter(TopicPartition, i64),
+    Redrive,
     Healthz,
     Readyz,
     Prometheus,
@@ -37,18 +47,33 @@ impl Route {
             "/api/v1/stream" => Route::Stream,
             "/api/v1/status" => Route::Status,
             "/api/v1/plugins" => Route::Plugins,
+            "/api/v1/dead-letters" => Route::DeadLetters,
+            "/api/v1/dead-letters/redrive" => Route::Redrive,
             "/healthz" => Route::Healthz,
             "/readyz" => Route::Readyz,
             "/metrics" => Route::Prometheus,
-            _ => match path.strip_prefix("/api/v1/plugins/") {
-                Some(metric) if !metric.is_empty() && !metric.contains('/') => {
-                    Route::Plugin(crate::query::decode(metric)?)
-                }
-                _ if assets::exists(path) => Route::Asset,
-                _ => return None,
-            },
+            _ if assets::exists(path) => Route::Asset,
+            _ => return Route::of_one(path),
         };
         Some(route)
+    }
+
+    /// Routes with a name in their path.
+    fn of_one(path: &str) -> Option<Route> {
+        let rest = path.strip_prefix("/api/v1/")?;
+        let (kind, rest) = rest.split_once('/')?;
+        if kind == "dead-letters" {
+            return dead::place(rest).map(|(at, offset)| Route::DeadLetter(at, offset));
+        }
+        let (name, action) = rest.split_once('/').unwrap_or((rest, ""));
+        let name = crate::query::decode(name).filter(|name| !name.is_empty())?;
+        match (kind, action) {
+            ("plugins", "") if !rest.contains('/') => Some(Route::Plugin(name)),
+            ("sources", "resume") => Some(Route::Resume(name)),
+            ("sources", "restart") => Some(Route::Restart(name)),
+            ("sources", "resnapshot") => Some(Route::Resnapshot(name)),
+            _ => None,
+        }
     }
 
     /// Stable, for counting: never a part of the path that the caller chose.
@@ -61,6 +86,12 @@ impl Route {
             Route::Status => "/api/v1/status",
             Route::Plugins => "/api/v1/plugins",
             Route::Plugin(_) => "/api/v1/plugins/{metric}",
+            Route::Resume(_) => "/api/v1/sources/{source}/resume",
+            Route::Restart(_) => "/api/v1/sources/{source}/restart",
+            Route::Resnapshot(_) => "/api/v1/sources/{source}/resnapshot",
+            Route::DeadLetters => "/api/v1/dead-letters",
+            Route::DeadLetter(..) => "/api/v1/dead-letters/{topic}/{partition}/{offset}",
+            Route::Redrive => "/api/v1/dead-letters/redrive",
             Route::Healthz => "/healthz",
             Route::Readyz => "/readyz",
             Route::Prometheus => "/metrics",
@@ -72,6 +103,7 @@ impl Route {
         match self {
             Route::Plugins => "GET, HEAD, POST",
             Route::Plugin(_) => "DELETE",
+            Route::Resume(_) | Route::Restart(_) | Route::Resnapshot(_) | Route::Redrive => "POST",
             _ => "GET, HEAD",
         }
     }
@@ -109,7 +141,15 @@ async fn dispatch(
         (Route::Plugin(metric), &Method::DELETE) => {
             return plugins::retire(app, peer, &request, metric).await;
         }
-        _ if read && !matches!(route, Route::Plugin(_)) => {}
+        (Route::Resume(source), &Method::POST) => return sources::resume(app, peer, &request, source).await,
+        (Route::Restart(source), &Method::POST) => {
+            return sources::restart(app, peer, &request, source).await;
+        }
+        (Route::Resnapshot(source), &Method::POST) => {
+            return sources::resnapshot(app, peer, &request, source).await;
+        }
+        (Route::Redrive, &Method::POST) => return dead::redrive(app, peer, &request).await,
+        _ if read && route.allow().starts_with("GET") => {}
         _ => return Err(Problem::method(method.as_str(), route.allow())),
     }
     let query = request.uri().query();
@@ -123,7 +163,11 @@ async fn dispatch(
             Ok(json_reply(StatusCode::OK, &app.live.status()))
         }
         Route::Plugins => plugins::list(app).await,
-        Route::Plugin(_) => Err(Problem::method(method.as_str(), "DELETE")),
+        Route::DeadLetters => dead::list(app, peer, &request).await,
+        Route::DeadLetter(at, offset) => dead::show(app, peer, &request, &(at, offset)).await,
+        Route::Plugin(_) | Route::Resume(_) | Route::Restart(_) | Route::Resnapshot(_) | Route::Redrive => {
+            Err(Problem::method(method.as_str(), route.allow()))
+        }
         Route::Healthz => Ok(text_reply("text/plain; charset=utf-8", "ok\n".into())),
         Route::Readyz => Ok(readyz(app)),
         Route::Prometheus => {

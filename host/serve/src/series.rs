@@ -9,7 +9,7 @@ use hyper::StatusCode;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use weir_types::contract::MetricInfo;
-use weir_types::control::{SeriesPoint, SeriesQuery};
+use weir_types::control::{History, SeriesPoint, SeriesQuery};
 use weir_types::{DAY, HOUR};
 
 /// The longest span that may be asked for.
@@ -17,7 +17,8 @@ const SPAN_MAX: i64 = 400 * DAY;
 
 pub(crate) async fn answer(app: &Arc<App>, query: Option<&str>) -> Result<Reply, Problem> {
     let (info, query) = parse(app, query)?;
-    let points = ask(app, query.clone()).await?;
+    let asked = query.clone();
+    let points = ask_history(app, move |history| history.series(&asked)).await?;
     let points: Vec<Value> = points.iter().map(|p| point(app, &info, &query.window, p)).collect();
     let body = json!({
         "metric": query.metric,
@@ -72,13 +73,16 @@ fn parse(app: &App, query: Option<&str>) -> Result<(Arc<MetricInfo>, SeriesQuery
 
 /// Asks the history on a thread that may block. At most so many at once; the time-out counts from
 /// the request's arrival, and a question that outlives it keeps its place until it ends.
-async fn ask(app: &App, query: SeriesQuery) -> Result<Vec<SeriesPoint>, Problem> {
+pub(crate) async fn ask_history<T: Send + 'static>(
+    app: &App,
+    ask: impl FnOnce(&dyn History) -> Result<T, String> + Send + 'static,
+) -> Result<T, Problem> {
     let asked = async {
         let permit = app.series_permits.clone().acquire_owned().await;
         let permit = permit.map_err(|_| Problem::internal("the history's permits are closed"))?;
         let history = app.history.clone();
         let answer = tokio::task::spawn_blocking(move || {
-            let answer = history.series(&query);
+            let answer = ask(history.as_ref());
             drop(permit);
             answer
         });

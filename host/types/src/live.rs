@@ -89,6 +89,8 @@ pub struct PartitionStatus {
     pub greatest_event_time: Option<Micros>,
     /// Since the start of the process.
     pub counts: Counts,
+    /// Dead letters taken up, since the start of the process.
+    pub redriven: u64,
 }
 
 /// One durable epoch.
@@ -113,7 +115,8 @@ pub struct EpochUpdate {
 /// A reason for which the host is not ready, or works with less.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition {
-    /// A stable word: `kafka`, `clickhouse`, `state`, `recovery`, `resnapshot`, `stalled`, `suspended`.
+    /// A stable word: `kafka`, `clickhouse`, `state`, `recovery`, `held`, `stopped`, `stalled`, `resnapshot`,
+    /// `suspended`.
     pub part: &'static str,
     /// Whether it makes `/readyz` fail.
     pub blocking: bool,

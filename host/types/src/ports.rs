@@ -3,7 +3,7 @@
 
 use crate::Micros;
 use crate::contract::{MetricFactory, MetricInfo};
-use crate::record::{SourceEvent, TopicPartition};
+use crate::record::{OwnedRecord, SourceEvent, TopicPartition};
 use crate::rows::Outbox;
 use crate::schema::SourceDecl;
 use std::collections::BTreeMap;
@@ -145,6 +145,15 @@ pub struct StartAt {
     pub last: Option<(i64, u64)>,
 }
 
+/// Where reading of a partition is to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seek {
+    /// At this offset.
+    Offset(i64),
+    /// At the first record that the broker holds.
+    Earliest,
+}
+
 /// The broker. Partitions without an entry in `start` are read from their beginning.
 pub trait Broker: Send + Sync {
     /// Starts one reader over all partitions of the topics. Events go to `events` in order; when it
@@ -156,12 +165,20 @@ pub trait Broker: Send + Sync {
         start: &BTreeMap<TopicPartition, StartAt>,
         events: SyncSender<SourceEvent>,
     ) -> Result<Box<dyn ReaderHandle>, String>;
+    /// Reads single records, in the order asked for; None where the broker no longer holds one.
+    fn fetch(&self, places: &[(TopicPartition, i64)]) -> Result<Vec<Option<OwnedRecord>>, String>;
 }
 
 /// A running reader. Dropping it stops the reader too.
 pub trait ReaderHandle: Send {
     /// Next offsets that are durable, to be shown to lag monitors (best effort).
     fn committed(&self, next: &[(TopicPartition, i64)]);
+    /// Stops fetching from partitions until [`ReaderHandle::seek`]. Records that are on their way
+    /// still come: it is the engine that passes over them.
+    fn hold(&self, partitions: &[TopicPartition]);
+    /// Reads partitions from there on, held ones too. [`SourceEvent::Moved`] comes before the first
+    /// record from there.
+    fn seek(&self, to: &[(TopicPartition, Seek)]);
     /// Stops and waits for the end.
     fn stop(self: Box<Self>);
 }

@@ -33,7 +33,7 @@ impl Record<'_> {
 }
 
 /// Debezium's headers `__debezium.newkey` (on the delete) and `__debezium.oldkey` (on the insert).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Rekey {
     #[default]
     None,
@@ -41,6 +41,36 @@ pub enum Rekey {
     Delete,
     /// `__debezium.oldkey` is there.
     Insert,
+}
+
+/// One record by itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnedRecord {
+    pub timestamp: Option<Micros>,
+    pub key: Option<Vec<u8>>,
+    /// None is a tombstone.
+    pub value: Option<Vec<u8>>,
+    pub rekey: Rekey,
+}
+
+impl OwnedRecord {
+    /// As read from a partition.
+    pub fn at(&self, partition: u32, offset: i64) -> Record<'_> {
+        let OwnedRecord { timestamp, key, value, rekey } = self;
+        let (key, value) = (key.as_deref(), value.as_deref());
+        Record { partition, offset, timestamp: *timestamp, key, value, rekey: *rekey }
+    }
+}
+
+impl From<Record<'_>> for OwnedRecord {
+    fn from(record: Record<'_>) -> OwnedRecord {
+        OwnedRecord {
+            timestamp: record.timestamp,
+            key: record.key.map(<[u8]>::to_vec),
+            value: record.value.map(<[u8]>::to_vec),
+            rekey: record.rekey,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -139,6 +169,11 @@ pub enum SourceEvent {
     /// The end of a partition was reached after the last record sent for it. Sent again, every few
     /// seconds, as long as the broker, asked anew, says that there is still nothing more.
     EndOfPartition { index: u32 },
+    /// Reading of a partition goes on at `next`, as was asked for: what comes after this is from there.
+    Moved { index: u32, next: i64 },
+    /// A partition cannot be read on without a gap, or is not the one that was read before: why. Nothing
+    /// of it comes until [`crate::ports::ReaderHandle::seek`].
+    Stopped { partition: TopicPartition, reason: String },
     /// The reader cannot go on at the moment and tries again by itself; None = it goes on.
     Trouble(Option<String>),
     /// The reader has stopped for good: what happened and what to do.

@@ -1,6 +1,7 @@
 //! Rows that an epoch gives to ClickHouse: what the outbox holds and delivery inserts.
 
-use crate::{Micros, record::TopicPartition};
+use crate::Micros;
+use crate::record::{Rekey, TopicPartition};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -88,6 +89,16 @@ pub struct EpochPartition {
     pub counts: Counts,
 }
 
+/// Offsets of a partition that nobody will read, by an operator's word.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    pub partition: TopicPartition,
+    /// The next offset that would have been read.
+    pub from: i64,
+    /// Where reading went on; less than `from` where the topic was made anew.
+    pub to: i64,
+}
+
 /// One row of `epochs`: what an epoch read, and when. Key: epoch, version.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpochRow {
@@ -97,6 +108,45 @@ pub struct EpochRow {
     pub partitions: Vec<EpochPartition>,
     /// Digest of each loaded metric.
     pub digests: BTreeMap<String, String>,
+    pub gaps: Vec<Gap>,
+    /// Dead letters taken up in it; they are in no partition's counts, which they entered when read.
+    pub redriven: Vec<RedrivenRecord>,
+}
+
+/// A dead letter that was taken up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RedrivenRecord {
+    pub partition: TopicPartition,
+    pub offset: i64,
+    pub outcome: DeadOutcome,
+}
+
+/// What has become of a dead letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DeadOutcome {
+    /// It is still one.
+    Dead,
+    /// Redriven: its change was applied.
+    Applied,
+    /// Redriven: there was nothing to apply (a repeat, or a record of no declared table).
+    Skipped,
+}
+
+impl DeadOutcome {
+    pub const ALL: [DeadOutcome; 3] = [DeadOutcome::Dead, DeadOutcome::Applied, DeadOutcome::Skipped];
+
+    /// The reverse of [`DeadOutcome::name`].
+    pub fn find(name: &str) -> Option<DeadOutcome> {
+        Self::ALL.into_iter().find(|outcome| outcome.name() == name)
+    }
+    /// As it stands in `dead_letters.outcome`.
+    pub fn name(self) -> &'static str {
+        match self {
+            DeadOutcome::Dead => "dead",
+            DeadOutcome::Applied => "applied",
+            DeadOutcome::Skipped => "skipped",
+        }
+    }
 }
 
 /// One row of `late_events`: a sample (or part of a span) that came too late for some windows.
@@ -136,8 +186,10 @@ pub struct DeadLetterRow {
     /// The first 64 kB of the record's key and value.
     pub key: Vec<u8>,
     pub value: Vec<u8>,
-    /// Whether `value` is the whole value.
+    /// Whether they are the whole key and value.
     pub whole: bool,
+    pub rekey: Rekey,
+    pub outcome: DeadOutcome,
     /// The epoch's clock.
     pub clock: Micros,
     pub epoch: u64,
@@ -154,6 +206,22 @@ pub struct PromotedRow {
     pub epoch: u64,
 }
 
+/// One row of `audit`: what an operator changed, or the host by itself. Key: epoch, number, version.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AuditRow {
+    pub epoch: u64,
+    /// Place within the epoch.
+    pub number: u32,
+    /// The clock when it happened.
+    pub clock: Micros,
+    /// A stable word: `source-held`, `source-resumed`, `source-stopped`, `source-restarted`, `gap`, ….
+    pub action: String,
+    /// What it was done to: the name of a source, a partition, a record.
+    pub subject: String,
+    /// One sentence for people.
+    pub detail: String,
+}
+
 /// All rows of one epoch.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Outbox {
@@ -164,6 +232,7 @@ pub struct Outbox {
     pub late_events: Vec<LateEventRow>,
     pub dead_letters: Vec<DeadLetterRow>,
     pub promoted: Vec<PromotedRow>,
+    pub audit: Vec<AuditRow>,
 }
 
 impl Outbox {
@@ -174,6 +243,7 @@ impl Outbox {
             + self.late_events.len()
             + self.dead_letters.len()
             + self.promoted.len()
+            + self.audit.len()
     }
     pub fn is_empty(&self) -> bool {
         self.len() == 0

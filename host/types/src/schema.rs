@@ -224,7 +224,8 @@ pub struct SourceDecl {
     pub out_of_orderness: Micros,
     /// A partition that is caught up and quiet for this long no longer holds the watermark back.
     pub idle_after: Micros,
-    /// A batch of which more than this share is dead letters makes the source hold. 0 < share ≤ 1.
+    /// The source holds when more than this share of a batch cannot be read: the records that were
+    /// read together, and at least 100 since it was last looked at. 0 < share ≤ 1; 1 = never.
     pub max_dead_share: f64,
 }
 

@@ -1,13 +1,16 @@
 //! `weir`: the host.
 
+mod api;
 mod check;
 mod cli;
 mod clock;
 mod config;
+mod dlq;
 mod kill_points;
 mod logging;
 mod plugin;
 mod run;
+mod source;
 mod state;
 mod wiring;
 
@@ -48,6 +51,12 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Plugin { host, command } => {
             plugin::run(&host, &command).map_err(|e| Failure::Error(format!("{e:#}")))
+        }
+        Command::Source { host, command } => {
+            source::run(&host, &command).map_err(|e| Failure::Error(format!("{e:#}")))
+        }
+        Command::Dlq { host, command } => {
+            dlq::run(&host, &command).map_err(|e| Failure::Error(format!("{e:#}")))
         }
         Command::Version => {
             println!("weir {}", env!("CARGO_PKG_VERSION"));

@@ -83,6 +83,12 @@ impl Connect {
         self.process = None;
     }
 
+    /// Loses the worker's offsets: the next start begins with a new snapshot.
+    pub fn forget(&self) -> Result<()> {
+        let offsets = self.dir.join("offsets.dat");
+        std::fs::remove_file(&offsets).with_context(|| format!("remove {}", offsets.display()))
+    }
+
     pub fn stop(&mut self) -> Result<()> {
         if let Some(mut process) = self.process.take() {
             process.stop(Duration::from_secs(60))?;

@@ -229,8 +229,13 @@ impl Host {
 
     /// `weir plugin …` against this host: whether it went well, and all it printed.
     pub fn plugin(&self, args: &[&str]) -> Result<(bool, String)> {
-        let mut command = Command::new(self.bins.weir());
-        command.arg("plugin").args(args).arg("--url").arg(self.url());
+        self.ask("plugin", args)
+    }
+
+    /// `weir source …` and the like against this host.
+    pub fn ask(&self, command: &str, args: &[&str]) -> Result<(bool, String)> {
+        let (name, mut command) = (command, Command::new(self.bins.weir()));
+        command.arg(name).args(args).arg("--url").arg(self.url());
         run_for_text(command, PUSH_LIMIT)
     }
 

@@ -217,12 +217,15 @@ fn on_s3(_: &Options) -> Result<Done> {
 
 /// The real services alone, which need nothing of ours.
 fn services(_: &Options) -> Result<Done> {
-    shown(named(&["services"], "1")?, minutes(10))?;
+    shown(named(&["services", "table_changes"], "1")?, minutes(15))?;
     Ok(Done::Passed)
 }
 
 fn end_to_end(_: &Options) -> Result<Done> {
-    shown(named(&["bad_input", "outages", "refusals", "restart", "state"], "2")?, minutes(20))?;
+    shown(
+        named(&["bad_input", "dlq", "holds", "outages", "refusals", "restart", "state"], "2")?,
+        minutes(20),
+    )?;
     Ok(Done::Passed)
 }
 

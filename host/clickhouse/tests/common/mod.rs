@@ -153,7 +153,14 @@ pub fn promoted(metric: &str, incarnation: i64, epoch: u64, retired: bool) -> Pr
 }
 
 pub fn epoch(epoch: u64) -> EpochRow {
-    EpochRow { epoch, clock: START, partitions: vec![], digests: Default::default() }
+    EpochRow {
+        epoch,
+        clock: START,
+        partitions: vec![],
+        digests: Default::default(),
+        gaps: vec![],
+        redriven: vec![],
+    }
 }
 
 pub fn realtime(rows: Vec<RealtimeRow>) -> Outbox {

@@ -93,6 +93,9 @@ impl Open {
                 tracing::warn!(metric = %self.metric, %reason, "what the metric missed cannot be read at the moment");
             }
             Ok(SourceEvent::Trouble(None)) => {}
+            // A reader that is not asked to move does not.
+            Ok(SourceEvent::Moved { .. }) => {}
+            Ok(SourceEvent::Stopped { reason, .. }) => shard.give_up_catch_up(&self.metric, &reason),
             Ok(SourceEvent::Fatal(reason)) => shard.give_up_catch_up(&self.metric, &reason),
             Err(TryRecvError::Empty | TryRecvError::Disconnected) => return false,
         }

@@ -11,7 +11,8 @@ use std::time::Duration;
 use weir_types::Micros;
 use weir_types::batch::cell;
 use weir_types::contract::{GuestError, PackedColumn, Parts, Samples, ValueType, pack};
-use weir_types::rows::{DeadLetterRow, LateEventRow};
+use weir_types::record::Rekey;
+use weir_types::rows::{DeadLetterRow, DeadOutcome, LateEventRow};
 use weir_types::window::{Calendar, Interval};
 
 /// Parts into which one span may be cut at the most; a longer one is rejected.
@@ -168,6 +169,8 @@ impl Metric {
             key: Vec::new(),
             value: Vec::new(),
             whole: false,
+            rekey: Rekey::None,
+            outcome: DeadOutcome::Dead,
             clock: run.now,
             epoch: run.epoch,
         });

@@ -3,14 +3,15 @@
 use super::{Answer, Job, Queue, Stamps};
 use crate::catchup::Readers;
 use crate::recover::{admit, join_initial, recover};
-use crate::shard::Shard;
+use crate::hold::{Ask, ResumeError};
+use crate::shard::{Redrive, Shard};
 use crate::{EngineError, Options, Ports, outbox};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 use weir_types::contract::MetricFactory;
-use weir_types::control::{ControlError, Resnapshot};
+use weir_types::control::{ControlError, Redriven, Resnapshot};
 use weir_types::live::{CatalogueEntry, Condition};
 use weir_types::ports::{LostFuture, StartAt};
 use weir_types::record::{SourceEvent, TopicPartition};
@@ -25,6 +26,21 @@ pub enum Command {
     Retire {
         name: String,
         reply: Reply<()>,
+    },
+    /// Lets a source that holds go on.
+    Resume {
+        source: String,
+        accept_dead: bool,
+        reply: Reply<()>,
+    },
+    /// Lets a source that has stopped go on, whatever is missing.
+    Restart {
+        source: String,
+        reply: Reply<()>,
+    },
+    Redrive {
+        records: Vec<Redrive>,
+        reply: Reply<Vec<Redriven>>,
     },
     Resnapshot {
         source: String,
@@ -53,6 +69,8 @@ pub struct Compute {
     epoch_began: Duration,
     /// When the records of the running epoch were read.
     stamps: Stamps,
+    /// Why sources hold, and why sources have stopped, as last told.
+    standing_still: [Option<String>; 2],
 }
 
 /// What is known at the end of a step, to decide whether the running epoch ends.
@@ -105,7 +123,7 @@ impl Compute {
         let waiting = outbox::undelivered(state, &shard.keys, delivered)?;
         let queue = Arc::new(Queue::new(waiting, delivered, shard.head.generation.unwrap_or(0)));
         let epoch_began = (ports.monotonic)();
-        Ok(Compute { ports, queue, shard, answers: Vec::new(), epoch_began, stamps: Stamps::default() })
+        Ok(Compute { ports, queue, shard, answers: Vec::new(), epoch_began, stamps: Stamps::default(), standing_still: [None, None] })
     }
 
     pub fn queue(&self) -> Arc<Queue> {
@@ -129,6 +147,19 @@ impl Compute {
     /// What the sink must take back before it gets rows.
     pub fn lost(&self) -> Option<LostFuture> {
         self.shard.lost()
+    }
+
+    /// What the shard asks of the reader, in order; tells which sources stand still.
+    pub fn asks(&mut self) -> Vec<Ask> {
+        let now = [("held", self.shard.holds.held()), ("stopped", self.shard.holds.stopped())];
+        for ((part, reason), told) in now.into_iter().zip(&mut self.standing_still) {
+            if reason != *told {
+                told.clone_from(&reason);
+                let condition = reason.map(|reason| Condition { part, blocking: true, reason });
+                self.ports.publisher.condition(part, condition);
+            }
+        }
+        self.shard.take_asks()
     }
 
     /// Gives metrics that catch up what their readers have brought.
@@ -187,6 +218,22 @@ impl Compute {
                 }
                 closed
             }
+            Command::Resume { source, accept_dead, reply } => {
+                let outcome = self.shard.resume(&source, accept_dead, self.ports.clock.now());
+                self.answer_source(source, outcome, reply);
+                None
+            }
+            Command::Restart { source, reply } => {
+                let closed = self.close_running()?;
+                let outcome = self.shard.restart(&source, self.ports.clock.now());
+                self.answer_source(source, outcome, reply);
+                closed
+            }
+            Command::Redrive { records, reply } => {
+                let answers = self.shard.redrive(&records, self.ports.clock.now());
+                self.answers.push(Box::new(move || drop(reply.try_send(Ok(answers)))));
+                None
+            }
             Command::Settle { reply } => {
                 self.answers.push(Box::new(move || drop(reply.try_send(Ok(())))));
                 None
@@ -210,6 +257,21 @@ impl Compute {
             }
         };
         Ok(closed)
+    }
+
+    /// Answers, once it is durable, what an operator asked of a source.
+    fn answer_source(&mut self, source: String, outcome: Result<(), ResumeError>, reply: Reply<()>) {
+        let error = match outcome {
+            Ok(()) => return self.answers.push(Box::new(move || drop(reply.try_send(Ok(()))))),
+            Err(ResumeError::Unknown) => ControlError::UnknownSource(source),
+            Err(ResumeError::DoesNotHold) => {
+                ControlError::WrongState(format!("source {source} does not hold: there is nothing to resume"))
+            }
+            Err(ResumeError::IsNotStopped) => ControlError::WrongState(format!(
+                "source {source} has not stopped: there is nothing to restart"
+            )),
+        };
+        drop(reply.try_send(Err(error)));
     }
 
     /// Ends the running epoch, so that a change falls on a boundary.

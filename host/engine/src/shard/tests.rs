@@ -1,6 +1,10 @@
 //! The shard against an oracle that recomputes everything from the raw changes; every scenario runs
 //! straight, and again with the shard killed and restored at each third epoch.
 
+mod feed;
+mod holds;
+mod redrive;
+
 use super::fakes::*;
 use super::harness::{Change, Entry, Kills, Left, Step, World, entries, run};
 use std::collections::{BTreeMap, HashMap};

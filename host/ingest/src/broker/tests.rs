@@ -51,7 +51,10 @@ struct Seen {
     /// Number of records of the partition before each of its ends.
     ends: BTreeMap<i32, Vec<usize>>,
     troubles: Vec<Option<String>>,
-    fatal: Option<String>,
+    /// Partitions that cannot be read on, and why.
+    stopped: BTreeMap<i32, String>,
+    /// Where reading was said to go on.
+    moved: Vec<(i32, i64)>,
     last: BTreeMap<i32, (i64, u64)>,
 }
 
@@ -76,13 +79,21 @@ impl Seen {
                 self.ends.entry(partition).or_default().push(count);
             }
             SourceEvent::Trouble(trouble) => self.troubles.push(trouble),
-            SourceEvent::Fatal(text) => self.fatal = Some(text),
+            SourceEvent::Moved { index, next } => {
+                let partition = self.names[index as usize].partition;
+                self.moved.push((partition, next));
+            }
+            SourceEvent::Stopped { partition, reason } => {
+                assert!(self.names.contains(&partition), "it was told before");
+                self.stopped.insert(partition.partition, reason);
+            }
+            SourceEvent::Fatal(text) => panic!("{text}"),
         }
     }
     fn until(&mut self, events: &Receiver<SourceEvent>, done: impl Fn(&Seen) -> bool) {
         while !done(self) {
             let event = events.recv_timeout(HANG).unwrap_or_else(|e| {
-                panic!("{e}; troubles {:?}, fatal {:?}, ends {:?}", self.troubles, self.fatal, self.ends)
+                panic!("{e}; troubles {:?}, stopped {:?}, ends {:?}", self.troubles, self.stopped, self.ends)
             });
             self.take(event);
         }
@@ -124,7 +135,7 @@ fn every_record_comes_once_and_in_order_over_restarts() {
         assert_eq!(again.records[&partition], expected);
         assert_eq!(again.ends[&partition].last(), Some(&300), "the end comes after the last record");
     }
-    assert_eq!((again.fatal, again.troubles), (None, vec![]));
+    assert_eq!((again.stopped.len(), again.troubles), (0, vec![]));
 }
 
 #[test]
@@ -227,39 +238,99 @@ fn partitions_that_are_paused_at_their_end_go_on_with_the_very_next_record() {
 }
 
 #[test]
-fn another_record_where_the_last_one_was_is_fatal() {
+fn another_record_where_the_last_one_was_stops_that_partition_alone() {
     let broker = started(2);
     produce(&broker, 1, (0..10).map(|n| n.to_string()));
+    produce(&broker, 0, (0..10).map(|n| n.to_string()));
     let start = [(place(1), StartAt { next: 6, last: Some((5, 12345)) })].into();
     let (_handle, events) = read(&broker, &start, 64);
     let mut seen = Seen::default();
-    seen.until(&events, |s| s.fatal.is_some());
-    let text = seen.fatal.unwrap();
+    seen.until(&events, |s| s.stopped.contains_key(&1) && s.count() == 10);
+    let text = &seen.stopped[&1];
     assert!(text.contains("`svc.service.ticket` partition 1") && text.contains("offset 5"), "{text}");
     assert!(!seen.records.contains_key(&1));
 }
 
 #[test]
-fn a_topic_that_ends_before_the_next_offset_is_fatal() {
+fn a_topic_that_ends_before_the_next_offset_stops_and_goes_on_from_its_beginning_when_asked() {
     let broker = started(1);
     produce(&broker, 0, (0..10).map(|n| n.to_string()));
     let start = [(place(0), StartAt { next: 11, last: None })].into();
-    let (_handle, events) = read(&broker, &start, 64);
+    let (handle, events) = read(&broker, &start, 64);
     let mut seen = Seen::default();
-    seen.until(&events, |s| s.fatal.is_some());
-    assert!(seen.fatal.unwrap().contains("made anew"));
+    seen.until(&events, |s| !s.stopped.is_empty());
+    assert!(seen.stopped[&0].contains("made anew"));
+    handle.seek(&[(place(0), Seek::Earliest)]);
+    seen.until(&events, |s| s.count() == 10);
+    assert_eq!((seen.moved, seen.stopped.len()), (vec![(0, 0)], 1));
 }
 
 #[test]
-fn offsets_that_were_deleted_are_fatal() {
+fn deleted_offsets_stop_the_partition_until_the_first_that_is_left_is_asked_for() {
     let broker = started(1);
     let value = "v".repeat(1 << 20);
     produce(&broker, 0, (0..12).map(|_| value.clone()));
+    let (low, high) = watermarks(&properties(&broker), &[TOPIC.to_string()], HANG)
+        .map(|ranges| (ranges[0].low, ranges[0].high))
+        .unwrap();
+    assert!(low > 1, "the mock keeps 5 MB");
     let start = [(place(0), StartAt { next: 1, last: None })].into();
-    let (_handle, events) = read(&broker, &start, 64);
+    let (handle, events) = read(&broker, &start, 64);
     let mut seen = Seen::default();
-    seen.until(&events, |s| s.fatal.is_some());
-    assert!(seen.fatal.unwrap().contains("were deleted"));
+    seen.until(&events, |s| !s.stopped.is_empty());
+    assert!(seen.stopped[&0].contains("were deleted"), "{:?}", seen.stopped);
+    handle.seek(&[(place(0), Seek::Earliest)]);
+    seen.until(&events, |s| s.count() as i64 == high - low);
+    assert_eq!(seen.moved, [(0, low)]);
+}
+
+#[test]
+fn a_partition_that_is_held_gives_nothing_until_it_is_moved_and_others_go_on() {
+    let broker = started(2);
+    for partition in 0..2 {
+        produce(&broker, partition, (0..100).map(|n| n.to_string()));
+    }
+    let (handle, events) = read(&broker, &BTreeMap::new(), 64);
+    let mut seen = Seen::default();
+    seen.until(&events, |s| s.count() == 200);
+    handle.hold(&[place(0)]);
+    for partition in 0..2 {
+        produce(&broker, partition, (100..150).map(|n| n.to_string()));
+    }
+    seen.until(&events, |s| s.records[&1].len() == 150);
+    // Longer than a fetch takes: what is held does not come.
+    while let Ok(event) = events.recv_timeout(Duration::from_millis(700)) {
+        seen.take(event);
+    }
+    // Nothing, or what was on its way when it was held; never all of it.
+    assert_eq!(seen.records[&0].len(), 100);
+    handle.seek(&[(place(0), Seek::Offset(40))]);
+    let mut again = Seen { names: seen.names.clone(), ..Seen::default() };
+    again.until(&events, |s| s.count() == 110 && s.ends.contains_key(&0));
+    let offsets: Vec<i64> = again.records[&0].iter().map(|(offset, _)| *offset).collect();
+    assert_eq!((again.moved, offsets), (vec![(0, 40)], (40..150).collect::<Vec<i64>>()));
+}
+
+#[test]
+fn what_was_fetched_before_a_move_never_comes_after_it() {
+    let broker = started(1);
+    let value = "v".repeat(500);
+    produce(&broker, 0, (0..4000).map(|n| format!("{n}-{value}")));
+    let (handle, events) = read(&broker, &BTreeMap::new(), 1);
+    let mut seen = Seen::default();
+    seen.until(&events, |s| s.count() > 0);
+    for target in [0, 1500, 3999, 700] {
+        handle.seek(&[(place(0), Seek::Offset(target))]);
+        let moves = seen.moved.len();
+        seen.until(&events, |s| s.moved.len() > moves);
+        seen.records.clear();
+        seen.until(&events, |s| s.count() > 0);
+        assert_eq!(seen.records[&0][0].0, target, "the first record after the move");
+    }
+    let more = 4000 - 700;
+    seen.until(&events, |s| s.count() == more);
+    let offsets: Vec<i64> = seen.records[&0].iter().map(|(offset, _)| *offset).collect();
+    assert_eq!(offsets, (700..4000).collect::<Vec<i64>>());
 }
 
 #[test]

@@ -8,12 +8,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use weir_serve::{ControlCell, Live, LiveOptions, Options, Server};
 use weir_types::contract::{Input, MetricInfo, Output, RowMemory, ValueType};
-use weir_types::control::{Control, ControlError, History, Resnapshot, SeriesPoint, SeriesQuery};
+use weir_types::control::{
+    Control, ControlError, DeadQuery, History, Redriven, Resnapshot, SeriesPoint, SeriesQuery,
+};
 use weir_types::live::{
     CatalogueEntry, EpochUpdate, LiveRow, MetricCost, PartitionStatus, Publisher, SourceStatus,
 };
 use weir_types::record::TopicPartition;
-use weir_types::rows::{Counts, OutputValue};
+use weir_types::rows::{Counts, DeadLetterRow, OutputValue};
 use weir_types::window::Window;
 use weir_types::{HOUR, MINUTE, Micros};
 
@@ -150,6 +152,7 @@ pub fn source(name: &str, next_offset: i64) -> SourceStatus {
             idle: false,
             greatest_event_time: Some(EIGHT),
             counts: Counts { read: 12, applied: 9, skipped, dead: 1 },
+            redriven: 1,
         }],
     }
 }
@@ -176,6 +179,11 @@ pub fn with_catalogue(update: EpochUpdate, entries: Vec<CatalogueEntry>) -> Epoc
 #[derive(Default)]
 pub struct FakeControl {
     pub pushed: Mutex<Vec<(String, usize)>>,
+    /// Dead letters that were to be redriven.
+    pub redriven: Mutex<Vec<DeadLetterRow>>,
+    /// Sources resumed, and whether dead letters were accepted.
+    pub resumed: Mutex<Vec<(String, bool)>>,
+    pub resnapshots: Mutex<Vec<(String, Resnapshot)>>,
 }
 
 impl Control for FakeControl {
@@ -199,8 +207,43 @@ impl Control for FakeControl {
             _ => Err(ControlError::NotFound(metric.into())),
         }
     }
-    fn resnapshot(&self, source: &str, _: Resnapshot) -> Result<(), ControlError> {
-        Err(ControlError::Unavailable(format!("{source} is not served yet")))
+    /// The first is applied, the second skipped, the third still dead, the fourth refused.
+    fn redrive(&self, letters: Vec<DeadLetterRow>) -> Result<Vec<Redriven>, ControlError> {
+        let answers = [
+            Redriven::Applied,
+            Redriven::Skipped("repeat".into()),
+            Redriven::Dead { code: "not-json".into(), reason: "it is none".into() },
+            Redriven::Refused("redriven before".into()),
+        ];
+        let count = letters.len();
+        self.redriven.lock().unwrap().extend(letters);
+        Ok(answers.into_iter().cycle().take(count).collect())
+    }
+    /// `ticket` has stopped, `call_record` has not.
+    fn restart(&self, source: &str) -> Result<(), ControlError> {
+        match source {
+            "ticket" => Ok(()),
+            "call_record" => Err(ControlError::WrongState("call_record has not stopped".into())),
+            _ => Err(ControlError::UnknownSource(source.into())),
+        }
+    }
+    /// `ticket` has a row table, `call_record` has none.
+    fn resnapshot(&self, source: &str, step: Resnapshot) -> Result<(), ControlError> {
+        match source {
+            "ticket" => self.resnapshots.lock().unwrap().push((source.into(), step)),
+            "call_record" => return Err(ControlError::WrongState("call_record has no row table".into())),
+            _ => return Err(ControlError::UnknownSource(source.into())),
+        }
+        Ok(())
+    }
+    /// `ticket` holds, `call_record` does not.
+    fn resume(&self, source: &str, accept_dead: bool) -> Result<(), ControlError> {
+        match source {
+            "ticket" => self.resumed.lock().unwrap().push((source.into(), accept_dead)),
+            "call_record" => return Err(ControlError::WrongState("call_record does not hold".into())),
+            _ => return Err(ControlError::UnknownSource(source.into())),
+        }
+        Ok(())
     }
 }
 
@@ -210,6 +253,8 @@ pub struct FakeHistory {
     pub trouble: Mutex<Option<String>>,
     pub delay: Duration,
     pub asked: Mutex<Vec<SeriesQuery>>,
+    pub letters: Vec<DeadLetterRow>,
+    pub asked_dead: Mutex<Vec<DeadQuery>>,
 }
 
 impl History for FakeHistory {
@@ -250,6 +295,14 @@ impl History for FakeHistory {
             .collect();
         let skip = points.len().saturating_sub(query.limit as usize);
         Ok(points[skip..].to_vec())
+    }
+    /// The letters after the one asked for, whatever else narrows.
+    fn dead_letters(&self, query: &DeadQuery) -> Result<Vec<DeadLetterRow>, String> {
+        self.asked_dead.lock().unwrap().push(query.clone());
+        let key = |l: &DeadLetterRow| (l.partition.clone(), l.offset, l.metric.clone());
+        let after = |l: &&DeadLetterRow| query.after.as_ref().is_none_or(|after| key(l) > *after);
+        let here = |l: &&DeadLetterRow| query.offset.is_none_or(|offset| l.offset == offset);
+        Ok(self.letters.iter().filter(after).filter(here).take(query.limit as usize).cloned().collect())
     }
 }
 

@@ -220,8 +220,9 @@ pub struct Source {
     /// Default `30s`.
     #[serde(default = "thirty_seconds")]
     pub idle_after: Span,
-    /// A batch with more than this share of dead letters makes the source hold; above 0, at most 1.
-    /// Default 0.5.
+    /// The source holds when more than this share of what is read together cannot be read, and of
+    /// the last 100 records at least; it says so, takes nothing of the batch, and goes on after a
+    /// start with a mended declaration, or by `weir source resume`. Above 0; 1 = never. Default 0.5.
     #[serde(default = "half")]
     pub max_dead_share: f64,
     /// Columns that metrics may ask for, by name; others are ignored.
