@@ -15,7 +15,6 @@ use crate::watermark::Watermarks;
 use crate::{Options, outbox};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 use weir_decode::Decoder;
 use weir_types::Micros;
 use weir_types::batch::ChangeBatch;

@@ -110,11 +110,7 @@ impl Sources {
                 from: None,
                 last: stored.and_then(|s| s.last),
                 mark: stored.and_then(|s| s.mark),
-                time: Partition {
-                    greatest: stored.and_then(|s| s.greatest),
-                    at_end: None,
-                    last_record: now,
-                },
+                time: Partition { greatest: stored.and_then(|s| s.greatest), at_end: None, last_record: now },
                 counts: Counts::default(),
             },
             total: Counts::default(),

@@ -55,7 +55,8 @@ impl Broker for KafkaBroker {
             wake: woken,
         };
         let (orders, ordered) = channel();
-        let (consumer_, stop_, monotonic) = (Arc::clone(&consumer), Arc::clone(&stop), self.monotonic.clone());
+        let (consumer_, stop_, monotonic) =
+            (Arc::clone(&consumer), Arc::clone(&stop), self.monotonic.clone());
         let reader = Reader::new(consumer_, events, found, ordered, wake, stop_, monotonic);
         let thread = std::thread::Builder::new()
             .name("kafka-reader".into())

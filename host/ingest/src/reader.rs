@@ -262,7 +262,8 @@ impl Reader {
     /// Tells the end of a partition again if it is where it was reached. Transactions leave marks after
     /// the last record: the end is compared with the one that was reached, not with a record's offset.
     fn still_at_end(&mut self, partition: &TopicPartition, end: i64) {
-        let index = self.partitions.iter().position(|p| p.name == *partition && !p.held && p.end == Some(end));
+        let index =
+            self.partitions.iter().position(|p| p.name == *partition && !p.held && p.end == Some(end));
         if let Some(index) = index.filter(|_| !self.stale) {
             self.pending.push_back(SourceEvent::EndOfPartition { index: index as u32 });
         }

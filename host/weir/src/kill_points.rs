@@ -12,9 +12,9 @@ use std::sync::mpsc::SyncSender;
 use weir_engine::Ports;
 use weir_types::contract::MetricInfo;
 use weir_types::ports::{
-    Broker, KeyValues, ReaderHandle, Sink, SinkError, StartAt, StateError, StateStore, WriteSet,
+    Broker, KeyValues, LostFuture, ReaderHandle, Sink, SinkError, StartAt, StateError, StateStore, WriteSet,
 };
-use weir_types::record::{SourceEvent, TopicPartition};
+use weir_types::record::{OwnedRecord, SourceEvent, TopicPartition};
 use weir_types::rows::Outbox;
 
 /// signal-hook names no signal that cannot be caught.
@@ -165,6 +165,9 @@ impl Sink for Inserts {
         self.trap.pass(Point::AfterInsert);
         Ok(())
     }
+    fn take_back(&self, lost: LostFuture, generation: u64) -> Result<(), SinkError> {
+        self.inner.take_back(lost, generation)
+    }
 }
 
 /// What is in ClickHouse when a delivery breaks off in the middle: its epochs and some of its values.
@@ -187,6 +190,9 @@ impl Broker for Reading {
     ) -> Result<Box<dyn ReaderHandle>, String> {
         self.trap.pass(Point::BeforeReading);
         self.inner.read(topics, start, events)
+    }
+    fn fetch(&self, places: &[(TopicPartition, i64)]) -> Result<Vec<Option<OwnedRecord>>, String> {
+        self.inner.fetch(places)
     }
 }
 

@@ -14,7 +14,7 @@ use weir_types::Micros;
 use weir_types::contract::{MetricFactory, MetricInfo};
 use weir_types::live::{Condition, EpochUpdate, Publisher};
 use weir_types::ports::*;
-use weir_types::record::{SourceEvent, TopicPartition};
+use weir_types::record::{OwnedRecord, SourceEvent, TopicPartition};
 use weir_types::rows::Outbox;
 use weir_types::schema::SourceDecl;
 
@@ -236,6 +236,9 @@ impl Publisher for Port {
 }
 
 impl Broker for Port {
+    fn fetch(&self, _: &[(TopicPartition, i64)]) -> Result<Vec<Option<OwnedRecord>>, String> {
+        Err("nothing is redriven here".into())
+    }
     fn read(
         &self,
         _: &[String],
@@ -278,6 +281,9 @@ impl ReaderHandle for Port {
         let early = early.map(|(p, next)| Breach(format!("offset {next} of {p:?} is acknowledged early")));
         world.note(early.map_or(Ok(()), Err));
     }
+    // Every record can be read, so nothing is ever held.
+    fn hold(&self, _: &[TopicPartition]) {}
+    fn seek(&self, _: &[(TopicPartition, Seek)]) {}
     fn stop(self: Box<Self>) {}
 }
 

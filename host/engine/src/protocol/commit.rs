@@ -40,10 +40,18 @@ pub type Reader = Arc<Mutex<Option<Box<dyn ReaderHandle>>>>;
 enum Stage {
     Write(Box<Job>),
     Publish(Box<Job>),
-    HandOver { epoch: u64, outbox: Outbox, prepare: Vec<Arc<MetricInfo>>, stamps: Stamps, then: Told },
+    HandOver(Box<Rows>, Told),
     Acknowledge(Told),
     Answer(Vec<Answer>),
     Rest,
+}
+
+/// What delivery gets.
+struct Rows {
+    epoch: u64,
+    outbox: Outbox,
+    prepare: Vec<Arc<MetricInfo>>,
+    stamps: Stamps,
 }
 
 /// Whom a durable epoch is told last.
@@ -110,9 +118,11 @@ impl Commit {
                     self.ports.publisher.condition(part, condition);
                 }
                 self.tell("published", &stamps);
-                Stage::HandOver { epoch, outbox, prepare, stamps, then: Told { next_offsets, answers } }
+                let rows = Rows { epoch, outbox, prepare, stamps };
+                Stage::HandOver(Box::new(rows), Told { next_offsets, answers })
             }
-            Stage::HandOver { epoch, outbox, prepare, stamps, then } => {
+            Stage::HandOver(rows, then) => {
+                let Rows { epoch, outbox, prepare, stamps } = *rows;
                 self.queue.add(epoch, outbox, prepare, stamps);
                 Stage::Acknowledge(then)
             }

@@ -2,8 +2,8 @@
 
 use super::{Answer, Job, Queue, Stamps};
 use crate::catchup::Readers;
-use crate::recover::{admit, join_initial, recover};
 use crate::hold::{Ask, ResumeError};
+use crate::recover::{admit, join_initial, recover};
 use crate::shard::{Redrive, Shard};
 use crate::{EngineError, Options, Ports, outbox};
 use std::collections::BTreeMap;
@@ -123,7 +123,15 @@ impl Compute {
         let waiting = outbox::undelivered(state, &shard.keys, delivered)?;
         let queue = Arc::new(Queue::new(waiting, delivered, shard.head.generation.unwrap_or(0)));
         let epoch_began = (ports.monotonic)();
-        Ok(Compute { ports, queue, shard, answers: Vec::new(), epoch_began, stamps: Stamps::default(), standing_still: [None, None] })
+        Ok(Compute {
+            ports,
+            queue,
+            shard,
+            answers: Vec::new(),
+            epoch_began,
+            stamps: Stamps::default(),
+            standing_still: [None, None],
+        })
     }
 
     pub fn queue(&self) -> Arc<Queue> {

@@ -6,6 +6,8 @@ use super::tests::{BASE, Raw, created, emitted, life, open, shown};
 use super::*;
 use crate::outbox::Waiting;
 use crate::recover::{join_initial, recover};
+use std::time::Duration;
+use weir_types::record::{Record, RecordBatch};
 use weir_types::rows::RealtimeRow;
 use weir_types::schema::{ColumnDecl, ColumnType, Format, Reading, SourceDecl};
 use weir_types::{HOUR, SECOND};

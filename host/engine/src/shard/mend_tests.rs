@@ -13,8 +13,8 @@ use std::sync::mpsc::SyncSender;
 use weir_types::SECOND;
 use weir_types::contract::{GuestError, MetricInstance};
 use weir_types::control::Resnapshot;
-use weir_types::ports::{Broker, ReaderHandle, StartAt};
-use weir_types::record::{Record, RecordBatch};
+use weir_types::ports::{Broker, ReaderHandle, Seek, StartAt};
+use weir_types::record::{OwnedRecord, Record, RecordBatch};
 
 /// Rows without the column after which metrics are suspended here.
 const LIMIT: u64 = 3;
@@ -256,6 +256,8 @@ struct Thread {
 
 impl ReaderHandle for Thread {
     fn committed(&self, _: &[(TopicPartition, i64)]) {}
+    fn hold(&self, _: &[TopicPartition]) {}
+    fn seek(&self, _: &[(TopicPartition, Seek)]) {}
     fn stop(self: Box<Self>) {
         self.stop.store(true, Ordering::Release);
         self.thread.join().expect("the reader ends");
@@ -263,6 +265,9 @@ impl ReaderHandle for Thread {
 }
 
 impl Broker for Growing {
+    fn fetch(&self, _: &[(TopicPartition, i64)]) -> Result<Vec<Option<OwnedRecord>>, String> {
+        Err("it reads no single records".into())
+    }
     fn read(
         &self,
         topics: &[String],

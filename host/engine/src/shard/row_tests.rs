@@ -5,6 +5,7 @@ use super::fakes::*;
 use super::*;
 use crate::recover::{join_initial, recover};
 use proptest::prelude::*;
+use std::time::Duration;
 use weir_types::control::{ControlError, Resnapshot};
 use weir_types::record::{Record, RecordBatch, Rekey};
 use weir_types::rows::{OutputValue, RealtimeRow};

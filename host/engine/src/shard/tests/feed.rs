@@ -123,19 +123,23 @@ impl Feed {
 
 /// A shard over a feed and a store that outlives it.
 pub struct Rig {
-    pub store: MemoryStore,
+    pub store: Arc<MemoryStore>,
     pub shard: Shard,
     pub feed: Feed,
     pub all: Waiting,
     pub clock: Micros,
     /// Dead letters as they were delivered, in order.
     pub letters: Vec<DeadLetterRow>,
-    open: Box<dyn Fn(&MemoryStore, Micros) -> Shard>,
+    open: Box<dyn Fn(&Arc<MemoryStore>, Micros) -> Shard>,
 }
 
 impl Rig {
-    pub fn new(feed: Feed, clock: Micros, open: impl Fn(&MemoryStore, Micros) -> Shard + 'static) -> Rig {
-        let store = MemoryStore::default();
+    pub fn new(
+        feed: Feed,
+        clock: Micros,
+        open: impl Fn(&Arc<MemoryStore>, Micros) -> Shard + 'static,
+    ) -> Rig {
+        let store = Arc::new(MemoryStore::default());
         let shard = open(&store, clock);
         let mut rig = Rig {
             store,
@@ -157,7 +161,7 @@ impl Rig {
         self.feed.begin(&mut self.shard, self.clock);
     }
 
-    pub fn reopen(&mut self, open: impl Fn(&MemoryStore, Micros) -> Shard + 'static) {
+    pub fn reopen(&mut self, open: impl Fn(&Arc<MemoryStore>, Micros) -> Shard + 'static) {
         self.open = Box::new(open);
         self.restart();
     }
@@ -182,7 +186,7 @@ impl Rig {
 
     pub fn end_epoch(&mut self, flush: bool) {
         self.clock += SECOND;
-        let commit = self.shard.end_epoch(self.clock, flush, None, 0);
+        let commit = self.shard.end_epoch(self.clock, flush, None, 0).expect("reads");
         for p in &commit.outbox.epochs[0].partitions {
             assert_eq!(p.counts.read, p.counts.applied + p.counts.skipped_total() + p.counts.dead);
         }

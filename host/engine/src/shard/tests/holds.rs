@@ -1,10 +1,12 @@
 //! Sources that hold: nothing of a failed batch is taken, others go on, and every way on counts each
 //! record once.
 
-use super::feed::{Feed, Rig};
 use super::super::*;
+use super::feed::{Feed, Rig};
 use super::*;
+use crate::recover::{join_initial, recover};
 use proptest::prelude::*;
+use std::time::Duration;
 use weir_types::live::SourceStatus;
 use weir_types::schema::SourceDecl;
 
@@ -20,7 +22,7 @@ fn births(count: usize, bad: impl Fn(usize) -> bool) -> (Vec<Raw>, Vec<String>) 
         match bad(nth) {
             true => records.push(BAD.to_string()),
             false => {
-                records.push(json(&raw, 100 + id));
+                records.push(raw.change().json(100 + id));
                 raws.push(raw);
             }
         }
@@ -29,7 +31,7 @@ fn births(count: usize, bad: impl Fn(usize) -> bool) -> (Vec<Raw>, Vec<String>) 
 }
 
 /// `ticket` on topic `t` with this share, and `other` on topic `o`, which no metric reads.
-pub fn open_with(share: f64, primary_key: usize) -> impl Fn(&MemoryStore, Micros) -> Shard + Clone {
+pub fn open_with(share: f64, primary_key: usize) -> impl Fn(&Arc<MemoryStore>, Micros) -> Shard + Clone {
     move |store, now| {
         let mut options = options();
         let ticket = (*options.sources[0]).clone();
@@ -42,8 +44,9 @@ pub fn open_with(share: f64, primary_key: usize) -> impl Fn(&MemoryStore, Micros
         let ticket = SourceDecl { max_dead_share: share, primary_key: vec![primary_key], ..ticket };
         options.sources = vec![Arc::new(ticket), Arc::new(other)];
         let loader = &Counting { info: metrics()[0].info().clone() };
-        let mut shard = recover(options, store, loader, Arc::new(|| Duration::ZERO)).expect("recovers");
-        join_initial(&mut shard, store, loader, 1, now).expect("joins");
+        let mut shard =
+            recover(options, store.clone(), loader, Arc::new(|| Duration::ZERO)).expect("recovers");
+        join_initial(&mut shard, &**store, loader, 1, now).expect("joins");
         shard
     }
 }
@@ -51,7 +54,7 @@ pub fn open_with(share: f64, primary_key: usize) -> impl Fn(&MemoryStore, Micros
 fn rig(
     records: Vec<String>,
     per_batch: usize,
-    open: impl Fn(&MemoryStore, Micros) -> Shard + 'static,
+    open: impl Fn(&Arc<MemoryStore>, Micros) -> Shard + 'static,
 ) -> Rig {
     let others: Vec<String> = records.iter().map(|r| r.replace("\"ticket\"", "\"other\"")).collect();
     Rig::new(Feed::new(&[("t", records), ("o", others)], per_batch), BASE + 3000 * SECOND, open)

@@ -1,9 +1,9 @@
 //! Dead letters that are redriven: whenever and in whatever order, each change counts once, and current
 //! values are those of the newest change.
 
+use super::super::*;
 use super::feed::{Feed, Rig};
 use super::holds::open_with;
-use super::super::*;
 use super::*;
 use proptest::prelude::*;
 use weir_types::control::Redriven;
@@ -25,7 +25,7 @@ fn rig(records: &[String], wrong: usize) -> Rig {
 }
 
 fn json_of(raws: &[Raw]) -> Vec<String> {
-    texts(raws).into_iter().map(|(_, text)| text).collect()
+    (100..).zip(raws).map(|(pos, raw)| raw.change().json(pos)).collect()
 }
 
 fn names(answers: &[Redriven]) -> Vec<&'static str> {
