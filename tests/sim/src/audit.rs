@@ -19,7 +19,7 @@ pub struct Audit {
     pub late: u64,
     pub current: u64,
     /// Current values that only a lost state knew: it was replaced by an older copy, and their rows came
-    /// and went within one batch after that. See docs/adr/0004.
+    /// and went within one batch after that. See docs/adr/0005.
     pub left_over: u64,
     pub epochs: u64,
 }

@@ -1,7 +1,7 @@
 //! Slots that lie in the store alone, and guests that are made anew.
 //!
 //! A part is cold when its chunk is stored, durable and up to date, and the guest has released its slots.
-//! Of its keys the host remembers where they are, and nothing else. See docs/adr/0005-cold-slots.md.
+//! Of its keys the host remembers where they are, and nothing else. See docs/adr/0010-cold-slots.md.
 
 use super::evaluate::SLOTS_PER_CALL;
 use super::sessions::{Run, SessionKey};

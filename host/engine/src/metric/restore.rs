@@ -6,6 +6,7 @@ use super::windows::Place;
 use super::{Metric, MetricError};
 use crate::shared::Shared;
 use crate::stored::{ChunkHead, StoredCells, StoredChunk, decode, epoch_of};
+use crate::watermark::Watermarks;
 use weir_types::contract::{States, pack};
 use weir_types::ports::StateError;
 use weir_types::window::Interval;
@@ -14,7 +15,7 @@ impl Metric {
     /// Newest checkpoint, and the cells of the epochs since. Chunks of closed windows stay in the store,
     /// but for those that the serving side shows; so do those of open windows beyond `allowed` slots,
     /// which are loaded and evaluated with the next epochs. None = all is loaded. The watermarks must be
-    /// those of the last epoch.
+    /// those of the last epoch, if they are known.
     pub fn restore(
         &mut self,
         allowed: Option<u64>,
@@ -39,7 +40,10 @@ impl Metric {
                 self.restore_cells(decode("cells", &value)?, epoch, shared, chunks)?;
             }
         }
-        self.watermarks = watermarks;
+        // Of a metric that was stopped by an older host they are not known: those of its last cells stand.
+        if watermarks != Watermarks::default() {
+            self.watermarks = watermarks;
+        }
         Ok(())
     }
 
