@@ -53,7 +53,7 @@ pub struct Dead {
 const KEYS: [(&str, &str); 5] = [
     ("metric_realtime", "metric, incarnation, `window`, dimension_set, dims, start"),
     ("metric_latest", "metric, incarnation, dimension_set, dims"),
-    ("epochs", "epoch, 0"),
+    ("epochs", "epoch, version"),
     ("late_events", "metric, incarnation, topic, partition, `offset`, row, sample"),
     ("dead_letters", "topic, partition, `offset`, metric"),
 ];

@@ -18,9 +18,6 @@ pub struct Audit {
     pub windows: u64,
     pub late: u64,
     pub current: u64,
-    /// Current values that only a lost state knew: it was replaced by an older copy, and their rows came
-    /// and went within one batch after that. See docs/adr/0005.
-    pub left_over: u64,
     pub epochs: u64,
 }
 
@@ -139,8 +136,7 @@ impl Auditor<'_> {
         }
     }
 
-    /// Late events that hold, and whether each was late. An event of an epoch that a lost state had, and that
-    /// was computed anew, has another version than its epoch's row and does not hold.
+    /// Late events, and whether each was late.
     fn late(&mut self) -> Late {
         let newest = |at: usize| {
             let changes = self.changes().filter(|(p, _, change)| *p == at && change.after.is_some());
@@ -155,10 +151,8 @@ impl Auditor<'_> {
         let mut late = Late::new();
         let mut found = Vec::new();
         for ((metric, incarnation, of, offset, _, _), held) in &self.world.tables.late {
-            let epoch = self.world.tables.epochs.get(&held.row.epoch);
-            let holds = held.row.epoch <= self.world.disk.epoch
-                && epoch.is_some_and(|epoch| epoch.version == held.version);
-            if !holds || self.incarnation(metric) != Some(*incarnation) {
+            // Of a state before a wipe.
+            if self.incarnation(metric) != Some(*incarnation) {
                 continue;
             }
             for window in &held.row.windows {
@@ -202,8 +196,10 @@ impl Auditor<'_> {
             let expected = self.expected(metric, late);
             let incarnation = self.incarnation(metric);
             let table = &self.world.tables.realtime;
-            let rows =
-                table.values().filter(|h| h.row.metric == metric && Some(h.row.incarnation) == incarnation);
+            let of_metric = |h: &&Held<RealtimeRow>| {
+                h.row.metric == metric && Some(h.row.incarnation) == incarnation && !h.row.deleted
+            };
+            let rows = table.values().filter(of_metric);
             let key = |row: &RealtimeRow| {
                 (row.window.clone(), row.dimension_set.clone(), row.dims.clone(), row.start)
             };
@@ -248,21 +244,10 @@ impl Auditor<'_> {
         }
         let incarnation = self.incarnation(OPEN);
         let latest = self.world.tables.latest.values().filter(|h| Some(h.row.incarnation) == incarnation);
-        let of_lost = |h: &Held<RealtimeRow>| {
-            self.world.restored.is_some_and(|host| {
-                let since = self.world.hosts[host..].iter().filter_map(|known| known.generation).min();
-                since.is_none_or(|since| h.version >> 40 < since)
-            })
-        };
-        let (mut held, mut left_over) = (BTreeMap::new(), 0);
-        for row in latest.filter(|h| numbers(&h.row)[0] != 0) {
-            let key = (row.row.dimension_set.clone(), row.row.dims.clone());
-            match of_lost(row) && !expected.contains_key(&key) {
-                true => left_over += 1,
-                false => drop(held.insert(key, numbers(&row.row))),
-            }
-        }
-        self.audit.left_over += left_over;
+        let held = latest
+            .filter(|h| !h.row.deleted)
+            .map(|h| ((h.row.dimension_set.clone(), h.row.dims.clone()), numbers(&h.row)));
+        let held: BTreeMap<_, _> = held.filter(|(_, numbers)| numbers[0] != 0).collect();
         self.audit.current += expected.len() as u64;
         if held != expected {
             self.wrong(format!("{OPEN}: {held:?} instead of {expected:?}"));

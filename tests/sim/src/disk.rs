@@ -2,7 +2,7 @@
 
 use crate::world::{Breach, Mutation};
 use std::collections::BTreeMap;
-use weir_types::ports::WriteSet;
+use weir_types::ports::{WriteSet, reserved};
 
 /// See the module. A copy is a backup.
 #[derive(Clone, Debug, Default)]
@@ -76,6 +76,12 @@ impl Disk {
     pub fn scan(&self, prefix: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
         let from = self.data.range(prefix.to_vec()..).take_while(|(key, _)| key.starts_with(prefix));
         from.map(|(key, value)| (key.clone(), value.clone())).collect()
+    }
+
+    /// Replaces everything by an older copy, as `weir state import` does: with its mark.
+    pub fn import(&mut self, copy: Disk) {
+        *self = copy;
+        self.data.insert(reserved::imported("0"), Vec::new());
     }
 
     pub fn claim(&mut self, at_least: u64) -> u64 {

@@ -106,7 +106,10 @@ impl StateStore for Port {
         self.store(Point::GetBlob, |world| world.disk.blobs.get(name).cloned())
     }
     fn claim_generation(&self, at_least: u64) -> Result<u64, StateError> {
-        self.store(Point::Claim, |world| world.disk.claim(at_least))
+        self.store(Point::Claim, |world| match self.is_fenced(world) {
+            true => Err(StateError::Fenced("a newer host opened it".into())),
+            false => Ok(world.disk.claim(at_least)),
+        })?
     }
 }
 
@@ -196,6 +199,10 @@ impl Sink for Port {
             }
             _ => Err(SinkError::Retry(format!("insert: {fault:?}"))),
         }
+    }
+
+    fn take_back(&self, lost: LostFuture, generation: u64) -> Result<(), SinkError> {
+        self.sink(Point::TakeBack, |world| world.tables.take_back(lost, generation))
     }
 }
 

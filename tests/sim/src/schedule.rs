@@ -232,19 +232,16 @@ impl Schedule {
         while !self.hosts.is_empty() {
             self.remove(0);
         }
-        let disk = match self.backup.clone() {
+        match self.backup.clone() {
             Some(backup) => {
                 self.count("restored");
-                let mut world = lock(&self.world);
-                world.restored = Some(world.hosts.len());
-                backup
+                lock(&self.world).disk.import(backup);
             }
             None => {
                 self.count("wiped");
-                Disk::default()
+                lock(&self.world).disk = Disk::default();
             }
-        };
-        lock(&self.world).disk = disk;
+        }
     }
 
     /// Nothing fails any more: everything is read, computed and delivered, and then all windows close.

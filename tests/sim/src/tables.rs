@@ -3,6 +3,7 @@
 use crate::world::{Breach, Mutation};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use weir_types::ports::LostFuture;
 use weir_types::record::TopicPartition;
 use weir_types::rows::{DeadLetterRow, EpochRow, LateEventRow, Outbox, PromotedRow, RealtimeRow, version};
 
@@ -11,6 +12,8 @@ use weir_types::rows::{DeadLetterRow, EpochRow, LateEventRow, Outbox, PromotedRo
 pub struct Held<T> {
     pub version: u64,
     pub row: T,
+    /// Whether it stands in place of a row that was taken back.
+    mark: bool,
 }
 
 /// metric, incarnation, window, dimension set, dims, start
@@ -37,14 +40,14 @@ fn put<K: Ord, T: PartialEq>(
     mutation: Mutation,
 ) -> Result<(), Breach> {
     match table.entry(key) {
-        Entry::Vacant(free) => drop(free.insert(Held { version, row })),
+        Entry::Vacant(free) => drop(free.insert(Held { version, row, mark: false })),
         Entry::Occupied(mut held) => {
             let held = held.get_mut();
-            if version == held.version && row != held.row {
+            if version == held.version && row != held.row && !held.mark {
                 return Err(Breach(format!("two different rows of one key have version {version}")));
             }
             if version >= held.version || mutation == Mutation::VersionIgnored {
-                *held = Held { version, row };
+                *held = Held { version, row, mark: false };
             }
         }
     }
@@ -99,6 +102,27 @@ impl Tables {
             put(&mut self.promoted, row.metric.clone(), of, row.clone(), mutation)?;
         }
         Ok(())
+    }
+
+    /// As the sink does it: values get a deleted row between the lost rows and those to come; what has no such
+    /// mark is removed.
+    pub fn take_back(&mut self, lost: LostFuture, generation: u64) {
+        let meant = |epoch: u64, held: u64| {
+            epoch > lost.epoch && held >= lost.generation << 40 && held < generation << 40
+        };
+        let of = (generation << 40) + lost.epoch;
+        for held in self.realtime.values_mut().chain(self.latest.values_mut()) {
+            if meant(held.row.epoch, held.version) {
+                held.row.deleted = true;
+                (held.version, held.mark) = (of, true);
+            }
+        }
+        for held in self.promoted.values_mut().filter(|held| meant(held.row.epoch, held.version)) {
+            held.row.retired = true;
+            (held.version, held.mark) = (of, true);
+        }
+        self.late.retain(|_, held| !meant(held.row.epoch, held.version));
+        self.epochs.retain(|_, held| !meant(held.row.epoch, held.version));
     }
 
     /// As the sink reads it: from the rows of `epochs`.

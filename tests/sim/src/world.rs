@@ -51,6 +51,7 @@ pub enum Point {
     FindGeneration,
     PrepareMetric,
     Insert,
+    TakeBack,
     Read,
     Publish,
     Tell,
@@ -141,8 +142,6 @@ pub struct World {
     pub sink_away: u32,
     pub store_away: u32,
     pub hosts: Vec<Known>,
-    /// The first host after the state was replaced by an older copy.
-    pub restored: Option<usize>,
     pub breaches: Vec<String>,
     /// What was injected where, how often.
     pub injected: BTreeMap<(Point, Fault), u64>,
@@ -194,7 +193,6 @@ impl World {
             sink_away: 0,
             store_away: 0,
             hosts: Vec::new(),
-            restored: None,
             breaches: Vec::new(),
             injected: BTreeMap::new(),
             wall: BEGIN,
@@ -232,7 +230,7 @@ impl World {
     fn drawn(&mut self, point: Point) -> Fault {
         use Point::*;
         let away = match point {
-            Prepare | FindGeneration | PrepareMetric | Insert => &mut self.sink_away,
+            Prepare | FindGeneration | PrepareMetric | Insert | TakeBack => &mut self.sink_away,
             Get | Scan | Write | PutBlob | GetBlob | Claim => &mut self.store_away,
             Load | Read | Publish | Tell | Acknowledge => &mut 0,
         };
@@ -241,7 +239,7 @@ impl World {
             return Fault::Refused;
         }
         let can_fail = !matches!(point, Load | Read | Publish | Tell | Acknowledge);
-        let changes = matches!(point, Write | PutBlob | Claim | Prepare | PrepareMetric | Insert);
+        let changes = matches!(point, Write | PutBlob | Claim | Prepare | PrepareMetric | Insert | TakeBack);
         let at = self.dice.random_range(0..1000);
         let mut upto = 0;
         let mut falls = |rate: u32, can: bool| {

@@ -19,6 +19,7 @@ const REACH_COMPACTION: Duration = Duration::from_secs(9);
 const LATE_BY: Duration = Duration::from_secs(4);
 /// A broker that was started less than this ago is let live, so that the stream moves.
 const BROKER_LIFE: Duration = Duration::from_secs(8);
+const TABLES: usize = 4;
 const STEP: Duration = Duration::from_millis(2);
 
 pub struct Chaos<'a> {
@@ -119,8 +120,14 @@ impl<'a> Chaos<'a> {
         self.host_died(&place)
     }
 
-    /// Waits until the store writes down that it compacts; then for a moment, in which it reads and writes.
+    /// Makes the store compact and waits until it writes that down; then for a moment, in which it reads and
+    /// writes. It compacts four tables or more, and writes one when it is closed in order.
     fn compaction_begins(&mut self) -> Result<bool> {
+        for _ in 0..TABLES {
+            self.world.host.stop()?;
+            self.world.host.launch()?;
+            self.world.host.wait_up()?;
+        }
         let folder = self.world.dir.join("state/shards/0/compactions");
         let before = newest(&folder);
         let seen = self.wait(REACH_COMPACTION, || newest(&folder) != before)?;
