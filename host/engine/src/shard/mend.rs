@@ -4,6 +4,7 @@
 use super::Shard;
 use crate::catchup::CatchUp;
 use crate::metric::{Boundary, Chunks, EpochRows, ImageBatch, Metric, MetricError, Running};
+use crate::plan::Plan;
 use crate::shapes::Column;
 use crate::stored::{Status, StoredMetric, StoredPartition, StoredPosition, StoredShown, decode};
 use std::collections::BTreeMap;
@@ -123,10 +124,28 @@ impl Shard {
                 }
                 continue;
             }
+            if let Some(reason) = self.cannot_catch_up(&metric.plan) {
+                self.rest(metric, reason);
+                continue;
+            }
             tracing::info!(metric = %metric.info.name, "what the metric missed is read again");
             metric.entry.status = Status::CatchingUp;
             self.catchups.push(CatchUp::new(metric, &self.options.sources, position, &self.shared));
         }
+    }
+
+    /// Why a metric over events cannot read again what it missed: what makes a change of a record may
+    /// lie outside of it.
+    fn cannot_catch_up(&self, plan: &Plan) -> Option<String> {
+        let sources = plan.inputs.iter().map(|i| &self.options.sources[i.source]);
+        let mut unfit = sources.filter(|s| s.keeps_rows() || s.reading.version_column.is_some());
+        unfit.next().map(|source| {
+            format!(
+                "what it missed cannot be read again: source {} tells a change by rows that were read before; retire it and \
+                 push it anew",
+                source.name
+            )
+        })
     }
 
     fn rejoin(&mut self, mut metric: Metric) {
@@ -298,6 +317,9 @@ impl Shard {
             ..old_entry
         };
         let mut metric = self.open(factory, entry)?;
+        if let Some(reason) = self.cannot_catch_up(&metric.plan).filter(|_| !metric.plan.is_now) {
+            return Err(format!("metric {}: {reason}", new.name));
+        }
         let position = self.stored_position(&new.name, store).map_err(|e| e.to_string())?;
         metric.watermarks = self.watermarks_at(&metric, &position);
         let chunks = Chunks { store, keys: &self.keys };

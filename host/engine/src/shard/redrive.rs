@@ -18,6 +18,11 @@ pub struct Redrive {
 impl Shard {
     /// Takes up dead letters with the running epoch; answers in their order.
     pub fn redrive(&mut self, all: &[Redrive], now: Micros) -> Vec<Redriven> {
+        if !self.catchups.is_empty() {
+            // One that reads the records again would count what it reads and what is shown to it.
+            let why = "a metric is catching up: try again once it has".to_string();
+            return vec![Redriven::Refused(why); all.len()];
+        }
         // What has been read before them is shown before them.
         (0..self.batches.len()).for_each(|source| self.process(source, now));
         let answers: Vec<Redriven> = all.iter().map(|one| self.redrive_one(one, now)).collect();
