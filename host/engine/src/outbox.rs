@@ -1,6 +1,6 @@
 //! The rows that wait for delivery: stored with their epoch, coalesced while they wait.
 
-use crate::stored::{Keyspace, decode, encode, epoch_of};
+use crate::stored::{Keyspace, decode_outbox, encode_outbox, epoch_of};
 use std::collections::HashMap;
 use weir_types::ports::{StateError, StateStore, WriteSet};
 use weir_types::rows::{Outbox, RealtimeRow};
@@ -15,7 +15,7 @@ pub fn put(outbox: &mut Outbox, epoch: u64, keys: &Keyspace, writes: &mut WriteS
         let mut part = Outbox::default();
         swap(outbox, &mut part, table);
         if !part.is_empty() {
-            writes.put(keys.outbox(epoch, table), encode(&part));
+            writes.put(keys.outbox(epoch, table), encode_outbox(&part));
         }
         swap(outbox, &mut part, table);
     }
@@ -48,7 +48,7 @@ pub fn undelivered(store: &dyn StateStore, keys: &Keyspace, delivered: u64) -> R
     let mut waiting = Waiting::default();
     for (key, value) in store.scan(prefix.as_bytes())? {
         if let Some(epoch) = epoch_of(&key, &prefix).filter(|e| *e > delivered) {
-            waiting.add(epoch, decode("outbox", &value)?);
+            waiting.add(epoch, decode_outbox(&value)?);
         }
     }
     Ok(waiting)

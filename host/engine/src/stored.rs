@@ -1,6 +1,7 @@
 //! What stands in the state store, and under which keys. Every key begins with the shard; every
 //! value begins with the version of its format.
 
+mod outbox;
 mod position;
 mod rows;
 
@@ -13,6 +14,7 @@ use weir_types::batch::{Origin, Position};
 use weir_types::ports::{StateError, reserved};
 use weir_types::record::TopicPartition;
 
+pub use outbox::{decode_outbox, encode_outbox};
 pub use position::{StoredPosition, StoredRun, StoredRunStart, StoredShown};
 pub use rows::{StoredRebuild, StoredRow, StoredRowCell, StoredRows, StoredTable, decode_rows, encode_rows};
 
@@ -367,20 +369,49 @@ pub struct StoredVersion {
 
 /// Bytes of a stored value.
 pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    encode_in(FORMAT, value)
+}
+
+/// Bytes of a value whose format has a number of its own.
+fn encode_in<T: Serialize>(format: u8, value: &T) -> Vec<u8> {
     // Serializing plain data into memory cannot fail; an empty value would be refused on reading.
-    postcard::to_extend(value, vec![FORMAT]).unwrap_or_default()
+    postcard::to_extend(value, vec![format]).unwrap_or_default()
 }
 
 /// A stored value, or what stands first in it, from its bytes.
 pub fn decode<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, StateError> {
+    body_of(what, bytes, FORMAT).and_then(|(_, body)| read(what, body))
+}
+
+/// A value of format 2, or of format 1 by way of what that was.
+fn decode_2_or_1<T: DeserializeOwned, Old: DeserializeOwned + Into<T>>(
+    what: &str,
+    bytes: &[u8],
+) -> Result<T, StateError> {
+    match body_of(what, bytes, 2)? {
+        (1, body) => read::<Old>(what, body).map(Old::into),
+        (_, body) => read(what, body),
+    }
+}
+
+/// The number of the format, at most `newest`, and what follows it.
+fn body_of<'a>(what: &str, bytes: &'a [u8], newest: u8) -> Result<(u8, &'a [u8]), StateError> {
     match bytes.split_first() {
-        Some((&FORMAT, body)) => postcard::from_bytes(body)
-            .map_err(|e| StateError::Corrupt(format!("the stored {what} cannot be read: {e}"))),
-        Some((version, _)) => Err(StateError::Corrupt(format!(
-            "the stored {what} has format {version}, this host reads {FORMAT}: use the host version that wrote it, or a newer one"
-        ))),
+        Some((format, body)) if (1..=newest).contains(format) => Ok((*format, body)),
+        Some((format, _)) => Err(unknown(what, *format, newest)),
         None => Err(StateError::Corrupt(format!("the stored {what} is empty"))),
     }
+}
+
+fn read<T: DeserializeOwned>(what: &str, body: &[u8]) -> Result<T, StateError> {
+    postcard::from_bytes(body)
+        .map_err(|e| StateError::Corrupt(format!("the stored {what} cannot be read: {e}")))
+}
+
+fn unknown(what: &str, format: u8, newest: u8) -> StateError {
+    StateError::Corrupt(format!(
+        "the stored {what} has format {format}, this host reads up to {newest}: use the host version that wrote it, or a newer one"
+    ))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Formats of the row tables.
 
-use super::ReplayMark;
+use super::{ReplayMark, decode_2_or_1, encode_in};
 use crate::keys::StoredKey;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -66,24 +66,12 @@ pub struct StoredRebuild {
 
 /// Bytes of stored rows.
 pub fn encode_rows(rows: &StoredRows) -> Vec<u8> {
-    // Serializing plain data into memory cannot fail; an empty value would be refused on reading.
-    postcard::to_extend(rows, vec![FORMAT]).unwrap_or_default()
+    encode_in(FORMAT, rows)
 }
 
 /// Stored rows from their bytes, of this version or an older one.
 pub fn decode_rows(what: &str, bytes: &[u8]) -> Result<StoredRows, StateError> {
-    let unreadable =
-        |e: postcard::Error| StateError::Corrupt(format!("the stored {what} cannot be read: {e}"));
-    match bytes.split_first() {
-        Some((&FORMAT, body)) => postcard::from_bytes(body).map_err(unreadable),
-        Some((1, body)) => {
-            postcard::from_bytes::<version1::Rows>(body).map(StoredRows::from).map_err(unreadable)
-        }
-        Some((version, _)) => Err(StateError::Corrupt(format!(
-            "the stored {what} has format {version}, this host reads up to {FORMAT}: use the host version that wrote it, or a newer one"
-        ))),
-        None => Err(StateError::Corrupt(format!("the stored {what} is empty"))),
-    }
+    decode_2_or_1::<_, version1::Rows>(what, bytes)
 }
 
 mod version1 {
