@@ -40,7 +40,9 @@ impl Service {
             "CREATE DATABASE service; CREATE TABLE service.ticket (
                id INT PRIMARY KEY, queue_id INT NOT NULL, channel VARCHAR(10) NOT NULL, priority INT NOT NULL,
                assignee_id INT, status VARCHAR(10) NOT NULL, created_at DATETIME(3) NOT NULL,
-               first_reply_at DATETIME(3), updated_at DATETIME(3) NOT NULL);",
+               first_reply_at DATETIME(3), updated_at DATETIME(3) NOT NULL);
+             CREATE TABLE service.call_record (id INT PRIMARY KEY, queue_id INT, updated_at DATETIME(3) NOT NULL);
+             INSERT INTO service.call_record VALUES (1, 100, NOW(3));",
         )?;
         let connect = Connect::start(&paths::from_env(paths::CONNECT)?, &dir.0, &kafka, &mariadb, "service")?;
         let mut config = common::configuration(&kafka.bootstrap())?;
