@@ -21,6 +21,20 @@ fn wait_dead(world: &World, expected: i64) -> Result<()> {
     })
 }
 
+/// Starts the host and waits until it reads the partition of the dead letters: what it does not read yet it
+/// refuses to redrive.
+fn start(world: &mut World) -> Result<()> {
+    world.host.start()?;
+    let api = world.host.api();
+    wait::until("the partition is being read", LIMIT, || {
+        let status = api.status().map_err(|e| format!("{e:#}"))?;
+        let sources = status.0["sources"].as_array().into_iter().flatten();
+        let mut partitions = sources.flat_map(|s| s["partitions"].as_array().into_iter().flatten());
+        let is_ours = |p: &serde_json::Value| p["topic"] == TICKET && p["partition"] == 0;
+        if partitions.any(is_ours) { Ok(Some(())) } else { Err(status.0.to_string()) }
+    })
+}
+
 #[test]
 #[ignore = "needs servers: run by cargo xtask test"]
 fn with_a_mended_declaration_dead_letters_are_redriven_once_over_kills() -> Result<()> {
@@ -42,7 +56,7 @@ fn with_a_mended_declaration_dead_letters_are_redriven_once_over_kills() -> Resu
     world.host.kill();
     world.config.source("ticket")?.insert("primary_key".into(), vec!["id".to_string()].into());
     world.host = Host::new(&world.bins, &world.dir.0, net::free_port()?, &world.config)?;
-    world.host.start()?;
+    start(&mut world)?;
     let (listed, text) =
         world.host.ask("dlq", &["list", "--source", "ticket", "--code", "key", "--limit", "3"])?;
     assert!(listed && text.contains("there are more") && text.lines().count() == 5, "{text}");
@@ -52,12 +66,12 @@ fn with_a_mended_declaration_dead_letters_are_redriven_once_over_kills() -> Resu
     let (one, text) = world.host.ask("dlq", &["redrive", "--topic", TICKET, "--offset", "7"])?;
     assert!(one && text.contains("1 applied"), "{text}");
     world.host.kill();
-    world.host.start()?;
+    start(&mut world)?;
     wait_created(&world.clickhouse, 1)?;
     let (all, text) = world.host.ask("dlq", &["redrive", "--all"])?;
     assert!(!all && text.contains("249 applied, 0 skipped, 1 still dead"), "{text}");
     world.host.kill();
-    world.host.start()?;
+    start(&mut world)?;
     wait_created(&world.clickhouse, 250)?;
     wait_dead(&world, 1)?;
     let (again, text) = world.host.ask("dlq", &["redrive", "--all"])?;
