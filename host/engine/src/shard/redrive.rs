@@ -42,7 +42,7 @@ impl Shard {
         let index = self.sources.index_of(name).and_then(|index| Some((index, self.topics[index as usize]?)));
         let Some((partition, topic)) = index else {
             return Redriven::Refused(format!(
-                "partition {} of topic {} is not being read",
+                "partition {} of topic {} is not being read at the moment: try again",
                 name.partition, name.topic
             ));
         };
