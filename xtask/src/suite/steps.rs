@@ -100,7 +100,7 @@ fn clippy(_: &Options) -> Result<Done> {
 /// not hand them any.
 fn crates(options: &Options) -> Result<Done> {
     let mut command = build::cargo("test")?;
-    command.arg("--workspace");
+    command.args(["--workspace", "--no-fail-fast"]);
     match options.quick {
         true if plugins::missing().is_none() => {
             command.env(paths::COMPONENTS, plugins::build()?);
@@ -178,7 +178,7 @@ fn with_env(command: &mut Command) -> Result<()> {
 fn named(tests: &[&str], threads: &str) -> Result<Command> {
     let mut command = build::cargo("test")?;
     with_env(&mut command)?;
-    command.arg("--workspace");
+    command.args(["--workspace", "--no-fail-fast"]);
     for test in tests {
         command.args(["--test", test]);
     }
