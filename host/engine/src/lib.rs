@@ -66,6 +66,9 @@ pub struct Options {
     pub correct_for_metric: BTreeMap<String, BTreeMap<String, Micros>>,
     /// Windows of single metrics, in place of their own.
     pub windows_metric: BTreeMap<String, Vec<Window>>,
+    /// Real time without a record or an end after which a stream that has more to read is told to stand
+    /// still.
+    pub stalled_after: Duration,
     /// A column that does not fit in so many rows in a row is gone: metrics that need it are suspended.
     pub suspend_after: u64,
     /// Slots that one metric keeps in its guest; what was touched longest ago lies in the store alone.

@@ -156,7 +156,7 @@ impl Threads {
             self.ask(compute, reader);
             match events.recv_timeout(STEP) {
                 Ok(event) => compute.take(event)?,
-                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Timeout) => compute.quiet(),
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(EngineError::Fatal("the Kafka reader ended without a reason".into()));
                 }

@@ -333,6 +333,14 @@ impl Shard {
         Watermarks::least(metric.plan.inputs.iter().map(|i| by_source[i.source]))
     }
 
+    /// Partitions that are not read to their ends, but for those of sources that hold or have stopped.
+    pub(crate) fn behind(&self) -> Vec<TopicPartition> {
+        let sources = self.options.sources.iter().enumerate();
+        let reading = sources.filter(|(_, source)| self.holds.text(&source.name).is_none());
+        let all: BTreeSet<&TopicPartition> = reading.flat_map(|(at, _)| self.sources.behind(at)).collect();
+        all.into_iter().cloned().collect()
+    }
+
     /// The watermarks of a metric that has a position of its own.
     pub(crate) fn watermarks_at(&self, metric: &Metric, position: &StoredPosition) -> Watermarks {
         let of = |source: usize| position.watermarks.get(&self.options.sources[source].name);

@@ -250,6 +250,12 @@ impl Sources {
         }
     }
 
+    /// The partitions of a source that are not read to their ends.
+    pub fn behind(&self, source: usize) -> impl Iterator<Item = &TopicPartition> {
+        let ours = self.standings.iter().filter(move |s| s.sources.contains(&source));
+        ours.filter(|s| s.at.time.at_end.is_none()).map(|s| &s.partition)
+    }
+
     /// The partitions of a source, and whether each is read to its end.
     pub fn ends_of(&self, source: usize) -> Vec<(u32, bool)> {
         let ours = self.standings.iter().enumerate().filter(|(_, s)| s.sources.contains(&source));

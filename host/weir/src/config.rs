@@ -44,6 +44,7 @@ pub struct Config {
     pub epoch_length: Duration,
     pub epoch_bytes: usize,
     pub suspend_after: u64,
+    pub stalled_after: Duration,
     pub kafka: BTreeMap<String, String>,
     pub clickhouse: ClickHouse,
     /// By window name, in microseconds.
@@ -134,6 +135,9 @@ fn parse(text: &str, folder: &Path) -> Result<Config, String> {
     if epoch.suspend_after_rows == 0 {
         return Err("[epoch]: `suspend_after_rows` must be above 0".into());
     }
+    if kafka.stalled_after.0 <= 0 {
+        return Err("[kafka]: `stalled_after` must be longer than 0".into());
+    }
     if !clickhouse.url.starts_with("http://") && !clickhouse.url.starts_with("https://") {
         return Err("[clickhouse]: `url` must begin with http:// or https://".into());
     }
@@ -162,6 +166,7 @@ fn parse(text: &str, folder: &Path) -> Result<Config, String> {
         epoch_length: epoch.length.std(),
         epoch_bytes: epoch.max_bytes.0,
         suspend_after: epoch.suspend_after_rows,
+        stalled_after: kafka.stalled_after.std(),
         kafka: kafka.properties.into_iter().map(|(name, value)| (name, value.0)).collect(),
         clickhouse,
         emit_every: parts.spans("emit_every", EMIT_EVERY, true)?,

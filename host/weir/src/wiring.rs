@@ -62,6 +62,7 @@ pub fn engine_options(config: &Config, initial_plugins: Vec<(String, Vec<u8>)>) 
         epoch_length: config.epoch_length,
         epoch_bytes: config.epoch_bytes,
         suspend_after: config.suspend_after,
+        stalled_after: config.stalled_after,
         emit_every: config.emit_every.clone(),
         correct_for: config.correct_for.clone(),
         correct_for_default: config.correct_for_default,

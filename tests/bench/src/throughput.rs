@@ -175,6 +175,7 @@ fn engine_options(sources: &[Arc<SourceDecl>], components: &[(String, Vec<u8>)])
         epoch_length: EPOCH,
         epoch_bytes: 64 << 20,
         suspend_after: 1000,
+        stalled_after: Duration::from_secs(60),
         emit_every: names(&[("1m", 0), ("15m", 5 * SECOND), ("1h", 10 * SECOND), ("day", 30 * SECOND)]),
         correct_for: names(&[("1m", 2 * HOUR), ("15m", 6 * HOUR), ("1h", 48 * HOUR), ("day", 8 * DAY)]),
         correct_for_default: 2 * HOUR,

@@ -244,6 +244,7 @@ pub fn options() -> Options {
         correct_for_metric: BTreeMap::new(),
         windows_metric: BTreeMap::new(),
         suspend_after: 1000,
+        stalled_after: Duration::from_secs(3600),
         hot_slots: u64::MAX,
         hot_slots_total: u64::MAX,
         initial_plugins: vec![("simulated.wasm".into(), COMPONENT.to_vec())],

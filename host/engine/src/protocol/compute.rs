@@ -1,5 +1,6 @@
 //! From events to epochs. Sends nothing: the jobs it gives are its driver's to hand to the commit, in order.
 
+use super::stall::Stall;
 use super::{Answer, Job, Queue, Stamps};
 use crate::catchup::Readers;
 use crate::hold::{Ask, ResumeError};
@@ -71,6 +72,7 @@ pub struct Compute {
     stamps: Stamps,
     /// Why sources hold, and why sources have stopped, as last told.
     standing_still: [Option<String>; 2],
+    stall: Stall,
 }
 
 /// What is known at the end of a step, to decide whether the running epoch ends.
@@ -123,6 +125,7 @@ impl Compute {
         let waiting = outbox::undelivered(state, &shard.keys, delivered)?;
         let queue = Arc::new(Queue::new(waiting, delivered, shard.head.generation.unwrap_or(0)));
         let epoch_began = (ports.monotonic)();
+        let stall = Stall::new(shard.options.stalled_after, epoch_began);
         Ok(Compute {
             ports,
             queue,
@@ -131,6 +134,7 @@ impl Compute {
             epoch_began,
             stamps: Stamps::default(),
             standing_still: [None, None],
+            stall,
         })
     }
 
@@ -155,6 +159,17 @@ impl Compute {
     /// What the sink must take back before it gets rows.
     pub fn lost(&self) -> Option<LostFuture> {
         self.shard.lost()
+    }
+
+    /// The reader has given nothing for a step: tells it if that has gone on for too long.
+    pub fn quiet(&mut self) {
+        let trouble = self.shard.sources.trouble.as_deref();
+        if let Some(news) = self.stall.look((self.ports.monotonic)(), || self.shard.behind(), trouble) {
+            if let Some(Condition { reason, .. }) = &news {
+                tracing::warn!(%reason, "the stream stands still");
+            }
+            self.ports.publisher.condition("stalled", news);
+        }
     }
 
     /// What the shard asks of the reader, in order; tells which sources stand still.
@@ -188,6 +203,13 @@ impl Compute {
             }
             _ => None,
         };
+        let moves = matches!(
+            event,
+            SourceEvent::Records(_) | SourceEvent::EndOfPartition { .. } | SourceEvent::Moved { .. }
+        );
+        if moves && self.stall.moved((self.ports.monotonic)()) {
+            self.ports.publisher.condition("stalled", None);
+        }
         self.shard.apply(event, self.ports.clock.now());
         if let Some((read, records)) = read {
             let age = (self.ports.monotonic)().saturating_sub(read);

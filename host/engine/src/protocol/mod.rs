@@ -21,6 +21,7 @@ mod commit;
 mod compute;
 mod delivery;
 mod queue;
+mod stall;
 mod stamps;
 
 pub use commit::{Answer, Commit, Job};

@@ -233,6 +233,7 @@ pub fn options() -> Options {
         correct_for_metric: BTreeMap::new(),
         windows_metric: BTreeMap::new(),
         suspend_after: 1000,
+        stalled_after: std::time::Duration::from_secs(60),
         hot_slots: u64::MAX,
         hot_slots_total: u64::MAX,
         initial_plugins: vec![("counting.wasm".into(), b"counting".to_vec())],

@@ -101,11 +101,20 @@ impl Default for Epoch {
 }
 
 /// `[kafka]`: the brokers.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Kafka {
     /// Any of librdkafka's properties; `bootstrap.servers` must be among them.
     pub properties: BTreeMap<String, Scalar>,
+    /// Real time without any record, while partitions are not read to their ends, after which `/readyz`
+    /// fails and says so. Default `60s`.
+    pub stalled_after: Span,
+}
+
+impl Default for Kafka {
+    fn default() -> Self {
+        Kafka { properties: BTreeMap::new(), stalled_after: Span(60_000_000) }
+    }
 }
 
 /// `[clickhouse]`: where results go.

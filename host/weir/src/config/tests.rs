@@ -39,6 +39,7 @@ fn everything_has_a_default_but_the_sources() {
     assert_eq!(config.state, "/etc/weir/state");
     assert_eq!(config.epoch_length, Duration::from_secs(1));
     assert_eq!((config.epoch_bytes, config.suspend_after), (64 << 20, 1000));
+    assert_eq!(config.stalled_after, Duration::from_secs(60));
     assert_eq!(config.emit_every["15m"], 5 * SECOND);
     assert_eq!(config.correct_for["day"], 8 * DAY);
     let source = &config.sources[0];
