@@ -179,6 +179,7 @@ fn status_tells_where_the_engine_stands() {
             "topic": "svc.service.ticket", "partition": 0, "next_offset": 12, "caught_up": true, "idle": false,
             "greatest_event_time": "2026-11-23T08:00:00Z",
             "counts": { "read": 12, "applied": 9, "skipped": { "tombstone": 2 }, "dead": 1 },
+            "redriven": 1,
         })
     );
     assert_eq!(body["delivery"], json!({ "waiting_epochs": 2, "waiting_rows": 300, "inserted_rows": 4000 }));
