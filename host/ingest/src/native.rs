@@ -113,7 +113,10 @@ impl Consumer {
     pub fn assign(&self, topic: &str, partition: i32, begin: Offset) -> Result<(), String> {
         let list = list_of(&[(topic, partition, begin)])?;
         // SAFETY: client and list are alive.
-        unsafe { outcome(rd::rd_kafka_incremental_assign(self.client.native_ptr(), list.ptr())) }
+        unsafe { outcome(rd::rd_kafka_incremental_assign(self.client.native_ptr(), list.ptr()))? };
+        // It may have been paused before: librdkafka remembers that of partitions that are not assigned too.
+        self.resume(&list);
+        Ok(())
     }
 
     /// Reads an assigned partition from another offset on. Nothing that was fetched before comes any more.
@@ -121,10 +124,7 @@ impl Consumer {
         let list = list_of(&[(topic, partition, Offset::Invalid)])?;
         // SAFETY: client and list are alive.
         unsafe { outcome(rd::rd_kafka_incremental_unassign(self.client.native_ptr(), list.ptr()))? };
-        self.assign(topic, partition, begin)?;
-        // It may have been paused.
-        self.resume(&list);
-        Ok(())
+        self.assign(topic, partition, begin)
     }
 
     /// Stops fetching from partitions. What is fetched and not yet polled is fetched again later, from
