@@ -144,11 +144,18 @@ fn deleted_records_stop_their_source_until_the_gap_is_accepted_and_noted() -> Re
     assert!(restarted, "{text}");
     wait_created(&clickhouse, 30)?;
     host.wait_ready()?;
-    let gaps = clickhouse
-        .server()
-        .rows("SELECT toString(g.3), toString(g.4) FROM weir.epochs FINAL ARRAY JOIN gaps AS g")?;
-    assert_eq!(gaps, [["20".to_string(), "30".to_string()]]);
+    // An epoch's tables are inserted one after the other.
+    let wanted = [["20".to_string(), "30".to_string()]];
+    wait::until("the gap is noted", LIMIT, || {
+        let select = "SELECT toString(g.3), toString(g.4) FROM weir.epochs FINAL ARRAY JOIN gaps AS g";
+        let gaps = clickhouse.server().rows(select).map_err(|e| format!("{e:#}"))?;
+        if gaps == wanted { Ok(Some(())) } else { Err(format!("there is {gaps:?}")) }
+    })?;
     let audited = "SELECT toInt64(count()) FROM weir.audit FINAL WHERE action = 'gap' AND subject LIKE 'svc.service.ticket 0'";
-    assert_eq!(clickhouse.server().number(audited)?, 1);
+    wait::until("the audit is there", LIMIT, || match clickhouse.server().number(audited) {
+        Ok(1) => Ok(Some(())),
+        Ok(n) => Err(format!("there are {n}")),
+        Err(error) => Err(format!("{error:#}")),
+    })?;
     host.stop()
 }
