@@ -4,7 +4,7 @@
 mod common;
 
 use anyhow::Result;
-use common::{TICKET, World, insert, insert_with, key, send, send_tickets, ticket, wait_created};
+use common::{TICKET, World, insert, insert_with, key, send, send_tickets, ticket, wait_created, wait_dead};
 use std::collections::BTreeMap;
 
 /// (what, key, value, code of its dead letter).
@@ -51,6 +51,7 @@ fn each_bad_record_is_told_with_its_reason_and_the_stream_goes_on() -> Result<()
     let sent = 10 + dead.len() as i64 + 3;
     world.wait_read(sent)?;
     wait_created(&world.clickhouse, 10)?;
+    wait_dead(&world.clickhouse, dead.len() as i64)?;
     let status = world.host.api().status()?;
     assert_eq!(status.count("read"), sent);
     assert_eq!(status.count("dead"), dead.len() as i64);

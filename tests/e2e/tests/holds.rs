@@ -3,7 +3,10 @@
 mod common;
 
 use anyhow::Result;
-use common::{CALL, Dir, LIMIT, TICKET, World, configuration, key, send, send_tickets, wait_created};
+use common::{
+    CALL, Dir, LIMIT, TICKET, World, configuration, key, send, send_tickets, wait_created, wait_dead,
+    wait_number,
+};
 use weir_e2e::clickhouse::ClickHouse;
 use weir_e2e::host::{Api, Host};
 use weir_e2e::kafka::Kafka;
@@ -67,8 +70,7 @@ fn a_source_holds_over_a_kill_while_others_go_on_until_its_dead_are_accepted() -
     world.wait_read(450 + 5)?;
     wait_created(&world.clickhouse, 150)?;
     world.host.wait_ready()?;
-    let dead = world.clickhouse.server().number("SELECT toInt64(count()) FROM weir.dead_letters FINAL")?;
-    assert_eq!(dead, 300);
+    wait_dead(&world.clickhouse, 300)?;
     world.host.stop()
 }
 
@@ -152,10 +154,6 @@ fn deleted_records_stop_their_source_until_the_gap_is_accepted_and_noted() -> Re
         if gaps == wanted { Ok(Some(())) } else { Err(format!("there is {gaps:?}")) }
     })?;
     let audited = "SELECT toInt64(count()) FROM weir.audit FINAL WHERE action = 'gap' AND subject LIKE 'svc.service.ticket 0'";
-    wait::until("the audit is there", LIMIT, || match clickhouse.server().number(audited) {
-        Ok(1) => Ok(Some(())),
-        Ok(n) => Err(format!("there are {n}")),
-        Err(error) => Err(format!("{error:#}")),
-    })?;
+    wait_number(&clickhouse, "audited gap", audited, 1)?;
     host.stop()
 }

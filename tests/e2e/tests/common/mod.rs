@@ -165,18 +165,30 @@ pub fn send_tickets(producer: &Producer, ids: std::ops::Range<i64>) -> Result<()
     Ok(())
 }
 
+/// Waits until `sql` gives `wanted`: an epoch's tables are inserted one after the other, so that what one
+/// of them shows says nothing of the next.
+pub fn wait_number(clickhouse: &ClickHouse, what: &str, sql: &str, wanted: i64) -> Result<()> {
+    wait::until(&format!("{wanted} {what}, in ClickHouse"), LIMIT, || {
+        let found = clickhouse.server().number(sql).map_err(|e| format!("{e:#}"))?;
+        if found == wanted { Ok(Some(())) } else { Err(format!("there are {found}")) }
+    })
+}
+
 /// All tickets ever counted as created, by the day windows of the grand total.
+const CREATED: &str = "SELECT toInt64(sum(ints['count'])) FROM weir.metric_realtime FINAL \
+    WHERE metric = 'ticket.created' AND window = 'day' AND dimension_set = ''";
+
 pub fn created(clickhouse: &ClickHouse) -> Result<i64> {
-    clickhouse.server().number(
-        "SELECT toInt64(sum(ints['count'])) FROM weir.metric_realtime FINAL \
-         WHERE metric = 'ticket.created' AND window = 'day' AND dimension_set = ''",
-    )
+    clickhouse.server().number(CREATED)
 }
 
 /// Waits until so many tickets are counted as created.
 pub fn wait_created(clickhouse: &ClickHouse, tickets: i64) -> Result<()> {
-    wait::until(&format!("{tickets} tickets created, in ClickHouse"), LIMIT, || {
-        let counted = created(clickhouse).map_err(|e| format!("{e:#}"))?;
-        if counted == tickets { Ok(Some(())) } else { Err(format!("there are {counted}")) }
-    })
+    wait_number(clickhouse, "tickets created", CREATED, tickets)
+}
+
+/// Waits until so many records are dead letters.
+pub fn wait_dead(clickhouse: &ClickHouse, records: i64) -> Result<()> {
+    let count = "SELECT toInt64(countIf(outcome = 'dead')) FROM weir.dead_letters FINAL";
+    wait_number(clickhouse, "dead letters", count, records)
 }
