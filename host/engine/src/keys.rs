@@ -1,5 +1,6 @@
 //! Dense ids for texts and for keys (tuples of dimension values), shared by all metrics.
 
+use crate::keytable::KeyTable;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 use weir_types::batch::{Cells, Dictionary, cell};
@@ -52,29 +53,25 @@ pub type Key = Box<[i64]>;
 #[derive(Debug)]
 pub struct KeySpace {
     types: Vec<ValueType>,
-    ids: FxHashMap<Key, u32>,
-    keys: Vec<Key>,
+    ids: KeyTable,
 }
 
 impl KeySpace {
     pub fn new(types: Vec<ValueType>) -> KeySpace {
-        KeySpace { types, ids: FxHashMap::default(), keys: Vec::new() }
+        let ids = KeyTable::new(types.len() + 1);
+        KeySpace { types, ids }
     }
     /// The id of a key given as mask and values.
     #[inline]
     pub fn id(&mut self, key: &[i64]) -> u32 {
-        match self.ids.get(key) {
-            Some(id) => *id,
-            None => {
-                let id = self.keys.len() as u32;
-                self.ids.insert(key.into(), id);
-                self.keys.push(key.into());
-                id
-            }
-        }
+        self.ids.find(key).unwrap_or_else(|| {
+            let id = self.ids.len() as u32;
+            self.ids.insert(key, id);
+            id
+        })
     }
     pub fn get(&self, id: u32) -> &[i64] {
-        &self.keys[id as usize]
+        self.ids.get(id)
     }
     /// Canonical texts of a key's values.
     pub fn render(&self, id: u32, texts: &Texts) -> Vec<String> {
@@ -110,6 +107,24 @@ pub enum StoredPart {
     Text(String),
 }
 
+/// A [`StoredPart`] whose text is somewhere else; stored alike.
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+pub enum KeyPart<'a> {
+    Null,
+    Value(i64),
+    Text(&'a str),
+}
+
+impl<'a> From<&'a StoredPart> for KeyPart<'a> {
+    fn from(part: &'a StoredPart) -> KeyPart<'a> {
+        match part {
+            StoredPart::Null => KeyPart::Null,
+            StoredPart::Value(value) => KeyPart::Value(*value),
+            StoredPart::Text(text) => KeyPart::Text(text),
+        }
+    }
+}
+
 /// A key as it is stored.
 pub type StoredKey = Vec<StoredPart>;
 
@@ -128,21 +143,21 @@ pub fn key_of(stored: &[StoredPart], texts: &mut Texts) -> Key {
 
 /// The key group of a stored key: a stable hash of its parts (FNV-1a, 64 bits), mod 1024. Where values
 /// are cut by key group, changing it means a new format.
-pub fn key_group(stored: &[StoredPart]) -> u16 {
+pub fn key_group<'a>(key: impl Iterator<Item = KeyPart<'a>>) -> u16 {
     let mut hash = 0xcbf2_9ce4_8422_2325u64;
     let mut add = |bytes: &[u8]| {
         for byte in bytes {
             hash = (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
         }
     };
-    for part in stored {
+    for part in key {
         match part {
-            StoredPart::Null => add(&[0]),
-            StoredPart::Value(value) => {
+            KeyPart::Null => add(&[0]),
+            KeyPart::Value(value) => {
                 add(&[1]);
                 add(&value.to_le_bytes());
             }
-            StoredPart::Text(text) => {
+            KeyPart::Text(text) => {
                 add(&[2]);
                 add(&(text.len() as u32).to_le_bytes());
                 add(text.as_bytes());

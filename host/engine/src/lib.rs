@@ -10,6 +10,7 @@ mod emit;
 mod hold;
 pub mod inspect;
 mod keys;
+mod keytable;
 mod metric;
 mod outbox;
 mod patient;

@@ -12,11 +12,12 @@ mod rebuild;
 mod slab;
 mod truncates;
 
-use crate::keys::{StoredKey, StoredPart, TextMap, Texts};
+use crate::keys::{KeyPart, TextMap, Texts};
 use crate::stored::StoredRebuild;
 use rustc_hash::FxHashMap;
 use slab::{Images, Key, Slab};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use truncates::Truncates;
 use weir_types::batch::{Cells, ChangeBatch, Op, Origin, cell};
 use weir_types::contract::ValueType;
@@ -59,6 +60,9 @@ pub struct RowTable {
     redeclared: bool,
 }
 
+/// Rows of a batch that are looked up at once.
+const AHEAD: usize = 32;
+
 /// No image.
 const NONE: u32 = u32::MAX;
 
@@ -92,9 +96,9 @@ struct Bucket {
 impl RowTable {
     pub fn new(source: SourceDecl) -> RowTable {
         RowTable {
+            rows: Slab::new(source.primary_key.len() + 1),
             source,
             columns: Vec::new(),
-            rows: Slab::default(),
             changed: BTreeMap::new(),
             buckets: vec![Bucket::default(); BUCKETS as usize],
             deltas: Vec::new(),
@@ -142,7 +146,11 @@ impl RowTable {
     pub fn take(&mut self, batch: &ChangeBatch, texts: &mut Texts) -> bool {
         let maps = self.text_maps(batch, texts);
         let mut key = vec![0i64; self.source.primary_key.len() + 1];
+        let mut slots = [NONE; AHEAD];
         for row in 0..batch.len() {
+            if row % AHEAD == 0 {
+                slots = self.fetch(batch, row..batch.len().min(row + AHEAD), &maps, &mut key);
+            }
             let (op, origin) = (batch.ops[row], batch.origins[row]);
             if op == Op::Truncate {
                 self.truncate(origin, batch.partitions[row]);
@@ -158,22 +166,44 @@ impl RowTable {
             let mut change = Change { batch, row, maps: &maps, there: false };
             if op == Op::Update && self.has_moved(batch, row) {
                 self.primary_key(&batch.before, row, &maps, &mut key);
-                self.set(&key, &change);
+                self.set(&key, self.rows.find(&key), &change);
             }
             let side = if there { &batch.after } else { &batch.before };
             if self.primary_key(side, row, &maps, &mut key) {
                 change.there = there;
-                self.set(&key, &change);
+                let slot = slots[row % AHEAD];
+                self.set(&key, (slot != NONE).then_some(slot), &change);
             }
         }
         !self.pending.is_empty()
     }
 
-    /// Takes up that a key has an image, or none.
-    fn set(&mut self, key: &[i64], change: &Change<'_>) {
+    /// Slots of the rows' keys; no batch moves one before it is settled. Looks at the memory that will be
+    /// used: each look stands alone, so that the processor waits for many at once; one after the other they
+    /// are most of what a row costs.
+    fn fetch(
+        &self,
+        batch: &ChangeBatch,
+        rows: Range<usize>,
+        maps: &[Option<TextMap>],
+        key: &mut [i64],
+    ) -> [u32; AHEAD] {
+        let mut slots = [NONE; AHEAD];
+        for (slot, row) in slots.iter_mut().zip(rows) {
+            let side = if batch.after_present[row] != 0 { &batch.after } else { &batch.before };
+            if self.primary_key(side, row, maps, key) {
+                *slot = self.rows.find(key).unwrap_or(NONE);
+            }
+        }
+        let there = slots.iter().filter(|slot| **slot != NONE);
+        std::hint::black_box(there.fold(0, |sum, slot| sum ^ self.rows.peek(*slot)));
+        slots
+    }
+
+    /// Takes up that a key has an image, or none. `slot`: where its row is, if it is in the table.
+    fn set(&mut self, key: &[i64], slot: Option<u32>, change: &Change<'_>) {
         let Change { batch, row, maps, there } = *change;
         let (origin, partition) = (batch.origins[row], batch.partitions[row]);
-        let slot = self.rows.find(key);
         let seen = match slot {
             Some(slot) => self.rows.meta_ref(slot).pending,
             None => self.fresh.get(key).copied().unwrap_or(0),
@@ -258,8 +288,12 @@ impl RowTable {
             let meta = self.rows.meta_ref(*slot);
             meta.pending == 0 && is_over(meta)
         };
-        let mut rows: Vec<(Key, u32)> =
-            self.rows.iter().filter(|(_, slot)| over(slot)).map(|(key, slot)| (key.clone(), slot)).collect();
+        let mut rows: Vec<(Key, u32)> = self
+            .rows
+            .iter()
+            .filter(|(_, slot)| over(slot))
+            .map(|(key, slot)| (Key::from_slice(key), slot))
+            .collect();
         rows.sort();
         for (key, slot) in rows {
             let origin = self.rows.meta_ref(slot).origin;
@@ -280,7 +314,7 @@ impl RowTable {
 
     /// All rows that are remembered, by primary key.
     pub fn all(&self) -> Vec<RowImage<'_>> {
-        let mut rows: Vec<(&Key, u32)> = self.rows.iter().collect();
+        let mut rows: Vec<(&[i64], u32)> = self.rows.iter().collect();
         rows.sort();
         rows.into_iter().map(|(_, slot)| self.rows.image(slot)).collect()
     }
@@ -368,8 +402,8 @@ impl RowTable {
         let image = self.images.get(change.new, self.columns.len());
         let slot = match change.old {
             NONE => {
-                let bucket = bucket_of(&self.stored_key(&change.key, texts));
-                self.rows.insert(change.key.clone(), bucket, image)
+                let bucket = bucket_of(self.key_parts(&change.key, texts));
+                self.rows.insert(&change.key, bucket, image)
             }
             slot => {
                 self.rows.set(slot, image);
@@ -386,12 +420,18 @@ impl RowTable {
         self.rows.remove(&change.key).map(|meta| (meta.bucket, meta.listed))
     }
 
-    fn stored_key(&self, key: &Key, texts: &Texts) -> StoredKey {
-        let part = |(i, column): (usize, &usize)| match self.source.columns[*column].ty.value_type() {
-            ValueType::Text => StoredPart::Text(texts.get(key[i + 1] as u32).to_string()),
-            _ => StoredPart::Value(key[i + 1]),
-        };
-        self.source.primary_key.iter().enumerate().map(part).collect()
+    /// A key as it is stored.
+    fn key_parts<'a>(
+        &'a self,
+        key: &'a [i64],
+        texts: &'a Texts,
+    ) -> impl ExactSizeIterator<Item = KeyPart<'a>> + use<'a> {
+        self.source.primary_key.iter().zip(&key[1..]).map(|(column, value)| {
+            match self.source.columns[*column].ty.value_type() {
+                ValueType::Text => KeyPart::Text(texts.get(*value as u32)),
+                _ => KeyPart::Value(*value),
+            }
+        })
     }
 
     /// Rows remembered.
@@ -410,6 +450,6 @@ fn value(batch: &ChangeBatch, row: usize, column: usize, maps: &[Option<TextMap>
     }
 }
 
-fn bucket_of(key: &StoredKey) -> u32 {
+fn bucket_of<'a>(key: impl Iterator<Item = KeyPart<'a>>) -> u32 {
     u32::from(crate::keys::key_group(key)) % BUCKETS
 }

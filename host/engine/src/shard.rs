@@ -27,7 +27,7 @@ use weir_types::window::Calendar;
 
 /// Rows of one source that are processed at once: large enough that a call's cost is small against
 /// its rows', small enough that columns stay in the cache.
-const BATCH_ROWS: usize = 8192;
+const BATCH_ROWS: usize = 2048;
 
 /// Epochs between two checkpoints of a metric.
 const CHECKPOINT_EVERY: u64 = 64;
@@ -379,8 +379,8 @@ impl Shard {
         let mut metrics = std::mem::take(&mut self.metrics);
         for (at, metric) in metrics.iter_mut().enumerate() {
             let watermarks = self.watermarks_of(metric, &advanced);
-            match self.end_metric(metric, boundary, watermarks, share) {
-                Ok((own_writes, own_rows)) => add(&mut writes, &mut rows, own_writes, own_rows),
+            match self.end_metric(metric, boundary, watermarks, share, &mut writes, &mut rows) {
+                Ok(()) => {}
                 Err(MetricError::Guest(error)) => failed.push((at, error.to_string())),
                 Err(MetricError::State(error)) => return Err(error),
             }
@@ -407,14 +407,33 @@ impl Shard {
         (self.options.hot_slots_total as f64 / hot.max(1) as f64).min(1.0)
     }
 
+    /// Ends the epoch for one metric. After an error nothing of it is in the writes and the rows.
     fn end_metric(
         &mut self,
         metric: &mut Metric,
         boundary: Boundary,
         watermarks: Watermarks,
         share: f64,
-    ) -> Result<(WriteSet, EpochRows), MetricError> {
-        let (mut writes, mut rows) = (WriteSet::default(), EpochRows::default());
+        writes: &mut WriteSet,
+        rows: &mut EpochRows,
+    ) -> Result<(), MetricError> {
+        let before = Lengths::of(writes, rows);
+        let ended = self.try_end_metric(metric, boundary, watermarks, share, writes, rows);
+        if ended.is_err() {
+            before.restore(writes, rows);
+        }
+        ended
+    }
+
+    fn try_end_metric(
+        &mut self,
+        metric: &mut Metric,
+        boundary: Boundary,
+        watermarks: Watermarks,
+        share: f64,
+        writes: &mut WriteSet,
+        rows: &mut EpochRows,
+    ) -> Result<(), MetricError> {
         let clock = self.monotonic.clone();
         let mut mark = clock();
         let mut lap = |stages: &mut BTreeMap<&'static str, u64>, stage| {
@@ -424,7 +443,7 @@ impl Shard {
         };
         let chunks = Chunks { store: &*self.store, keys: &self.keys };
         metric.note_peak();
-        metric.save_cells(boundary.epoch, &self.shared, &self.keys, &mut writes)?;
+        metric.save_cells(boundary.epoch, &self.shared, &self.keys, writes)?;
         lap(&mut self.stages, "encode");
         metric.merge_cells(&mut self.shared, boundary.epoch, &chunks)?;
         lap(&mut self.stages, "merge");
@@ -433,7 +452,7 @@ impl Shard {
             false => self.options.hot_slots,
         };
         let seen = metric.warm_for_end(watermarks, boundary.epoch, allowed, &mut self.shared, &chunks)?;
-        metric.finish(boundary, watermarks, &self.shared, &mut rows)?;
+        metric.finish(boundary, watermarks, &self.shared, rows)?;
         metric.cool_seen(seen, allowed)?;
         lap(&mut self.stages, "evaluate");
         let turn = blake3::hash(metric.info.name.as_bytes()).as_bytes()[0];
@@ -443,7 +462,7 @@ impl Shard {
             false => CHECKPOINT_EVERY,
         };
         if metric.take_whole() || phase.is_multiple_of(every) {
-            metric.checkpoint(boundary.epoch, &self.shared, &self.keys, &mut writes)?;
+            metric.checkpoint(boundary.epoch, &self.shared, &self.keys, writes)?;
         }
         if phase % every == COOL_AFTER {
             metric.cool(allowed, self.durable)?;
@@ -452,7 +471,7 @@ impl Shard {
             metric.renew_bloated()?;
         }
         lap(&mut self.stages, "encode");
-        Ok((writes, rows))
+        Ok(())
     }
 
     fn close_epoch(
@@ -642,13 +661,33 @@ impl Shard {
     }
 }
 
-/// Adds what one metric gave to what the epoch gives.
-fn add(writes: &mut WriteSet, rows: &mut EpochRows, own_writes: WriteSet, own_rows: EpochRows) {
-    writes.puts.extend(own_writes.puts);
-    writes.deletes.extend(own_writes.deletes);
-    rows.live.extend(own_rows.live);
-    rows.outbox.realtime.extend(own_rows.outbox.realtime);
-    rows.outbox.latest.extend(own_rows.outbox.latest);
+/// How long everything is to which a metric adds at the end of an epoch.
+struct Lengths {
+    puts: usize,
+    deletes: usize,
+    live: usize,
+    realtime: usize,
+    latest: usize,
+}
+
+impl Lengths {
+    fn of(writes: &WriteSet, rows: &EpochRows) -> Lengths {
+        Lengths {
+            puts: writes.puts.len(),
+            deletes: writes.deletes.len(),
+            live: rows.live.len(),
+            realtime: rows.outbox.realtime.len(),
+            latest: rows.outbox.latest.len(),
+        }
+    }
+
+    fn restore(&self, writes: &mut WriteSet, rows: &mut EpochRows) {
+        writes.puts.truncate(self.puts);
+        writes.deletes.truncate(self.deletes);
+        rows.live.truncate(self.live);
+        rows.outbox.realtime.truncate(self.realtime);
+        rows.outbox.latest.truncate(self.latest);
+    }
 }
 
 fn promoted(entry: &StoredMetric, retired: bool, epoch: u64) -> PromotedRow {

@@ -62,9 +62,15 @@ pub enum Replay {
 }
 
 /// Decides by the replay mark. Positions of different servers cannot be compared.
+#[inline]
 pub fn replay(mark: Option<&ReplayMark>, origin: &Origin) -> Replay {
+    let is_behind = |mark: &ReplayMark| {
+        let (file, pos) = (origin.position.file, origin.position.pos);
+        // Nearly all positions are in the mark's file, and further on.
+        (file != mark.file || pos <= mark.pos) && origin.position <= mark.position()
+    };
     match mark {
-        Some(mark) if mark.server == origin.server && origin.position <= mark.position() => {
+        Some(mark) if mark.server == origin.server && is_behind(mark) => {
             if origin.source_time > mark.source_time { Replay::NewLineage } else { Replay::Repeat }
         }
         _ => Replay::New,
@@ -73,6 +79,7 @@ pub fn replay(mark: Option<&ReplayMark>, origin: &Origin) -> Replay {
 
 /// The mark after a change that was no repeat. A statement that ran long carries an old time: the greatest
 /// one is what no repeat exceeds.
+#[inline]
 pub fn moved_mark(mark: Option<ReplayMark>, origin: Origin) -> ReplayMark {
     let before = mark.filter(|m| m.server == origin.server).map(|m| m.source_time);
     let source_time = before.map_or(origin.source_time, |time| time.max(origin.source_time));
@@ -126,6 +133,7 @@ impl Sources {
     }
 
     /// A record came; false if its offset was consumed before (a reader that went back).
+    #[inline]
     pub fn read(&mut self, record: &Record<'_>, now: Micros) -> bool {
         let standing = &mut self.standings[record.partition as usize];
         if standing.at.next.is_some_and(|next| record.offset < next) {
@@ -209,6 +217,7 @@ impl Sources {
         standing.dead.add(record.offset, record.key);
     }
 
+    #[inline]
     pub fn applied(&mut self, record: &Record<'_>, origin: Option<&Origin>) {
         let standing = &mut self.standings[record.partition as usize];
         standing.at.counts.applied += 1;
@@ -263,6 +272,7 @@ impl Sources {
     }
 
     /// Whether the rows of a record, from `first` on, are repeats; moves the mark if not.
+    #[inline]
     pub fn replay(&mut self, partition: u32, batch: &ChangeBatch, first: usize) -> Replay {
         let standing = &mut self.standings[partition as usize];
         let Some(Some(origin)) = batch.origins.get(first) else { return Replay::New };
@@ -277,6 +287,7 @@ impl Sources {
     }
 
     /// Event times of the rows from `first` on move the partition's greatest.
+    #[inline]
     pub fn advance(&mut self, partition: u32, batch: &ChangeBatch, first: usize, now: Micros) {
         let standing = &mut self.standings[partition as usize];
         for row in first..batch.len() {

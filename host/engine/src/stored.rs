@@ -16,7 +16,7 @@ use weir_types::record::TopicPartition;
 
 pub use outbox::{decode_outbox, encode_outbox};
 pub use position::{StoredPosition, StoredRun, StoredRunStart, StoredShown};
-pub use rows::{StoredRebuild, StoredRow, StoredRowCell, StoredRows, StoredTable, decode_rows, encode_rows};
+pub use rows::{RowsWriter, StoredRebuild, StoredRow, StoredRowCell, StoredRows, StoredTable, decode_rows};
 
 /// The version of every format here that does not say otherwise. Raise it, and read the old one, when one changes.
 const FORMAT: u8 = 1;
@@ -374,24 +374,40 @@ pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
 
 /// Bytes of a value whose format has a number of its own.
 fn encode_in<T: Serialize>(format: u8, value: &T) -> Vec<u8> {
-    // Serializing plain data into memory cannot fail; an empty value would be refused on reading.
-    postcard::to_extend(value, vec![format]).unwrap_or_default()
+    let mut bytes = vec![format];
+    append(&mut bytes, value);
+    bytes
+}
+
+/// Appends a value as it stands inside a stored one.
+fn append<T: Serialize>(bytes: &mut Vec<u8>, value: &T) {
+    // Serializing plain data into memory cannot fail.
+    let _ = postcard::serialize_with_flavor(value, Tail(bytes));
+}
+
+/// Bytes at the end of which is written.
+struct Tail<'a>(&'a mut Vec<u8>);
+
+impl postcard::ser_flavors::Flavor for Tail<'_> {
+    type Output = ();
+    #[inline]
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+    #[inline]
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
+    }
 }
 
 /// A stored value, or what stands first in it, from its bytes.
 pub fn decode<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, StateError> {
     body_of(what, bytes, FORMAT).and_then(|(_, body)| read(what, body))
-}
-
-/// A value of format 2, or of format 1 by way of what that was.
-fn decode_2_or_1<T: DeserializeOwned, Old: DeserializeOwned + Into<T>>(
-    what: &str,
-    bytes: &[u8],
-) -> Result<T, StateError> {
-    match body_of(what, bytes, 2)? {
-        (1, body) => read::<Old>(what, body).map(Old::into),
-        (_, body) => read(what, body),
-    }
 }
 
 /// The number of the format, at most `newest`, and what follows it.

@@ -236,15 +236,13 @@ pub mod pack {
     }
     /// Bit list of n entries; empty if all are set.
     pub fn bits(n: usize, mut set: impl FnMut(usize) -> bool) -> Vec<u8> {
-        let mut bytes = vec![0u8; n.div_ceil(8)];
-        let mut all = true;
-        for i in 0..n {
-            if set(i) {
-                bytes[i >> 3] |= 1 << (i & 7);
-            } else {
-                all = false;
-            }
+        let mut bytes = Vec::with_capacity(n.div_ceil(8));
+        let mut count = 0;
+        for first in (0..n).step_by(8) {
+            let byte = (first..n.min(first + 8)).fold(0, |byte, i| byte | u8::from(set(i)) << (i - first));
+            count += byte.count_ones() as usize;
+            bytes.push(byte);
         }
-        if all { Vec::new() } else { bytes }
+        if count == n { Vec::new() } else { bytes }
     }
 }

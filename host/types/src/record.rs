@@ -133,6 +133,7 @@ impl RecordBatch {
         self.bytes.clear();
         self.metas.clear();
     }
+    #[inline]
     pub fn get(&self, index: usize) -> Record<'_> {
         let meta = &self.metas[index];
         let key_end = meta.start + meta.key.unwrap_or(0) as usize;

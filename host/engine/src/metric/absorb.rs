@@ -42,6 +42,17 @@ struct Entries {
 }
 
 impl Entries {
+    /// Room for so many samples.
+    fn with_room(samples: usize) -> Entries {
+        Entries {
+            samples: Vec::with_capacity(samples),
+            slots: Vec::with_capacity(samples * 4),
+            weights: Vec::with_capacity(samples * 8),
+            times: Vec::with_capacity(samples * 8),
+            untils: Vec::new(),
+        }
+    }
+
     fn push(&mut self, sample: usize, slot: u32, weight: i64) {
         self.samples.push(sample as u32);
         self.slots.extend_from_slice(&slot.to_le_bytes());
@@ -106,7 +117,7 @@ impl Metric {
             return Ok(());
         }
         let keys = self.sample_keys(input, view, rows, &samples, run.shared);
-        let mut entries = Entries::default();
+        let mut entries = Entries::with_room(count);
         let (mut row_before, mut nth) = (u32::MAX, 0);
         for (sample, key) in keys.into_iter().enumerate() {
             let row = rows[pack::u32_at(&samples.rows, sample) as usize];
@@ -329,7 +340,7 @@ impl Metric {
         self.cost.samples += count as u64;
         self.cost.rejected += samples.rejects.len() as u64;
         let pane = self.cells.now_pane();
-        let mut entries = Entries::default();
+        let mut entries = Entries::with_room(count);
         let mut key = [0i64; 9];
         let width = input.dimensions.len();
         for sample in 0..count {

@@ -1,7 +1,7 @@
 //! Saving one metric: cells with every epoch, chunks with its checkpoint.
 
 use super::Metric;
-use crate::keys::key_group;
+use crate::keys::{KeyPart, key_group};
 use crate::shared::Shared;
 use crate::stored::{Keyspace, StoredCell, StoredCells, StoredChunk, StoredMetric, StoredSlot, encode};
 use weir_types::contract::{GuestError, States, pack};
@@ -25,7 +25,7 @@ impl Metric {
         let mut cells: Vec<(u16, StoredCell)> = Vec::with_capacity(numbers.len());
         for (at, cell) in self.cells.cells.iter().enumerate() {
             let key = space.to_stored(cell.key, &shared.texts);
-            let group = key_group(&key);
+            let group = key_group(key.iter().map(KeyPart::from));
             let pane = self.cells.panes[cell.pane as usize].interval.start;
             let state = state_of(&states, at).to_vec();
             let (weight, samples, first, last) = (cell.weight, cell.samples, cell.first, cell.last);
@@ -115,7 +115,7 @@ impl Metric {
             let Some(slot) = self.windows.get(*number) else { continue };
             let key = self.projections[slot.set as usize].space.to_stored(slot.key, &shared.texts);
             slots.push((
-                key_group(&key),
+                key_group(key.iter().map(KeyPart::from)),
                 StoredSlot {
                     set: slot.set,
                     key,

@@ -3,12 +3,11 @@
 use super::slab::{Key, RowImage};
 use super::truncates::Truncates;
 use super::{BUCKETS, RowTable, bucket_of};
-use crate::keys::{Texts, key_of};
+use crate::keys::{KeyPart, Texts, key_of};
 use crate::stored::{
-    Keyspace, ReplayMark, StoredRow, StoredRowCell, StoredRows, StoredTable, decode, decode_rows, encode,
-    encode_rows, epoch_of,
+    Keyspace, ReplayMark, RowsWriter, StoredRow, StoredRowCell, StoredRows, StoredTable, decode, decode_rows,
+    encode, epoch_of,
 };
-use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use weir_types::batch::{Origin, cell};
 use weir_types::contract::ValueType;
@@ -38,9 +37,9 @@ impl RowTable {
                     self.rows.meta(slot).listed = false;
                 }
             }
-            let rows = self.stored_rows(epoch, changed.iter().map(|(key, _)| key), texts);
+            let rows = self.stored_rows(epoch, changed.iter().map(|(key, _)| &**key), texts);
             let key = keys.rows_delta(&self.source.name, epoch, &partitions[partition as usize]);
-            writes.put(key.clone(), encode_rows(&rows));
+            writes.put(key.clone(), rows);
             self.deltas.push((epoch, key));
         }
         let all = std::mem::take(&mut self.redeclared);
@@ -68,10 +67,10 @@ impl RowTable {
     ) {
         if anyway || self.buckets[bucket as usize].dirty {
             let ours = self.rows.iter().filter(|(_, slot)| self.rows.meta_ref(*slot).bucket == bucket);
-            let mut ours: Vec<&Key> = ours.map(|(key, _)| key).collect();
+            let mut ours: Vec<&[i64]> = ours.map(|(key, _)| key).collect();
             ours.sort();
             let rows = self.stored_rows(epoch, ours.into_iter(), texts);
-            writes.put(keys.rows_bucket(&self.source.name, bucket), encode_rows(&rows));
+            writes.put(keys.rows_bucket(&self.source.name, bucket), rows);
             self.buckets[bucket as usize].dirty = false;
         }
         self.buckets[bucket as usize].stored_at = epoch;
@@ -83,37 +82,38 @@ impl RowTable {
         (column.name.clone(), format!("{:?}", column.ty))
     }
 
-    fn stored_rows<'a>(&self, epoch: u64, keys: impl Iterator<Item = &'a Key>, texts: &Texts) -> StoredRows {
-        let mut stored = StoredRows { epoch, ..StoredRows::default() };
-        let mut codes: FxHashMap<i64, u32> = FxHashMap::default();
-        let is_text: Vec<bool> =
-            self.columns.iter().map(|c| self.source.columns[*c].ty.value_type() == ValueType::Text).collect();
+    /// The rows of these keys, as they are stored.
+    fn stored_rows<'a>(
+        &self,
+        epoch: u64,
+        keys: impl ExactSizeIterator<Item = &'a [i64]>,
+        texts: &Texts,
+    ) -> Vec<u8> {
+        let mut rows = RowsWriter::new(epoch, keys.len());
+        let is_text = |column: &usize| self.source.columns[*column].ty.value_type() == ValueType::Text;
+        let cells_text: Vec<bool> = self.columns.iter().map(is_text).collect();
         for key in keys {
-            let slot = self.rows.find(key);
-            let meta = slot.map(|slot| *self.rows.meta_ref(slot)).unwrap_or_default();
-            let cells = slot.map(|slot| {
-                let image = self.rows.image(slot);
-                let cell = |i: usize| match image.states[i] {
-                    cell::VALUE if is_text[i] => {
-                        StoredRowCell::Text(*codes.entry(image.values[i]).or_insert_with(|| {
-                            stored.texts.push(texts.get(image.values[i] as u32).to_string());
-                            stored.texts.len() as u32 - 1
-                        }))
-                    }
-                    cell::VALUE => StoredRowCell::Value(image.values[i]),
+            let parts = self.key_parts(key, texts);
+            let Some(slot) = self.rows.find(key) else {
+                rows.begin(parts, None);
+                rows.end(None, 0);
+                continue;
+            };
+            rows.begin(parts, Some(self.columns.len()));
+            let image = self.rows.image(slot);
+            for ((value, state), is_text) in image.values.iter().zip(image.states).zip(&cells_text) {
+                let cell = match *state {
+                    cell::VALUE if *is_text => rows.text(*value, || texts.get(*value as u32)),
+                    cell::VALUE => StoredRowCell::Value(*value),
                     cell::NULL => StoredRowCell::Null,
                     _ => StoredRowCell::Unfit,
                 };
-                (0..self.columns.len()).map(cell).collect()
-            });
-            stored.rows.push(StoredRow {
-                primary_key: self.stored_key(key, texts),
-                cells,
-                origin: meta.origin.map(ReplayMark::from),
-                round: meta.round,
-            });
+                rows.cell(cell);
+            }
+            let meta = self.rows.meta_ref(slot);
+            rows.end(meta.origin.map(ReplayMark::from), meta.round);
         }
-        stored
+        rows.finish()
     }
 
     /// Reads the stored table: buckets, and the changes since each was written.
@@ -146,7 +146,8 @@ impl RowTable {
         for (_, value) in store.scan(keys.rows_buckets(&self.source.name).as_bytes())? {
             let stored: StoredRows = decode_rows("row table", &value)?;
             for row in &stored.rows {
-                self.buckets[bucket_of(&row.primary_key) as usize].stored_at = stored.epoch;
+                self.buckets[bucket_of(row.primary_key.iter().map(KeyPart::from)) as usize].stored_at =
+                    stored.epoch;
                 self.restore_row(row, &places, &stored.texts, texts);
             }
         }
@@ -156,7 +157,7 @@ impl RowTable {
             self.deltas.push((epoch, key));
             let stored: StoredRows = decode_rows("row changes", &value)?;
             for row in &stored.rows {
-                let bucket = &mut self.buckets[bucket_of(&row.primary_key) as usize];
+                let bucket = &mut self.buckets[bucket_of(row.primary_key.iter().map(KeyPart::from)) as usize];
                 if epoch > bucket.stored_at {
                     bucket.dirty = true;
                     self.restore_row(row, &places, &stored.texts, texts);
@@ -185,7 +186,7 @@ impl RowTable {
         texts: &mut Texts,
     ) {
         let key = Key::from_slice(&key_of(&row.primary_key, texts));
-        let bucket = bucket_of(&row.primary_key);
+        let bucket = bucket_of(row.primary_key.iter().map(KeyPart::from));
         let Some(cells) = &row.cells else {
             self.rows.remove(&key);
             return;
@@ -206,7 +207,7 @@ impl RowTable {
                 self.rows.set(slot, image);
                 slot
             }
-            None => self.rows.insert(key, bucket, image),
+            None => self.rows.insert(&key, bucket, image),
         };
         let meta = self.rows.meta(slot);
         (meta.origin, meta.round) = (row.origin.map(Origin::from), row.round);

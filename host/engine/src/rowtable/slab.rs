@@ -1,7 +1,7 @@
 //! Rows of fixed width in flat memory, found by primary key: a look at a row is a look-up and one at
 //! memory, and no row is an allocation.
 
-use rustc_hash::FxHashMap;
+use crate::keytable::KeyTable;
 use smallvec::SmallVec;
 use weir_types::batch::{Origin, cell};
 
@@ -66,19 +66,37 @@ pub struct Meta {
 }
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Slab {
     width: usize,
-    index: FxHashMap<Key, u32>,
+    keys: KeyTable,
     images: Images,
     metas: Vec<Meta>,
     free: Vec<u32>,
 }
 
 impl Slab {
+    /// For keys of so many parts, the mask counted.
+    pub fn new(key_width: usize) -> Slab {
+        Slab {
+            width: 0,
+            keys: KeyTable::new(key_width),
+            images: Images::default(),
+            metas: Vec::new(),
+            free: Vec::new(),
+        }
+    }
     #[inline]
     pub fn find(&self, key: &[i64]) -> Option<u32> {
-        self.index.get(key).copied()
+        self.keys.find(key)
+    }
+    /// Reads a little of all that a slot has, so that it is near when it is used.
+    #[inline]
+    pub fn peek(&self, slot: u32) -> i64 {
+        let first = slot as usize * self.width;
+        let value = self.images.values.get(first).copied().unwrap_or(0);
+        let state = self.images.states.get(first).copied().unwrap_or(0);
+        value ^ i64::from(self.metas[slot as usize].pending) ^ i64::from(state)
     }
     pub fn image(&self, slot: u32) -> RowImage<'_> {
         self.images.get(slot, self.width)
@@ -92,7 +110,7 @@ impl Slab {
     pub fn set(&mut self, slot: u32, image: RowImage<'_>) {
         self.images.set(slot, image);
     }
-    pub fn insert(&mut self, key: Key, bucket: u32, image: RowImage<'_>) -> u32 {
+    pub fn insert(&mut self, key: &[i64], bucket: u32, image: RowImage<'_>) -> u32 {
         let slot = match self.free.pop() {
             Some(slot) => slot,
             None => {
@@ -103,21 +121,21 @@ impl Slab {
         };
         self.images.set(slot, image);
         self.metas[slot as usize] = Meta { bucket, ..Meta::default() };
-        self.index.insert(key, slot);
+        self.keys.insert(key, slot);
         slot
     }
     /// Forgets a row; gives what was known of it.
     pub fn remove(&mut self, key: &[i64]) -> Option<Meta> {
-        let slot = self.index.remove(key)?;
+        let slot = self.keys.remove(key)?;
         self.free.push(slot);
         Some(self.metas[slot as usize])
     }
     /// Keys and slots, in no order.
-    pub fn iter(&self) -> impl Iterator<Item = (&Key, u32)> {
-        self.index.iter().map(|(key, slot)| (key, *slot))
+    pub fn iter(&self) -> impl Iterator<Item = (&[i64], u32)> {
+        self.keys.iter()
     }
     pub fn len(&self) -> usize {
-        self.index.len()
+        self.keys.len()
     }
     /// Gives every row one column more, which does not fit.
     pub fn widen(&mut self) {
@@ -138,13 +156,13 @@ mod tests {
 
     #[test]
     fn a_slot_is_used_again_and_rows_keep_their_cells_when_a_column_is_added() {
-        let mut slab = Slab::default();
+        let mut slab = Slab::new(2);
         slab.widen();
         let image = |v: &'static [i64], s: &'static [u8]| RowImage { values: v, states: s };
-        let first = slab.insert(Key::from_slice(&[0, 1]), 7, image(&[10], &[cell::VALUE]));
-        slab.insert(Key::from_slice(&[0, 2]), 8, image(&[20], &[cell::VALUE]));
+        let first = slab.insert(&[0, 1], 7, image(&[10], &[cell::VALUE]));
+        slab.insert(&[0, 2], 8, image(&[20], &[cell::VALUE]));
         assert_eq!(slab.remove(&[0, 1]).map(|m| m.bucket), Some(7));
-        assert_eq!(slab.insert(Key::from_slice(&[0, 3]), 9, image(&[30], &[cell::NULL])), first);
+        assert_eq!(slab.insert(&[0, 3], 9, image(&[30], &[cell::NULL])), first);
         slab.widen();
         let found = slab.find(&[0, 3]).expect("it is there");
         assert_eq!(slab.image(found), image(&[30, 0], &[cell::NULL, cell::UNFIT]));

@@ -261,9 +261,8 @@ impl Shard {
         let mut going = Vec::new();
         for mut catchup in std::mem::take(&mut self.catchups) {
             let watermarks = catchup.advance(boundary.clock);
-            match self.end_metric(&mut catchup.metric, boundary, watermarks, share) {
-                Ok((own_writes, own_rows)) => {
-                    super::add(writes, rows, own_writes, own_rows);
+            match self.end_metric(&mut catchup.metric, boundary, watermarks, share, writes, rows) {
+                Ok(()) => {
                     catchup.approach(&live);
                     self.positions.insert(catchup.metric.info.name.clone(), Some(catchup.position()));
                     going.push(catchup);

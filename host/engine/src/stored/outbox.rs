@@ -1,21 +1,69 @@
 //! Formats of the outbox.
 
-use super::{decode_2_or_1, encode_in};
-use weir_types::ports::StateError;
-use weir_types::rows::Outbox;
+mod series;
 
-/// The version of a stored [`Outbox`]. Version 1 had no audit, no gaps, and nothing redriven.
-const FORMAT: u8 = 2;
+use super::{append, body_of, read};
+use serde::{Deserialize, Serialize};
+use series::Series;
+use std::borrow::Cow;
+use weir_types::ports::StateError;
+use weir_types::rows::{AuditRow, DeadLetterRow, EpochRow, LateEventRow, Outbox, PromotedRow};
+
+/// The version of a stored [`Outbox`]. Version 2 was the outbox as it is, version 1 had no audit, no gaps, and
+/// nothing redriven.
+const FORMAT: u8 = 3;
+
+#[derive(Serialize, Deserialize)]
+struct Stored<'a> {
+    realtime: Series<'a>,
+    latest: Series<'a>,
+    epochs: Cow<'a, [EpochRow]>,
+    late_events: Cow<'a, [LateEventRow]>,
+    dead_letters: Cow<'a, [DeadLetterRow]>,
+    promoted: Cow<'a, [PromotedRow]>,
+    audit: Cow<'a, [AuditRow]>,
+}
 
 /// Bytes of rows that wait for delivery.
 pub fn encode_outbox(rows: &Outbox) -> Vec<u8> {
-    encode_in(FORMAT, rows)
+    let stored = Stored {
+        realtime: Series::of(&rows.realtime),
+        latest: Series::of(&rows.latest),
+        epochs: Cow::Borrowed(&rows.epochs),
+        late_events: Cow::Borrowed(&rows.late_events),
+        dead_letters: Cow::Borrowed(&rows.dead_letters),
+        promoted: Cow::Borrowed(&rows.promoted),
+        audit: Cow::Borrowed(&rows.audit),
+    };
+    // One that grows is copied, and its new pages are cleared, again and again.
+    let mut bytes = Vec::with_capacity(64 + rows.len() * 64);
+    bytes.push(FORMAT);
+    append(&mut bytes, &stored);
+    bytes
 }
 
 /// Rows that wait for delivery from their bytes, of this version or an older one.
 pub fn decode_outbox(bytes: &[u8]) -> Result<Outbox, StateError> {
-    decode_2_or_1::<_, version1::Outbox>("outbox", bytes)
+    match body_of(WHAT, bytes, FORMAT)? {
+        (1, body) => read::<version1::Outbox>(WHAT, body).map(Outbox::from),
+        (2, body) => read(WHAT, body),
+        (_, body) => {
+            let stored: Stored<'_> = read(WHAT, body)?;
+            let broken = || StateError::Corrupt(format!("the stored {WHAT} has a row without a head"));
+            Ok(Outbox {
+                realtime: stored.realtime.into_rows().ok_or_else(broken)?,
+                latest: stored.latest.into_rows().ok_or_else(broken)?,
+                epochs: stored.epochs.into_owned(),
+                late_events: stored.late_events.into_owned(),
+                dead_letters: stored.dead_letters.into_owned(),
+                promoted: stored.promoted.into_owned(),
+                audit: stored.audit.into_owned(),
+            })
+        }
+    }
 }
+
+const WHAT: &str = "outbox";
 
 mod version1 {
     use serde::Deserialize;
@@ -94,5 +142,78 @@ mod version1 {
                 epoch: self.epoch,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use weir_types::rows::{OutputValue, RealtimeRow};
+
+    fn value() -> impl Strategy<Value = OutputValue> {
+        prop_oneof![
+            Just(OutputValue::Null),
+            any::<i64>().prop_map(OutputValue::Int),
+            ".{0,5}".prop_map(OutputValue::Text),
+            prop::collection::vec(any::<i64>(), 0..3).prop_map(OutputValue::Ints),
+        ]
+    }
+
+    /// Few heads, so that rows share them and differ in one thing only.
+    fn row() -> impl Strategy<Value = RealtimeRow> {
+        let head = (0i64..2, 0u8..2, 0u8..2, 0u64..2, 0u8..2);
+        let rest = (any::<i64>(), any::<i64>(), any::<[bool; 3]>(), any::<u64>(), any::<i32>());
+        (head, rest, prop::collection::vec(value(), 0..3), prop::collection::vec(".{0,4}", 0..3)).prop_map(
+            |((incarnation, window, set, epoch, name), (start, end, flags, samples, day), values, dims)| {
+                let named = |(at, value): (usize, OutputValue)| (format!("o{name}{at}"), value);
+                RealtimeRow {
+                    metric: "m".into(),
+                    incarnation,
+                    window: format!("{window}h"),
+                    dimension_set: format!("set{set}"),
+                    dims,
+                    day,
+                    start,
+                    end,
+                    outputs: values.into_iter().enumerate().map(named).collect(),
+                    is_final: flags[0],
+                    complete: flags[1],
+                    watermark: start / 2,
+                    digest: format!("d{epoch}"),
+                    epoch,
+                    epoch_first: samples / 3,
+                    samples,
+                    late: samples / 2,
+                    deleted: flags[2],
+                }
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn an_outbox_is_read_as_it_was_stored_in_this_format_and_in_the_one_before(
+            realtime in prop::collection::vec(row(), 0..20), latest in prop::collection::vec(row(), 0..5),
+        ) {
+            let outbox = Outbox { realtime, latest, ..Outbox::default() };
+            prop_assert_eq!(&decode_outbox(&encode_outbox(&outbox)).expect("readable"), &outbox);
+            prop_assert_eq!(&decode_outbox(&super::super::encode_in(2, &outbox)).expect("readable"), &outbox);
+        }
+
+        #[test]
+        fn bytes_that_are_no_outbox_are_an_error(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            let mut stored = vec![FORMAT];
+            stored.extend(bytes);
+            let _ = decode_outbox(&stored);
+        }
+    }
+
+    #[test]
+    fn a_row_of_a_head_that_is_not_there_is_told_as_corrupt() {
+        // One row and no head: the row's numbers are all 0.
+        let bytes = [&[FORMAT, 0, 1][..], &[0; 24]].concat();
+        let error = decode_outbox(&bytes).expect_err("there is no head").to_string();
+        assert!(error.contains("without a head"), "{error}");
     }
 }
