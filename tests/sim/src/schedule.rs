@@ -3,6 +3,7 @@
 use crate::audit::{Audit, audit};
 use crate::disk::Disk;
 use crate::host::{Host, Part};
+use crate::operator::{Desk, Operator};
 use crate::ports::{Shared, has_read_all, lock};
 use crate::world::{Dice, Fault, Mutation, Point, Times, World};
 use rand::{Rng, SeedableRng};
@@ -19,8 +20,14 @@ const PARTS: [Part; 4] = [Part::Reader, Part::Compute, Part::Commit, Part::Deliv
 #[derive(Debug, Default)]
 pub struct Report {
     pub breaches: Vec<String>,
+    /// Acts of the world and steps of hosts.
+    pub steps: u64,
+    /// Calls of hosts to the outside, in each of which something may fail.
+    pub calls: u64,
     pub records: u64,
+    /// Epochs that are durable at the end, and all that were computed.
     pub epochs: u64,
+    pub computed: u64,
     pub hosts: u64,
     /// Stops in order, kills from outside, second hosts, wiped and restored states.
     pub events: BTreeMap<&'static str, u64>,
@@ -39,6 +46,10 @@ struct Schedule {
     /// Hosts that stand still (SIGSTOP) while a newer one works, and go on when it has finished.
     frozen: Vec<Host>,
     backup: Option<Disk>,
+    operator: Operator,
+    /// Whether there is an operator, and whether upstream's log has gaps.
+    is_operated: bool,
+    has_gaps: bool,
     weights: [u32; 4],
     report: Report,
     traced: bool,
@@ -49,6 +60,8 @@ pub fn play(seed: u64, mutation: Mutation, traced: bool) -> Report {
     let mut dice = Dice::seed_from_u64(seed);
     // Some schedules have a slow sink, others a slow commit or a slow reader.
     let weights = PARTS.map(|_| [1, 4, 12][dice.random_range(0..3)]);
+    let is_operated = dice.random_ratio(1, 2);
+    let has_gaps = is_operated && dice.random_ratio(1, 4);
     let mut schedule = Schedule {
         dice,
         world: Arc::new(Mutex::new(World::new(seed, mutation))),
@@ -56,6 +69,9 @@ pub fn play(seed: u64, mutation: Mutation, traced: bool) -> Report {
         hosts: Vec::new(),
         frozen: Vec::new(),
         backup: None,
+        operator: Operator::default(),
+        is_operated,
+        has_gaps,
         weights,
         report: Report::default(),
         traced,
@@ -81,12 +97,13 @@ impl Schedule {
     }
 
     fn act(&mut self) {
+        self.report.steps += 1;
         match self.dice.random_range(0..1000) {
             0..180 => {
                 let now = self.times.now();
                 let many = self.dice.random_range(1..3);
                 let mut world = lock(&self.world);
-                (0..many).for_each(|_| world.topic.write(now, &mut self.dice));
+                (0..many).for_each(|_| world.topic.write(now, self.has_gaps, &mut self.dice));
             }
             180..330 => self.pass(),
             330..342 => self.kill(),
@@ -96,6 +113,7 @@ impl Schedule {
             359..363 => self.stop(),
             363..369 => lock(&self.world).sink_away = self.dice.random_range(1..30),
             369..372 => lock(&self.world).store_away = self.dice.random_range(1..4),
+            372..412 if self.is_operated => self.operate(),
             _ => self.step_any(),
         }
     }
@@ -110,6 +128,15 @@ impl Schedule {
         self.times.advance(by);
         lock(&self.world).wall += by;
         self.tell(|| format!("{by} us pass"));
+    }
+
+    fn operate(&mut self) {
+        let Some(host) = self.hosts.last_mut() else { return };
+        let (now, world, dice) = (self.times.now(), &self.world, &mut self.dice);
+        let happened = self.operator.act(&mut Desk { host, world, now, dice });
+        if let Some(event) = happened {
+            self.count(event);
+        }
     }
 
     fn start(&mut self) {
@@ -147,6 +174,7 @@ impl Schedule {
 
     /// A step of a host; a host that died or ended is gone. True if something changed.
     fn step(&mut self, at: usize, part: Part) -> bool {
+        self.report.steps += 1;
         let host = &mut self.hosts[at];
         let number = host.number;
         let outcome = host.step(part);
@@ -247,6 +275,7 @@ impl Schedule {
     /// Nothing fails any more: everything is read, computed and delivered, and then all windows close.
     fn drain(&mut self) {
         lock(&self.world).heal();
+        self.operator.heal();
         let mut closed = 0;
         for step in 0..DRAIN_STEPS {
             if self.hosts.is_empty() {
@@ -267,9 +296,13 @@ impl Schedule {
             if step % 8 == 7 {
                 self.times.advance(500_000);
             }
-            let Some(host) = self.hosts.last() else { continue };
+            let Some(host) = self.hosts.last_mut() else { continue };
             let read = has_read_all(&lock(&self.world), host.number);
             if !changed && read && host.is_committed() && host.is_delivered() {
+                let (now, world, dice) = (self.times.now(), &self.world, &mut self.dice);
+                if self.operator.settle(&mut Desk { host, world, now, dice }) {
+                    continue;
+                }
                 match closed {
                     // Idle, so that every due row is emitted; then past the end of every window.
                     0 => self.times.advance(40_000_000),
@@ -314,8 +347,15 @@ impl Schedule {
         report.breaches = std::mem::take(&mut world.breaches);
         report.records = world.topic.partitions.iter().map(|p| p.len() as u64).sum();
         report.epochs = world.disk.epoch;
+        report.calls = world.calls;
+        report.computed = world.computed;
         report.hosts = world.hosts.len() as u64;
+        std::mem::take(&mut world.events).into_iter().for_each(|(e, n)| *report.events.entry(e).or_default() += n);
         report.injected = std::mem::take(&mut world.injected);
+        let failed = world.guests.failed();
+        if failed > 0 {
+            report.injected.insert((Point::Guest, Fault::Refused), failed);
+        }
         report
     }
 }

@@ -188,6 +188,20 @@ impl Shard {
         Ok(())
     }
 
+    /// A metric over current values that joins begins with the rows that are known.
+    pub(crate) fn fill(&mut self, at: usize, now: Micros) {
+        let mut inputs = self.metrics[at].plan.inputs.iter();
+        if !self.metrics[at].plan.is_now || inputs.all(|i| self.tables[i.source].len() == 0) {
+            return;
+        }
+        let mut metric = self.metrics.remove(at);
+        let outcome = self.observe_tables(&mut metric, now);
+        self.metrics.insert(at, metric);
+        if let Err(error) = outcome {
+            self.quarantine(vec![(at, error.to_string())]);
+        }
+    }
+
     /// Whether all rows of a source's table are kept, for a metric that will look at them when it is back.
     pub(super) fn keeps_all(&self, source: usize) -> bool {
         let name = &self.options.sources[source].name;
