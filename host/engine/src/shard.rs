@@ -274,7 +274,7 @@ impl Shard {
         self.rows.outbox.promoted.push(promoted(entry, false, self.head.epoch + 1));
     }
 
-    /// A metric leaves for good.
+    /// A metric leaves for good. After an error it is still there.
     pub fn retire(
         &mut self,
         name: &str,
@@ -286,8 +286,9 @@ impl Shard {
         let mut all = running.chain(away.map(|m| &m.entry)).chain(self.resting.iter().map(|(e, _)| e));
         let entry = all.find(|e| named(e)).cloned();
         let Some(mut entry) = entry else { return Ok(false) };
+        let forgotten = crate::metric::forgotten(&entry, &self.keys, store)?;
+        self.extra_writes.deletes.extend(forgotten);
         self.rows.outbox.promoted.push(promoted(&entry, true, self.head.epoch + 1));
-        crate::metric::forget(&entry, &self.keys, store, &mut self.extra_writes)?;
         entry.status = Status::Retired;
         self.metrics.retain(|m| m.info.name != name);
         self.suspended.retain(|s| s.metric.info.name != name);

@@ -113,7 +113,7 @@ impl Schedule {
             359..363 => self.stop(),
             363..369 => lock(&self.world).sink_away = self.dice.random_range(1..30),
             369..372 => lock(&self.world).store_away = self.dice.random_range(1..4),
-            372..412 if self.is_operated => self.operate(),
+            372..480 if self.is_operated => self.operate(),
             _ => self.step_any(),
         }
     }

@@ -153,9 +153,13 @@ impl Tables {
         self.epochs.retain(|_, held| !meant(held.row.epoch, held.version));
     }
 
-    /// As the sink reads it: from the rows of `epochs`.
+    /// As the sink reads it: from the rows of `epochs`, and from what was taken back.
     pub fn greatest_generation(&self) -> u64 {
-        self.epochs.values().map(|held| held.version >> 40).max().unwrap_or(0)
+        let values = self.realtime.values().chain(self.latest.values());
+        let deleted = values.filter(|held| held.row.deleted).map(|held| held.version);
+        let retired = self.promoted.values().filter(|held| held.row.retired).map(|held| held.version);
+        let all = self.epochs.values().map(|held| held.version).chain(deleted).chain(retired);
+        all.max().unwrap_or(0) >> 40
     }
 }
 
