@@ -55,14 +55,14 @@ pub enum Part {
 impl Host {
     /// Opens the disk, which shuts out the host before, and recovers. An error is a start that failed.
     pub fn start(world: &Shared, times: &Arc<Times>) -> Result<Host, EngineError> {
-        let number = {
+        let (number, initial) = {
             let mut world = lock(world);
             world.hosts.push(Known::default());
             world.disk.owner = world.hosts.len() - 1;
-            world.disk.owner
+            (world.disk.owner, world.initial)
         };
         let ports = Arc::new(ports::ports(world, times, number));
-        let mut compute = Compute::recover(metrics::options(), ports.clone())?;
+        let mut compute = Compute::recover(metrics::options(initial), ports.clone())?;
         {
             let mut world = lock(world);
             let outcome = world.disk.check_recovered(&listing(&compute.catalogue()));

@@ -24,6 +24,17 @@ enum Request {
     Rebuild(Resnapshot, Answer<()>),
 }
 
+impl std::fmt::Debug for Request {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Request::Settle(..) => write!(out, "a mended version, once all is settled"),
+            Request::Join(_) => write!(out, "metrics that join"),
+            Request::Retire(name, _) => write!(out, "{name} retires"),
+            Request::Rebuild(step, _) => write!(out, "rebuild: {step:?}"),
+        }
+    }
+}
+
 /// How far the rebuild of the row table is, as the operator sees it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Rebuild {
@@ -80,6 +91,14 @@ impl Operator {
             Some((host, request)) if host == desk.host.number => self.listen(request, desk),
             // The answer of a host that is gone never comes.
             _ => self.begin(desk),
+        }
+    }
+
+    /// What is under way.
+    pub fn asked(&self) -> String {
+        match &self.asked {
+            None => "nothing".into(),
+            Some((host, request)) => format!("of host {host}: {request:?}"),
         }
     }
 

@@ -12,8 +12,10 @@ use std::sync::{Arc, Mutex};
 use weir_engine::EngineError;
 use weir_types::{HOUR, MINUTE, Micros};
 
-/// Steps of the drain, beyond which a schedule counts as not coming to rest.
-const DRAIN_STEPS: u32 = 20_000;
+/// Rounds of the drain, beyond which a schedule counts as not coming to rest.
+const DRAIN_ROUNDS: u32 = 5_000;
+/// Steps of one part in a round.
+const ROUND: u32 = 6;
 const PARTS: [Part; 4] = [Part::Reader, Part::Compute, Part::Commit, Part::Delivery];
 
 /// What a schedule did and what was found.
@@ -51,6 +53,8 @@ struct Schedule {
     is_operated: bool,
     has_gaps: bool,
     weights: [u32; 4],
+    /// How often hosts end, of 4 times that they could.
+    violence: u32,
     report: Report,
     traced: bool,
 }
@@ -60,6 +64,7 @@ pub fn play(seed: u64, mutation: Mutation, traced: bool) -> Report {
     let mut dice = Dice::seed_from_u64(seed);
     // Some schedules have a slow sink, others a slow commit or a slow reader.
     let weights = PARTS.map(|_| [1, 4, 12][dice.random_range(0..3)]);
+    let violence = [1, 4, 4][dice.random_range(0..3)];
     let is_operated = dice.random_ratio(1, 2);
     let has_gaps = is_operated && dice.random_ratio(1, 4);
     let mut schedule = Schedule {
@@ -73,10 +78,11 @@ pub fn play(seed: u64, mutation: Mutation, traced: bool) -> Report {
         is_operated,
         has_gaps,
         weights,
+        violence,
         report: Report::default(),
         traced,
     };
-    let steps = schedule.dice.random_range(30..300);
+    let steps = schedule.dice.random_range(20..200);
     for _ in 0..steps {
         schedule.act();
     }
@@ -106,15 +112,21 @@ impl Schedule {
                 (0..many).for_each(|_| world.topic.write(now, self.has_gaps, &mut self.dice));
             }
             180..330 => self.pass(),
-            330..342 => self.kill(),
-            342..350 => self.second_host(),
-            350..353 => self.lose_state(),
-            353..359 => self.backup = Some(lock(&self.world).disk.clone()),
-            359..363 => self.stop(),
+            330..357 if self.dice.random_ratio(self.violence, 4) => self.end_a_host(),
+            357..363 => self.backup = Some(lock(&self.world).disk.clone()),
             363..369 => lock(&self.world).sink_away = self.dice.random_range(1..30),
             369..372 => lock(&self.world).store_away = self.dice.random_range(1..4),
-            372..480 if self.is_operated => self.operate(),
+            372..430 if self.is_operated => self.operate(),
             _ => self.step_any(),
+        }
+    }
+
+    fn end_a_host(&mut self) {
+        match self.dice.random_range(0..27) {
+            0..12 => self.kill(),
+            12..20 => self.second_host(),
+            20..23 => self.lose_state(),
+            _ => self.stop(),
         }
     }
 
@@ -131,11 +143,29 @@ impl Schedule {
     }
 
     fn operate(&mut self) {
-        let Some(host) = self.hosts.last_mut() else { return };
+        let Some(at) = self.hosts.len().checked_sub(1) else { return };
+        let host = &mut self.hosts[at];
+        let number = host.number;
         let (now, world, dice) = (self.times.now(), &self.world, &mut self.dice);
         let happened = self.operator.act(&mut Desk { host, world, now, dice });
+        let crashed = host.has_crashed();
+        if self.traced {
+            self.report.trace.push(format!("the operator asks {}", self.operator.asked()));
+        }
         if let Some(event) = happened {
             self.count(event);
+        }
+        if crashed {
+            self.count("died in a call");
+            return self.remove(at);
+        }
+        // Mostly the host is asked to hurry.
+        for _ in 0..self.dice.random_range(0..10) {
+            for part in [Part::Compute, Part::Commit] {
+                if self.hosts.get(at).is_some_and(|host| host.number == number) {
+                    self.step(at, part);
+                }
+            }
         }
     }
 
@@ -277,43 +307,57 @@ impl Schedule {
         lock(&self.world).heal();
         self.operator.heal();
         let mut closed = 0;
-        for step in 0..DRAIN_STEPS {
-            if self.hosts.is_empty() {
-                self.start();
+        for _ in 0..DRAIN_ROUNDS {
+            if self.round() {
                 continue;
             }
-            let mut changed = false;
-            for part in PARTS {
-                if let Some(newest) = self.hosts.len().checked_sub(1) {
-                    changed |= self.step(newest, part);
-                }
-            }
-            if self.hosts.len() > 1 && self.dice.random_ratio(1, 4) {
-                let at = self.dice.random_range(0..self.hosts.len() - 1);
-                let part = PARTS[self.dice.random_range(0..4)];
-                self.step(at, part);
-            }
-            if step % 8 == 7 {
-                self.times.advance(500_000);
-            }
-            let Some(host) = self.hosts.last_mut() else { continue };
-            let read = has_read_all(&lock(&self.world), host.number);
-            if !changed && read && host.is_committed() && host.is_delivered() {
-                let (now, world, dice) = (self.times.now(), &self.world, &mut self.dice);
-                if self.operator.settle(&mut Desk { host, world, now, dice }) {
-                    continue;
-                }
-                match closed {
-                    // Idle, so that every due row is emitted; then past the end of every window.
-                    0 => self.times.advance(40_000_000),
-                    1 => self.times.advance(2 * HOUR),
-                    2 => self.times.advance(2_000_000),
-                    _ => return self.thaw(),
-                }
-                closed += 1;
-            }
+            let by = match closed {
+                _ if !self.is_at_rest() => 500_000,
+                // Idle, so that every due row is emitted; then past the end of every window.
+                0 => 40_000_000,
+                1 => 2 * HOUR,
+                2 => 2_000_000,
+                _ => return self.thaw(),
+            };
+            closed += u32::from(by > 500_000);
+            self.times.advance(by);
         }
         lock(&self.world).breaches.push("it does not come to rest".into());
+    }
+
+    /// The newest host goes on as far as it can without time passing; true if that changed anything.
+    fn round(&mut self) -> bool {
+        if self.hosts.is_empty() {
+            self.start();
+            return true;
+        }
+        let mut changed = false;
+        for part in PARTS {
+            for _ in 0..ROUND {
+                let Some(newest) = self.hosts.len().checked_sub(1) else { return true };
+                let did = self.step(newest, part);
+                changed |= did;
+                if !did && part != Part::Reader {
+                    break;
+                }
+            }
+        }
+        if self.hosts.len() > 1 {
+            let at = self.dice.random_range(0..self.hosts.len() - 1);
+            let part = PARTS[self.dice.random_range(0..4)];
+            self.step(at, part);
+        }
+        changed
+    }
+
+    /// Whether everything is read, durable and delivered, and the operator has nothing to do or to wait for.
+    fn is_at_rest(&mut self) -> bool {
+        let Some(host) = self.hosts.last_mut() else { return false };
+        let read = has_read_all(&lock(&self.world), host.number);
+        let (now, world, dice) = (self.times.now(), &self.world, &mut self.dice);
+        read && host.is_committed()
+            && host.is_delivered()
+            && !self.operator.settle(&mut Desk { host, world, now, dice })
     }
 
     /// Hosts that stood still go on: they deliver what they hold, and then find out that they are shut out.

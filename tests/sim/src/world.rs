@@ -2,6 +2,7 @@
 
 use crate::disk::Disk;
 use crate::tables::Tables;
+use crate::metrics::INITIAL;
 use crate::topic::{PARTITIONS, Topic};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -106,6 +107,10 @@ impl Point {
     fn changes(self) -> bool {
         use Point::*;
         matches!(self, Write | PutBlob | Claim | Prepare | PrepareMetric | Insert | TakeBack)
+    }
+
+    fn is_read(self) -> bool {
+        matches!(self, Point::Get | Point::Scan | Point::GetBlob)
     }
 
     /// Whether a fault can befall a call.
@@ -291,6 +296,8 @@ pub struct World {
     /// What was noticed of hosts, how often.
     pub events: BTreeMap<&'static str, u64>,
     pub guests: Arc<Guests>,
+    /// Which metrics are there from the beginning.
+    pub initial: usize,
     /// The wall clock by which incarnations are numbered.
     pub wall: Micros,
 }
@@ -330,6 +337,7 @@ impl World {
         let mut dice = Dice::seed_from_u64(seed ^ 0x5eed);
         World {
             rates: Rates::drawn(&mut dice),
+            initial: dice.random_range(0..INITIAL.len()),
             dice,
             healed: false,
             mutation,
@@ -402,7 +410,9 @@ impl World {
         let Rates { refused, unknown, part, crash } = self.rates;
         let errors = [(refused, Fault::Refused), (unknown, Fault::Unknown), (part, Fault::Part)];
         if let Some((_, fault)) = errors.into_iter().find(|(rate, _)| falls(*rate)) {
-            return if point.can(fault) { fault } else { Fault::None };
+            // A start reads so often that it would hardly ever be through.
+            let falls = point.can(fault) && (!point.is_read() || self.dice.random_ratio(1, 3));
+            return if falls { fault } else { Fault::None };
         }
         if !falls(crash) {
             return Fault::None;

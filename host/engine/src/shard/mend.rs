@@ -278,7 +278,9 @@ impl Shard {
             match self.end_metric(&mut catchup.metric, boundary, watermarks, share) {
                 Ok((own_writes, own_rows)) => {
                     super::add(writes, rows, own_writes, own_rows);
-                    catchup.approach(&live);
+                    if self.has_joined_all(&catchup.topics()) {
+                        catchup.approach(&live);
+                    }
                     self.positions.insert(catchup.metric.info.name.clone(), Some(catchup.position()));
                     going.push(catchup);
                 }
@@ -292,6 +294,14 @@ impl Shard {
             self.try_arrive(at, boundary.clock);
         }
         Ok(())
+    }
+
+    /// Whether all partitions of these topics of which something was read have joined since the start. Before
+    /// that, nobody can tell how much is left to a metric that catches up.
+    fn has_joined_all(&self, topics: &[String]) -> bool {
+        let stored = self.sources.stored();
+        let mut ours = stored.keys().filter(|partition| topics.contains(&partition.topic));
+        ours.all(|partition| self.shared.partitions.contains(partition))
     }
 
     /// The next offset of each partition, by index.

@@ -242,6 +242,7 @@ impl Reading {
             suspend_after,
             least: i64::MAX,
         };
+        reading.join_partitions();
         reading.end_epoch();
         reading
     }
@@ -301,8 +302,21 @@ impl Reading {
     }
 
     pub fn restart(&mut self) {
-        self.shard = start(&self.store, self.clock, self.suspend_after);
+        self.restart_unread();
+        self.join_partitions();
         self.end_epoch();
+    }
+
+    /// A start whose reader has not named a partition yet.
+    pub fn restart_unread(&mut self) {
+        self.shard = start(&self.store, self.clock, self.suspend_after);
+    }
+
+    pub fn join_partitions(&mut self) {
+        for index in 0..PARTITIONS as u32 {
+            let partition = TopicPartition { topic: "t".into(), partition: index as i32 };
+            self.shard.apply(SourceEvent::Partition { index, partition }, self.clock);
+        }
     }
 
     /// The newest `t.open` that was emitted.
@@ -345,10 +359,6 @@ fn start(store: &Arc<MemoryStore>, now: Micros, suspend_after: u64) -> Shard {
     let loader = &Counting { info: metrics()[0].info().clone() };
     let mut shard = recover(options, store.clone(), loader, monotonic).expect("recovers");
     join_initial(&mut shard, &**store, loader, 1, now).expect("joins");
-    for index in 0..PARTITIONS as u32 {
-        let partition = TopicPartition { topic: "t".into(), partition: index as i32 };
-        shard.apply(SourceEvent::Partition { index, partition }, now);
-    }
     shard
 }
 
