@@ -137,26 +137,26 @@ impl Operator {
     fn begin(&mut self, desk: &mut Desk<'_>) -> Option<&'static str> {
         let catalogue = desk.host.catalogue();
         let stopped = catalogue.iter().find(|entry| entry.is_stopped());
-        if let Some(entry) = stopped.filter(|_| desk.dice.random_ratio(1, 2)) {
+        if let Some(entry) = stopped.filter(|_| desk.dice.random_ratio(3, 4)) {
             return self.mend(&entry.info.name, desk);
         }
         if self.rebuild != Rebuild::None && desk.dice.random_ratio(1, 2) {
             return self.go_on_rebuilding(desk);
         }
         match desk.dice.random_range(0..10) {
-            0..4 => {
+            0..3 => {
                 let name = NAMES[desk.dice.random_range(0..NAMES.len())];
                 self.version += 1;
                 self.push(name, self.version + 1, desk)
             }
-            4..6 if !catalogue.is_empty() => {
+            3..5 if !catalogue.is_empty() => {
                 let name = catalogue[desk.dice.random_range(0..catalogue.len())].info.name.clone();
                 let answer = desk.ask(|reply| Command::Retire { name: name.clone(), reply });
                 self.wait(desk.host.number, Request::Retire(name, answer))
             }
-            6..8 => self.begin_rebuild(desk),
+            5..7 => self.begin_rebuild(desk),
             _ => {
-                let nth = desk.dice.random_range(1..30);
+                let nth = desk.dice.random_range(1..15);
                 lock(desk.world).guests.arm(nth);
                 None
             }

@@ -64,7 +64,7 @@ pub fn play(seed: u64, mutation: Mutation, traced: bool) -> Report {
     let mut dice = Dice::seed_from_u64(seed);
     // Some schedules have a slow sink, others a slow commit or a slow reader.
     let weights = PARTS.map(|_| [1, 4, 12][dice.random_range(0..3)]);
-    let violence = [1, 4, 4][dice.random_range(0..3)];
+    let violence = [2, 4, 4][dice.random_range(0..3)];
     let is_operated = dice.random_ratio(1, 2);
     let has_gaps = is_operated && dice.random_ratio(1, 4);
     let mut schedule = Schedule {
@@ -124,8 +124,8 @@ impl Schedule {
     fn end_a_host(&mut self) {
         match self.dice.random_range(0..27) {
             0..12 => self.kill(),
-            12..20 => self.second_host(),
-            20..23 => self.lose_state(),
+            12..19 => self.second_host(),
+            19..23 => self.lose_state(),
             _ => self.stop(),
         }
     }

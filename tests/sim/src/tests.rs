@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 /// Schedules without a wish: seconds in CI.
-const SCHEDULES: u64 = 6_000;
+const SCHEDULES: u64 = 15_000;
 const THREADS: u64 = 2;
 
 /// As in the host.

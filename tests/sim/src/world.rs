@@ -186,7 +186,7 @@ pub struct Rates {
 impl Rates {
     pub fn drawn(dice: &mut Dice) -> Rates {
         let mut one = |most: u32| if dice.random_ratio(1, 3) { 0 } else { dice.random_range(1..=most) };
-        Rates { refused: one(100), unknown: one(60), part: one(150), crash: one(25) }
+        Rates { refused: one(100), unknown: one(60), part: one(150), crash: one(40) }
     }
 }
 
