@@ -144,7 +144,7 @@ impl ClickHouse {
     /// before its first insert; 0 if there is none, or no table.
     pub(crate) async fn greatest_version(&self) -> Result<u64, SinkError> {
         let of = |table: &Table, rows: &str| {
-            format!("SELECT max(version) AS version FROM {} {rows}", table.qualified(&self.database))
+            format!("SELECT max(version) AS greatest FROM {} {rows}", table.qualified(&self.database))
         };
         let all = [
             of(&EPOCHS, ""),
@@ -152,7 +152,7 @@ impl ClickHouse {
             of(&LATEST, "WHERE deleted"),
             of(&PROMOTED, "WHERE retired"),
         ];
-        let statement = format!("SELECT max(version) FROM ({})", all.join(" UNION ALL "));
+        let statement = format!("SELECT max(greatest) FROM ({})", all.join(" UNION ALL "));
         let what = "reading the greatest generation";
         let call = async {
             match self.client.query_raw(&statement).fetch_one::<u64>().await {

@@ -288,6 +288,11 @@ impl Shard {
         let Some(mut entry) = entry else { return Ok(false) };
         let forgotten = crate::metric::forgotten(&entry, &self.keys, store)?;
         self.extra_writes.deletes.extend(forgotten);
+        // Cells of epochs whose writes are on their way.
+        let coming = self.durable + 1..=self.head.epoch;
+        coming.for_each(|epoch| {
+            self.extra_writes.delete(self.keys.cells(name, entry.incarnation, epoch));
+        });
         self.rows.outbox.promoted.push(promoted(&entry, true, self.head.epoch + 1));
         entry.status = Status::Retired;
         self.metrics.retain(|m| m.info.name != name);

@@ -145,8 +145,10 @@ impl Auditor<'_> {
             for taken in &held.row.partitions {
                 let at = taken.partition.partition as usize;
                 let topic = &self.world.topic;
-                let between =
-                    |from, to| &topic.partitions[at][topic.index(at, from)..topic.index(at, to).max(topic.index(at, from))];
+                let between = |from, to| {
+                    &topic.partitions[at]
+                        [topic.index(at, from)..topic.index(at, to).max(topic.index(at, from))]
+                };
                 let counts = &taken.counts;
                 let is = |name: &str| counts.skipped.get(name).copied().unwrap_or(0);
                 let told = [
@@ -251,9 +253,9 @@ impl Auditor<'_> {
         let expected = self.expected(metric, late);
         let Some(listed) = self.world.disk.metrics.get(metric) else { return };
         let table = &self.world.tables.realtime;
-        let rows = table.values().filter(|h| {
-            h.row.metric == metric && h.row.incarnation == listed.incarnation && !h.row.deleted
-        });
+        let rows = table
+            .values()
+            .filter(|h| h.row.metric == metric && h.row.incarnation == listed.incarnation && !h.row.deleted);
         let held: BTreeMap<Key, _> = rows.map(|h| (key(&h.row), h)).collect();
         let mut found = Vec::new();
         let missing = expected.keys().filter(|key| !held.contains_key(*key));

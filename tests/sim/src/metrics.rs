@@ -164,7 +164,8 @@ impl MetricInstance for Instance {
         self.guests.call()?;
         let version = if self.guests.forgets_versions { self.state_version } else { version };
         for (i, slot) in slots.iter().enumerate() {
-            let (first, second) = (pack::i64_at(&states.bytes, 2 * i), pack::i64_at(&states.bytes, 2 * i + 1));
+            let (first, second) =
+                (pack::i64_at(&states.bytes, 2 * i), pack::i64_at(&states.bytes, 2 * i + 1));
             self.set(*slot, if version == 1 { (first, second) } else { (second, first) });
         }
         Ok(())
@@ -212,7 +213,8 @@ pub fn factories(component: &[u8], guests: &Arc<Guests>) -> Result<Vec<Arc<dyn M
     let digest = blake3::hash(component).to_hex().to_string();
     let factory = |name| {
         let info = INFOS.get(&(name, 2 - version % 2)).ok_or_else(unknown)?.clone();
-        Ok(Arc::new(Factory { info, digest: digest.clone(), guests: guests.clone() }) as Arc<dyn MetricFactory>)
+        Ok(Arc::new(Factory { info, digest: digest.clone(), guests: guests.clone() })
+            as Arc<dyn MetricFactory>)
     };
     names.split(',').map(factory).collect()
 }

@@ -394,7 +394,9 @@ impl Schedule {
         report.calls = world.calls;
         report.computed = world.computed;
         report.hosts = world.hosts.len() as u64;
-        std::mem::take(&mut world.events).into_iter().for_each(|(e, n)| *report.events.entry(e).or_default() += n);
+        std::mem::take(&mut world.events)
+            .into_iter()
+            .for_each(|(e, n)| *report.events.entry(e).or_default() += n);
         report.injected = std::mem::take(&mut world.injected);
         let failed = world.guests.failed();
         if failed > 0 {

@@ -99,9 +99,9 @@ impl Tables {
     ) -> Result<(), Breach> {
         let of = |epoch: u64| version(generation, epoch);
         match statement {
-            Statement::Epochs => all(&rows.epochs, |row| {
-                put(&mut self.epochs, row.epoch, of(row.epoch), row, mutation)
-            }),
+            Statement::Epochs => {
+                all(&rows.epochs, |row| put(&mut self.epochs, row.epoch, of(row.epoch), row, mutation))
+            }
             Statement::Day(day) => all(rows.realtime.iter().filter(|row| row.day == day), |row| {
                 put(&mut self.realtime, key(row, row.start), of(row.epoch), row, mutation)
             }),

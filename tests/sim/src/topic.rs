@@ -120,7 +120,8 @@ impl Topic {
     /// The connector reads the whole table anew. `is_marked`: it says which read is the last. `lacks`: a row is
     /// left out.
     pub fn snapshot(&mut self, now: Micros, is_marked: bool, lacks: bool) {
-        let rows: Vec<(i64, Row)> = self.rows.iter().map(|(id, row)| (*id, *row)).skip(usize::from(lacks)).collect();
+        let rows: Vec<(i64, Row)> =
+            self.rows.iter().map(|(id, row)| (*id, *row)).skip(usize::from(lacks)).collect();
         let last = rows.last().map(|(id, _)| *id);
         for (id, row) in rows {
             let change = Change { id, before: None, after: Some(row), position: self.position };

@@ -1,8 +1,8 @@
 //! What outlives a host, what fails by chance, and what was noticed on the way.
 
 use crate::disk::Disk;
-use crate::tables::Tables;
 use crate::metrics::INITIAL;
+use crate::tables::Tables;
 use crate::topic::{PARTITIONS, Topic};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
+use weir_types::Micros;
 use weir_types::contract::GuestError;
 use weir_types::record::{SourceEvent, TopicPartition};
 use weir_types::rows::Outbox;
-use weir_types::Micros;
 
 pub type Dice = SmallRng;
 

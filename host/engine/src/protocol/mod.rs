@@ -25,9 +25,9 @@ mod queue;
 mod stall;
 mod stamps;
 
+pub use crate::catchup::Readers;
 pub use commit::{Answer, Commit, Job};
 pub use compute::{Command, Compute, Reply};
-pub use crate::catchup::Readers;
 pub use delivery::Delivery;
 pub use push::Push;
 pub use queue::{Permit, Queue};
