@@ -218,7 +218,11 @@ impl Shard {
         for (at, reason) in failed.into_iter().rev() {
             let mut metric = self.metrics.remove(at);
             tracing::error!(metric = %metric.info.name, %reason, "metric quarantined: push a mended version");
-            self.positions.insert(metric.info.name.clone(), Some(self.position_before()));
+            match self.positions.get(&metric.info.name) {
+                // It came back in this very epoch: what is stored is where its own reader stood.
+                Some(None) => drop(self.positions.remove(&metric.info.name)),
+                _ => drop(self.positions.insert(metric.info.name.clone(), Some(self.position_before()))),
+            }
             metric.entry.status = Status::Quarantined { epoch: self.head.epoch, reason };
             self.resting.push((metric.entry, Some(metric.info)));
             self.catalogue_changed = true;

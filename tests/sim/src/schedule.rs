@@ -306,10 +306,15 @@ impl Schedule {
     fn drain(&mut self) {
         lock(&self.world).heal();
         self.operator.heal();
-        let mut closed = 0;
+        let (mut closed, mut newest) = (0, None);
         for _ in 0..DRAIN_ROUNDS {
             if self.round() {
                 continue;
+            }
+            // The one before did not know yet that it was shut out.
+            let number = self.hosts.last().map(|host| host.number);
+            if std::mem::replace(&mut newest, number) != number {
+                closed = 0;
             }
             let by = match closed {
                 _ if !self.is_at_rest() => 500_000,
@@ -320,6 +325,8 @@ impl Schedule {
                 _ => return self.thaw(),
             };
             closed += u32::from(by > 500_000);
+            let durable = lock(&self.world).disk.epoch;
+            self.tell(|| format!("{by} us pass after epoch {durable}"));
             self.times.advance(by);
         }
         lock(&self.world).breaches.push("it does not come to rest".into());
