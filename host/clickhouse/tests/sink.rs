@@ -351,13 +351,14 @@ fn a_second_engine_over_the_same_data_and_one_on_a_taken_port_say_so() {
 }
 
 #[test]
-fn a_generation_that_took_rows_back_and_inserted_none_is_found() {
+fn rows_of_a_lost_future_are_taken_back_and_the_generation_that_did_it_is_found() {
     let Some(engine) = Engine::start() else { return };
     let sink = engine.sink();
     sink.prepare().unwrap();
     let rows = Outbox { epochs: vec![epoch(9)], ..realtime(vec![row(START, 9, 1)]) };
     sink.insert(6, &rows).unwrap();
     sink.take_back(LostFuture { epoch: 3, generation: 6 }, 8).unwrap();
+    assert_eq!(engine.ask("SELECT count() FROM weir.metric_realtime FINAL"), "0");
     assert_eq!(engine.ask("SELECT count() FROM weir.epochs FINAL"), "0");
     assert_eq!(sink.max_generation().unwrap(), 8);
 }
