@@ -3,7 +3,7 @@
 use crate::ClickHouse;
 use crate::error;
 use crate::sql;
-use crate::tables::{self, ALL, EPOCHS, Found, REALTIME, Table};
+use crate::tables::{self, ALL, EPOCHS, Found, LATEST, PROMOTED, REALTIME, Table};
 use crate::views::{COMMENT, views};
 use clickhouse::Row;
 use serde::Deserialize;
@@ -140,9 +140,19 @@ impl ClickHouse {
         Ok(())
     }
 
-    /// Greatest version in `epochs`; 0 if the table is empty or not there.
+    /// Greatest version in `epochs` and of rows that were taken back, which a host may have done that died
+    /// before its first insert; 0 if there is none, or no table.
     pub(crate) async fn greatest_version(&self) -> Result<u64, SinkError> {
-        let statement = format!("SELECT max(version) FROM {}", EPOCHS.qualified(&self.database));
+        let of = |table: &Table, rows: &str| {
+            format!("SELECT max(version) AS greatest FROM {} {rows}", table.qualified(&self.database))
+        };
+        let all = [
+            of(&EPOCHS, ""),
+            of(&REALTIME, "WHERE deleted"),
+            of(&LATEST, "WHERE deleted"),
+            of(&PROMOTED, "WHERE retired"),
+        ];
+        let statement = format!("SELECT max(greatest) FROM ({})", all.join(" UNION ALL "));
         let what = "reading the greatest generation";
         let call = async {
             match self.client.query_raw(&statement).fetch_one::<u64>().await {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use weir_clickhouse::{ClickHouse, Options};
 use weir_embedded::clickhouse::Process;
-use weir_types::ports::{Sink, SinkError};
+use weir_types::ports::{LostFuture, Sink, SinkError};
 use weir_types::record::TopicPartition;
 use weir_types::rows::{Counts, DeadLetterRow, EpochPartition, EpochRow, LateEventRow, Outbox};
 use weir_types::{DAY, HOUR, MINUTE};
@@ -348,4 +348,17 @@ fn a_second_engine_over_the_same_data_and_one_on_a_taken_port_say_so() {
     let error = Process::start(&binary, &lib, other.path(), address).expect_err("port taken").to_string();
     assert!(error.contains("cannot listen on"), "{error}");
     assert_eq!(engine.ask("SELECT 1"), "1", "the first goes on");
+}
+
+#[test]
+fn rows_of_a_lost_future_are_taken_back_and_the_generation_that_did_it_is_found() {
+    let Some(engine) = Engine::start() else { return };
+    let sink = engine.sink();
+    sink.prepare().unwrap();
+    let rows = Outbox { epochs: vec![epoch(9)], ..realtime(vec![row(START, 9, 1)]) };
+    sink.insert(6, &rows).unwrap();
+    sink.take_back(LostFuture { epoch: 3, generation: 6 }, 8).unwrap();
+    assert_eq!(engine.ask("SELECT count() FROM weir.metric_realtime FINAL"), "0");
+    assert_eq!(engine.ask("SELECT count() FROM weir.epochs FINAL"), "0");
+    assert_eq!(sink.max_generation().unwrap(), 8);
 }

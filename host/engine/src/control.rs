@@ -1,12 +1,11 @@
 //! What operators ask: checked and compiled on the caller's thread, carried out at an epoch boundary.
 
-use crate::protocol::{Command, Reply};
+use crate::protocol::{Command, Push, Reply};
 use crate::shard::Redrive;
-use crate::{Options, Ports, recover};
+use crate::{Options, Ports};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
-use weir_types::contract::MetricFactory;
 use weir_types::control::{Control, ControlError, Redriven, Resnapshot};
 use weir_types::live::CatalogueEntry;
 use weir_types::ports::{Broker, Loader, StateStore};
@@ -90,24 +89,12 @@ fn with_record(letter: DeadLetterRow, found: Option<OwnedRecord>) -> Result<Redr
 impl Control for EngineControl {
     fn push(&self, origin: &str, component: Vec<u8>) -> Result<Vec<CatalogueEntry>, ControlError> {
         let factories = self.loader.load(origin, &component, &self.sources).map_err(ControlError::Refused)?;
-        let loaded = self.list()?;
-        let known = |f: &&Arc<dyn MetricFactory>| loaded.iter().find(|e| e.info.name == f.info().name);
-        let (mut stopped, running): (Vec<_>, Vec<_>) =
-            factories.iter().filter_map(|f| known(&f)).partition(|e| e.is_stopped());
-        if let Some(entry) = running.first() {
-            return Err(ControlError::Conflict(format!(
-                "{origin}: metric {} is loaded already (digest {}): retire it first",
-                entry.info.name, entry.digest
-            )));
-        }
-        let digest = blake3::hash(&component).to_hex().to_string();
-        recover::put_component(&*self.state, &digest, &component)
-            .map_err(|e| ControlError::Unavailable(e.to_string()))?;
-        if stopped.pop().is_some() {
-            // What is stored of a metric that stopped is about to be read.
+        let push = Push::check(origin, component, factories, &self.list()?)?;
+        push.store(&*self.state)?;
+        if push.must_settle() {
             self.ask(|reply| Command::Settle { reply })?;
         }
-        self.ask(|reply| Command::Join { origin: origin.to_string(), factories, reply })
+        self.ask(|reply| push.join(reply))
     }
 
     fn list(&self) -> Result<Vec<CatalogueEntry>, ControlError> {

@@ -300,6 +300,7 @@ pub fn admit(
         shard.resting.retain(|(e, _)| e.name != info.name);
         let at = shard.join(factory, entry)?;
         shard.promote(at);
+        shard.fill(at, now);
         names.push(info.name);
     }
     Ok(names)

@@ -218,7 +218,11 @@ impl Shard {
         for (at, reason) in failed.into_iter().rev() {
             let mut metric = self.metrics.remove(at);
             tracing::error!(metric = %metric.info.name, %reason, "metric quarantined: push a mended version");
-            self.positions.insert(metric.info.name.clone(), Some(self.position_before()));
+            match self.positions.get(&metric.info.name) {
+                // It came back in this very epoch: what is stored is where its own reader stood.
+                Some(None) => drop(self.positions.remove(&metric.info.name)),
+                _ => drop(self.positions.insert(metric.info.name.clone(), Some(self.position_before()))),
+            }
             metric.entry.status = Status::Quarantined { epoch: self.head.epoch, reason };
             self.resting.push((metric.entry, Some(metric.info)));
             self.catalogue_changed = true;
@@ -274,7 +278,7 @@ impl Shard {
         self.rows.outbox.promoted.push(promoted(entry, false, self.head.epoch + 1));
     }
 
-    /// A metric leaves for good.
+    /// A metric leaves for good. After an error it is still there.
     pub fn retire(
         &mut self,
         name: &str,
@@ -286,8 +290,14 @@ impl Shard {
         let mut all = running.chain(away.map(|m| &m.entry)).chain(self.resting.iter().map(|(e, _)| e));
         let entry = all.find(|e| named(e)).cloned();
         let Some(mut entry) = entry else { return Ok(false) };
+        let forgotten = crate::metric::forgotten(&entry, &self.keys, store)?;
+        self.extra_writes.deletes.extend(forgotten);
+        // Cells of epochs whose writes are on their way.
+        let coming = self.durable + 1..=self.head.epoch;
+        coming.for_each(|epoch| {
+            self.extra_writes.delete(self.keys.cells(name, entry.incarnation, epoch));
+        });
         self.rows.outbox.promoted.push(promoted(&entry, true, self.head.epoch + 1));
-        crate::metric::forget(&entry, &self.keys, store, &mut self.extra_writes)?;
         entry.status = Status::Retired;
         self.metrics.retain(|m| m.info.name != name);
         self.suspended.retain(|s| s.metric.info.name != name);

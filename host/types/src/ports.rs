@@ -123,9 +123,7 @@ pub trait Sink: Send + Sync {
     fn insert(&self, generation: u64, rows: &Outbox) -> Result<(), SinkError>;
     /// Takes back what was delivered of a future that was lost, before the first rows of `generation`
     /// are inserted. Repeating it changes nothing. A sink that keeps nothing has nothing to do.
-    fn take_back(&self, _lost: LostFuture, _generation: u64) -> Result<(), SinkError> {
-        Ok(())
-    }
+    fn take_back(&self, lost: LostFuture, generation: u64) -> Result<(), SinkError>;
 }
 
 /// Epochs that a restored state does not know of: those after `epoch`, under `generation` or a later one.

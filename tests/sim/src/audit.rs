@@ -1,9 +1,8 @@
 //! What ClickHouse holds at the end, against a recomputation from the raw records. Shares nothing with the
 //! engine: the windows are cut here.
 
-use crate::metrics::{CORRECT_FOR, MADE, MEAN, OPEN, OUT_OF_ORDERNESS};
-use crate::tables::Held;
-use crate::topic::{Change, PARTITIONS, Row, Truth, partition};
+use crate::metrics::{CORRECT_FOR, MEAN, OF_EVENTS, OF_ROWS, OPEN, OUT_OF_ORDERNESS};
+use crate::topic::{Change, PARTITIONS, Truth, partition};
 use crate::world::World;
 use std::collections::{BTreeMap, BTreeSet};
 use weir_types::Micros;
@@ -21,8 +20,18 @@ pub struct Audit {
     pub epochs: u64,
 }
 
-/// window, dimension set, dims, start
-type Key = (String, String, Vec<String>, Micros);
+impl Audit {
+    pub fn add(&mut self, other: Audit) {
+        self.inputs += other.inputs;
+        self.windows += other.windows;
+        self.late += other.late;
+        self.current += other.current;
+        self.epochs += other.epochs;
+    }
+}
+
+/// Window, queue (None = all), start
+type Key = (usize, Option<i64>, Micros);
 /// Number and sum.
 type Sums = BTreeMap<Key, (i64, i64)>;
 /// By (metric, partition, offset): the windows that a sample missed.
@@ -30,17 +39,21 @@ type Late = BTreeMap<(String, usize, i64), BTreeSet<String>>;
 
 struct Auditor<'w> {
     world: &'w World,
+    /// Where the epochs begin, by number from 1 on.
+    begins: Vec<[i64; PARTITIONS]>,
     found: Vec<String>,
     audit: Audit,
 }
 
 /// Adds what it finds to the world's breaches.
 pub fn audit(world: &mut World, now: Micros) -> Audit {
-    let mut auditor = Auditor { world, found: Vec::new(), audit: Audit::default() };
+    let mut auditor = Auditor { world, begins: Vec::new(), found: Vec::new(), audit: Audit::default() };
+    auditor.audit.inputs = auditor.changes().count() as u64;
     auditor.epochs();
+    auditor.pointers();
     let late = auditor.late();
-    auditor.windows(&late, now);
-    auditor.current();
+    OF_EVENTS.into_iter().for_each(|metric| auditor.windows(metric, &late, now));
+    OF_ROWS.into_iter().for_each(|metric| auditor.current(metric));
     auditor.dead();
     let Auditor { found, audit, .. } = auditor;
     world.breaches.extend(found);
@@ -55,9 +68,13 @@ fn numbers(row: &RealtimeRow) -> Vec<i64> {
     row.outputs.iter().map(|(_, value)| number(value)).collect()
 }
 
-/// The key sets that a row of a queue counts in.
-fn sets(queue: i64) -> [(String, Vec<String>); 2] {
-    [(String::new(), vec![]), ("queue_id".into(), vec![queue.to_string()])]
+/// The queue of a row's dimensions.
+fn queue(row: &RealtimeRow) -> Option<i64> {
+    row.dims.first().map(|text| text.parse().unwrap_or(i64::MIN))
+}
+
+fn key(row: &RealtimeRow) -> Key {
+    (WINDOWS.iter().position(|(name, _)| *name == row.window).unwrap_or(WINDOWS.len()), queue(row), row.start)
 }
 
 impl Auditor<'_> {
@@ -76,8 +93,42 @@ impl Auditor<'_> {
         })
     }
 
+    /// The incarnation that is shown.
     fn incarnation(&self, metric: &str) -> Option<i64> {
         self.world.tables.promoted.get(metric).map(|held| held.row.incarnation)
+    }
+
+    /// Where a metric begins to count: with the first record of the epoch in which it joined. None if it is
+    /// not there.
+    fn begins(&self, metric: &str) -> Option<[i64; PARTITIONS]> {
+        let listed = self.world.disk.metrics.get(metric)?;
+        let epoch = self.world.disk.joined.get(&(metric.to_string(), listed.incarnation))?;
+        self.begins.get(*epoch as usize - 1).copied()
+    }
+
+    /// Every metric runs in the end, and its own incarnation is shown; of one that was retired none is.
+    fn pointers(&mut self) {
+        let mut found = Vec::new();
+        let disk = &self.world.disk;
+        let last = self.world.tables.epochs.get(&disk.epoch).map(|held| &held.row.digests);
+        for (name, metric) in disk.metrics.iter() {
+            let pointer = self.world.tables.promoted.get(name).map(|held| &held.row);
+            if metric.status != "live" {
+                found.push(format!("metric {name} is {} in the end", metric.status));
+            }
+            if pointer.is_none_or(|p| p.retired || p.incarnation != metric.incarnation) {
+                found.push(format!("metric {name}: {metric:?} is shown as {pointer:?}"));
+            }
+            if last.and_then(|digests| digests.get(name)) != Some(&metric.digest) {
+                found.push(format!("metric {name}: the last epoch has {last:?} instead of {metric:?}"));
+            }
+        }
+        for (name, _) in disk.joined.keys().filter(|(name, _)| !disk.metrics.contains_key(name)) {
+            if self.world.tables.promoted.get(name).is_none_or(|held| !held.row.retired) {
+                found.push(format!("metric {name} is retired, and still shown"));
+            }
+        }
+        self.found.extend(found);
     }
 
     /// Epochs follow each other; the intervals of each partition tile the log; counts are those of the records.
@@ -85,15 +136,19 @@ impl Auditor<'_> {
         let mut next = [0i64; PARTITIONS];
         for epoch in 1..=self.world.disk.epoch {
             let Some(held) = self.world.tables.epochs.get(&epoch) else {
+                self.begins.push(next);
                 self.wrong(format!("epoch {epoch} of {} is missing", self.world.disk.epoch));
                 continue;
             };
             self.audit.epochs += 1;
+            self.begins.push(next);
             for taken in &held.row.partitions {
                 let at = taken.partition.partition as usize;
-                let log = &self.world.topic.partitions[at];
-                let between =
-                    |from: i64, to: i64| log.iter().filter(move |e| from <= e.offset && e.offset < to);
+                let topic = &self.world.topic;
+                let between = |from, to| {
+                    &topic.partitions[at]
+                        [topic.index(at, from)..topic.index(at, to).max(topic.index(at, from))]
+                };
                 let counts = &taken.counts;
                 let is = |name: &str| counts.skipped.get(name).copied().unwrap_or(0);
                 let told = [
@@ -108,7 +163,7 @@ impl Auditor<'_> {
                 let mut truth = [0u64; 7];
                 for entry in between(taken.from, taken.to) {
                     let of = match entry.truth {
-                        Truth::Change(_) => 1,
+                        Truth::Change(_) | Truth::Read => 1,
                         Truth::Repeat => 2,
                         Truth::Tombstone => 3,
                         Truth::OtherTable => 4,
@@ -118,7 +173,7 @@ impl Auditor<'_> {
                     truth[of] += 1;
                     truth[6] += 1;
                 }
-                let skipped = between(next[at], taken.from).count();
+                let skipped = between(next[at], taken.from).len();
                 if told != truth || skipped > 0 || taken.from < next[at] {
                     self.found.push(format!(
                         "epoch {epoch}, partition {at}, offsets {}..{} after {}: told {told:?}, are {truth:?}, left out {skipped}",
@@ -174,15 +229,19 @@ impl Auditor<'_> {
 
     fn expected(&self, metric: &str, late: &Late) -> Sums {
         let mut sums = Sums::new();
-        for (at, offset, change) in self.changes() {
+        let Some(begins) = self.begins(metric) else { return sums };
+        let has_late = late.keys().any(|(of, _, _)| of == metric);
+        for (at, offset, change) in self.changes().filter(|(at, offset, _)| *offset >= begins[*at]) {
             let (None, Some(row)) = (change.before, change.after) else { continue };
-            let missed = late.get(&(metric.to_string(), at, offset));
-            for (window, length) in WINDOWS.iter().filter(|(w, _)| missed.is_none_or(|m| !m.contains(*w))) {
+            let missed = has_late.then(|| late.get(&(metric.to_string(), at, offset))).flatten();
+            for (window, (name, length)) in WINDOWS.into_iter().enumerate() {
+                if missed.is_some_and(|missed| missed.contains(name)) {
+                    continue;
+                }
                 // Stored in milliseconds.
                 let time = row.created - row.created.rem_euclid(1000);
-                for (set, dims) in sets(row.queue) {
-                    let key = (window.to_string(), set, dims, time - time.rem_euclid(*length));
-                    let sum = sums.entry(key).or_default();
+                for queue in [None, Some(row.queue)] {
+                    let sum = sums.entry((window, queue, time - time.rem_euclid(length))).or_default();
                     *sum = (sum.0 + 1, sum.1 + row.amount);
                 }
             }
@@ -190,67 +249,55 @@ impl Auditor<'_> {
         sums
     }
 
-    fn windows(&mut self, late: &Late, now: Micros) {
-        self.audit.inputs += self.changes().count() as u64;
-        for metric in [MADE, MEAN] {
-            let expected = self.expected(metric, late);
-            let incarnation = self.incarnation(metric);
-            let table = &self.world.tables.realtime;
-            let of_metric = |h: &&Held<RealtimeRow>| {
-                h.row.metric == metric && Some(h.row.incarnation) == incarnation && !h.row.deleted
-            };
-            let rows = table.values().filter(of_metric);
-            let key = |row: &RealtimeRow| {
-                (row.window.clone(), row.dimension_set.clone(), row.dims.clone(), row.start)
-            };
-            let held: BTreeMap<Key, &Held<RealtimeRow>> = rows.map(|h| (key(&h.row), h)).collect();
-            let mut found = Vec::new();
-            for key in expected.keys().chain(held.keys()).collect::<BTreeSet<_>>() {
-                self.audit.windows += 1;
-                let should = expected.get(key).map(|(number, sum)| match metric {
-                    MEAN => vec![sum / number],
-                    _ => vec![*number, *sum],
-                });
-                let is = held.get(key).map(|h| numbers(&h.row));
-                if should != is {
-                    let version = held.get(key).map(|h| (h.version >> 40, h.row.epoch));
-                    found.push(format!("{metric} {key:?}: {is:?} instead of {should:?} ({version:?})"));
-                }
-                if let Some(open) =
-                    held.get(key).filter(|h| h.row.end < now - OUT_OF_ORDERNESS && !h.row.is_final)
-                {
-                    found.push(format!("{metric} {key:?}: closed, but not final ({})", open.row.epoch));
-                }
-            }
-            self.found.extend(found);
+    fn windows(&mut self, metric: &str, late: &Late, now: Micros) {
+        let expected = self.expected(metric, late);
+        let Some(listed) = self.world.disk.metrics.get(metric) else { return };
+        let table = &self.world.tables.realtime;
+        let rows = table
+            .values()
+            .filter(|h| h.row.metric == metric && h.row.incarnation == listed.incarnation && !h.row.deleted);
+        let held: BTreeMap<Key, _> = rows.map(|h| (key(&h.row), h)).collect();
+        let mut found = Vec::new();
+        let missing = expected.keys().filter(|key| !held.contains_key(*key));
+        for key in missing {
+            found.push(format!("{metric} {key:?}: nothing instead of {:?}", expected[key]));
         }
+        for (key, held) in &held {
+            self.audit.windows += 1;
+            let should = expected.get(key).map(|(number, sum)| match metric {
+                MEAN => vec![sum / number],
+                _ => vec![*number, *sum],
+            });
+            let is = numbers(&held.row);
+            if should.as_ref() != Some(&is) {
+                let version = (held.version >> 40, held.row.epoch);
+                found.push(format!("{metric} {key:?}: {is:?} instead of {should:?} ({version:?})"));
+            }
+            if held.row.end < now - OUT_OF_ORDERNESS && !held.row.is_final {
+                found.push(format!("{metric} {key:?}: closed, but not final ({})", held.row.epoch));
+            }
+        }
+        self.found.extend(found);
     }
 
-    fn current(&mut self) {
-        let mut rows: BTreeMap<i64, Row> = BTreeMap::new();
-        for (_, _, change) in self.changes() {
-            match change.after {
-                Some(row) => drop(rows.insert(change.id, row)),
-                None => drop(rows.remove(&change.id)),
-            }
-        }
-        let mut expected: BTreeMap<(String, Vec<String>), Vec<i64>> = BTreeMap::new();
-        for row in rows.values().filter(|row| row.open) {
-            for key in sets(row.queue) {
-                let sum = expected.entry(key).or_insert_with(|| vec![0, 0]);
+    /// Current values against the table upstream.
+    fn current(&mut self, metric: &str) {
+        let Some(listed) = self.world.disk.metrics.get(metric) else { return };
+        let mut expected: BTreeMap<Option<i64>, Vec<i64>> = BTreeMap::new();
+        for row in self.world.topic.rows.values().filter(|row| row.open == (metric == OPEN)) {
+            for queue in [None, Some(row.queue)] {
+                let sum = expected.entry(queue).or_insert_with(|| vec![0, 0]);
                 sum[0] += 1;
                 sum[1] += row.amount;
             }
         }
-        let incarnation = self.incarnation(OPEN);
-        let latest = self.world.tables.latest.values().filter(|h| Some(h.row.incarnation) == incarnation);
-        let held = latest
-            .filter(|h| !h.row.deleted)
-            .map(|h| ((h.row.dimension_set.clone(), h.row.dims.clone()), numbers(&h.row)));
-        let held: BTreeMap<_, _> = held.filter(|(_, numbers)| numbers[0] != 0).collect();
+        let latest = self.world.tables.latest.values();
+        let ours = latest.filter(|h| h.row.metric == metric && h.row.incarnation == listed.incarnation);
+        let held = ours.filter(|h| !h.row.deleted).map(|h| (queue(&h.row), numbers(&h.row)));
+        let held: BTreeMap<_, _> = held.filter(|(_, numbers)| *numbers != [0, 0]).collect();
         self.audit.current += expected.len() as u64;
         if held != expected {
-            self.wrong(format!("{OPEN}: {held:?} instead of {expected:?}"));
+            self.wrong(format!("{metric}: {held:?} instead of {expected:?}"));
         }
     }
 

@@ -1,7 +1,9 @@
 //! What a host's state stands on: keys and values with one writer, blobs beside them.
 
-use crate::world::{Breach, Mutation};
-use std::collections::BTreeMap;
+use crate::world::{Breach, Listing, Mutation};
+use rustc_hash::FxHasher;
+use std::collections::{BTreeMap, VecDeque};
+use std::hash::Hasher;
 use weir_types::ports::{WriteSet, reserved};
 
 /// See the module. A copy is a backup.
@@ -15,7 +17,11 @@ pub struct Disk {
     pub owner: usize,
     /// The newest durable epoch, and a hash of the write that holds it.
     pub epoch: u64,
-    hash: [u8; 32],
+    hash: u64,
+    /// The metrics of the newest durable epoch.
+    pub metrics: Listing,
+    /// The first epoch of each metric and incarnation.
+    pub joined: BTreeMap<(String, i64), u64>,
     /// With [`Mutation::OutboxAfterOffsets`]: outboxes that are not on disk yet.
     torn: Vec<(Vec<u8>, Vec<u8>)>,
 }
@@ -27,18 +33,24 @@ fn epoch_of(writes: &WriteSet) -> Option<u64> {
     text.split('/').nth(2)?.parse().ok()
 }
 
-fn hash_of(writes: &WriteSet) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new();
+fn hash_of(writes: &WriteSet) -> u64 {
+    let mut hasher = FxHasher::default();
     for part in writes.puts.iter().flat_map(|(k, v)| [k, v]).chain(&writes.deletes) {
-        hasher.update(&(part.len() as u64).to_le_bytes());
-        hasher.update(part);
+        hasher.write_usize(part.len());
+        hasher.write(part);
     }
-    hasher.finalize().into()
+    hasher.finish()
 }
 
 impl Disk {
-    /// All or nothing. Epochs must follow each other; only the same write may come again.
-    pub fn write(&mut self, writes: WriteSet, mutation: Mutation) -> Result<(), Breach> {
+    /// All or nothing. Epochs must follow each other; only the same write may come again. `listed`: the
+    /// metrics of the writer's epochs.
+    pub fn write(
+        &mut self,
+        writes: WriteSet,
+        listed: &mut VecDeque<(u64, Listing)>,
+        mutation: Mutation,
+    ) -> Result<(), Breach> {
         let Some(epoch) = epoch_of(&writes) else {
             return Err(Breach("a write without a row of `epochs`".into()));
         };
@@ -48,6 +60,7 @@ impl Disk {
             return Err(Breach(format!("epoch {epoch} is written after epoch {}", self.epoch)));
         }
         (self.epoch, self.hash) = (epoch, hash);
+        self.list(epoch, listed);
         self.settle();
         for (key, value) in writes.puts {
             match mutation == Mutation::OutboxAfterOffsets && key.starts_with(b"0/outbox/") {
@@ -57,6 +70,36 @@ impl Disk {
         }
         writes.deletes.iter().for_each(|key| drop(self.data.remove(key)));
         Ok(())
+    }
+
+    fn list(&mut self, epoch: u64, listed: &mut VecDeque<(u64, Listing)>) {
+        while listed.front().is_some_and(|(of, _)| *of < epoch) {
+            listed.pop_front();
+        }
+        let Some((_, metrics)) = listed.front().filter(|(of, _)| *of == epoch) else { return };
+        if *metrics == self.metrics {
+            return;
+        }
+        self.metrics = metrics.clone();
+        for (name, metric) in self.metrics.iter() {
+            self.joined.entry((name.clone(), metric.incarnation)).or_insert(epoch);
+        }
+    }
+
+    /// Whether a host that has recovered has the metrics of the newest durable epoch; beside them only such
+    /// as were never there.
+    pub fn check_recovered(&self, found: &Listing) -> Result<(), Breach> {
+        let was_there = |name: &String| self.joined.keys().any(|(known, _)| known == name);
+        let lost = self.metrics.iter().find(|(name, metric)| found.get(*name) != Some(metric));
+        let back = found.keys().find(|name| !self.metrics.contains_key(*name) && was_there(name));
+        match lost.map(|(name, _)| name).or(back) {
+            Some(name) => Err(Breach(format!(
+                "metric {name} is recovered as {:?}, and was {:?}",
+                found.get(name),
+                self.metrics.get(name)
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// What was to be written later is written.

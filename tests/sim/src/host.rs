@@ -2,13 +2,15 @@
 
 use crate::metrics;
 use crate::ports::{self, Shared, lock};
-use crate::world::{Known, Mutation, Times};
+use crate::world::{Known, Listed, Listing, Mutation, Times};
 use rand::Rng;
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex};
-use weir_engine::protocol::{Commit, Compute, Delivery, Job, Queue};
+use weir_engine::protocol::{Command, Commit, Compute, Delivery, Job, Push, Queue, Readers};
 use weir_engine::{EngineError, Ports};
+use weir_types::control::ControlError;
+use weir_types::live::CatalogueEntry;
 use weir_types::ports::ReaderHandle;
 use weir_types::record::SourceEvent;
 
@@ -26,6 +28,12 @@ pub struct Host {
     queue: Arc<Queue>,
     reader: Arc<Mutex<Option<Box<dyn ReaderHandle>>>>,
     events: Option<Receiver<SourceEvent>>,
+    /// Of metrics that catch up.
+    readers: Readers,
+    /// What operators have asked and what was not looked at yet.
+    commands: VecDeque<Command>,
+    /// The metrics of the newest epoch that was computed.
+    metrics: Listing,
     /// The epoch that was computed and finds no room; then nothing is computed.
     blocked: VecDeque<Job>,
     /// The one epoch that may wait for the commit.
@@ -47,22 +55,31 @@ pub enum Part {
 impl Host {
     /// Opens the disk, which shuts out the host before, and recovers. An error is a start that failed.
     pub fn start(world: &Shared, times: &Arc<Times>) -> Result<Host, EngineError> {
-        let number = {
+        let (number, initial) = {
             let mut world = lock(world);
             world.hosts.push(Known::default());
             world.disk.owner = world.hosts.len() - 1;
-            world.disk.owner
+            (world.disk.owner, world.initial)
         };
         let ports = Arc::new(ports::ports(world, times, number));
-        let mut compute = Compute::recover(metrics::options(), ports.clone())?;
+        let mut compute = Compute::recover(metrics::options(initial), ports.clone())?;
+        {
+            let mut world = lock(world);
+            let outcome = world.disk.check_recovered(&listing(&compute.catalogue()));
+            world.note(outcome);
+        }
         let queue = compute.queue();
         let reader = Arc::new(Mutex::new(None));
-        Ok(Host {
+        let first = compute.end_epoch(false)?;
+        let mut host = Host {
             number,
             world: world.clone(),
             commit: Commit::new(ports.clone(), queue.clone(), reader.clone()),
             delivery: Delivery::new(ports.clone(), queue.clone(), compute.lost()),
-            blocked: VecDeque::from([compute.end_epoch(false)?]),
+            blocked: VecDeque::new(),
+            readers: Readers::new(ports.broker.clone()),
+            commands: VecDeque::new(),
+            metrics: Listing::default(),
             ports,
             compute,
             queue,
@@ -71,7 +88,49 @@ impl Host {
             waiting: None,
             stopping: false,
             ended: false,
-        })
+        };
+        host.computed(first);
+        Ok(host)
+    }
+
+    /// Takes an epoch that was computed.
+    fn computed(&mut self, job: Job) {
+        let mut world = lock(&self.world);
+        world.computed += 1;
+        if let Some(catalogue) = job.catalogue() {
+            let metrics = listing(catalogue);
+            for (name, metric) in metrics.iter() {
+                let before = self.metrics.get(name).map_or("", |before| before.status.as_str());
+                match (before, metric.status.as_str()) {
+                    ("live" | "catching-up", "quarantined") => world.count("quarantined"),
+                    ("catching-up", "live") => world.count("caught up"),
+                    _ => {}
+                }
+            }
+            self.metrics = metrics;
+            world.hosts[self.number].listed.push_back((job.epoch(), self.metrics.clone()));
+        }
+        drop(world);
+        self.blocked.push_back(job);
+    }
+
+    /// The metrics that are not retired.
+    pub fn catalogue(&self) -> Vec<CatalogueEntry> {
+        self.compute.catalogue()
+    }
+
+    /// Asks for something.
+    pub fn send(&mut self, command: Command) {
+        self.commands.push_back(command);
+    }
+
+    /// What a push does before it reaches the epochs.
+    pub fn push(&self, component: Vec<u8>) -> Result<Push, ControlError> {
+        let factories = self.ports.loader.load("pushed.wasm", &component, &[]);
+        let factories = factories.map_err(ControlError::Unavailable)?;
+        let push = Push::check("pushed.wasm", component, factories, &self.catalogue())?;
+        push.store(&*self.ports.state)?;
+        Ok(push)
     }
 
     pub fn has_crashed(&self) -> bool {
@@ -109,7 +168,8 @@ impl Host {
         if self.stopping {
             if !self.ended {
                 self.ended = true;
-                self.blocked.push_back(self.compute.end_epoch(true)?);
+                let last = self.compute.end_epoch(true)?;
+                self.computed(last);
             }
             return Ok(!self.blocked.is_empty());
         }
@@ -122,12 +182,18 @@ impl Host {
             return Ok(true);
         };
         let event = events.try_recv().ok();
-        let mut any = event.is_some();
+        self.compute.catch_up(&mut self.readers);
+        let mut any = event.is_some() || !self.commands.is_empty();
         if let Some(event) = event {
             self.compute.take(event)?;
         }
+        if let Some(command) = self.commands.pop_front()
+            && let Some(job) = self.compute.obey(command)?
+        {
+            self.computed(job);
+        }
         if let Some(job) = self.compute.turn()? {
-            self.blocked.push_back(job);
+            self.computed(job);
             any = true;
         }
         Ok(any)
@@ -157,8 +223,17 @@ impl Host {
             return;
         }
         while let Some((generation, rows)) = world.hosts[self.number].pretended.pop_front() {
-            let outcome = world.tables.insert(generation, &rows, mutation);
+            let outcome = world.tables.insert_all(generation, &rows, mutation);
             world.note(outcome);
         }
     }
+}
+
+fn listing(catalogue: &[CatalogueEntry]) -> Listing {
+    let listed = |entry: &CatalogueEntry| Listed {
+        incarnation: entry.incarnation,
+        digest: entry.digest.clone(),
+        status: entry.status.clone(),
+    };
+    Arc::new(catalogue.iter().map(|entry| (entry.info.name.clone(), listed(entry))).collect())
 }

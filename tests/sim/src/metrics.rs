@@ -1,7 +1,8 @@
-//! Three small metrics in plain Rust, and the options of the simulated hosts.
+//! Small metrics in plain Rust, the components they come in, and the options of the simulated hosts.
 
+use crate::world::Guests;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use weir_engine::Options;
 use weir_types::contract::*;
@@ -15,24 +16,43 @@ pub const MADE: &str = "t.made";
 pub const MEAN: &str = "t.mean";
 /// Rows open now: their number and the sum of their amounts.
 pub const OPEN: &str = "t.open";
+/// As [`MADE`], and not there from the beginning.
+pub const MADE_LATER: &str = "t.made_later";
+/// Rows shut now; not there from the beginning.
+pub const SHUT_LATER: &str = "t.shut_later";
+
+pub const NAMES: [&str; 5] = [MADE, MEAN, OPEN, MADE_LATER, SHUT_LATER];
+/// Metrics over events.
+pub const OF_EVENTS: [&str; 3] = [MADE, MEAN, MADE_LATER];
+/// Metrics over current values.
+pub const OF_ROWS: [&str; 2] = [OPEN, SHUT_LATER];
 
 /// Correction times, by which the auditor judges late events.
 pub const CORRECT_FOR: [(&str, i64); 2] = [("1m", 2 * MINUTE), ("1h", 2 * HOUR)];
 pub const OUT_OF_ORDERNESS: i64 = 5 * SECOND;
 
-/// What stands for the component's bytes.
-const COMPONENT: &[u8] = b"simulated";
+/// The bytes of a component: its metrics and its version. Each version keeps its state in another way than the
+/// one before, and reads both.
+pub fn component(names: &[&str], version: u32) -> Vec<u8> {
+    format!("{}@{version}", names.join(",")).into_bytes()
+}
 
-/// Makes instances of one of the three.
+/// Makes instances of one of them.
 pub struct Factory {
-    info: MetricInfo,
+    info: Arc<MetricInfo>,
     digest: String,
+    guests: Arc<Guests>,
 }
 
 struct Instance {
     is_mean: bool,
+    /// The status of the rows that count.
+    status: &'static [u8],
+    /// Version of the states that it saves.
+    state_version: u32,
+    guests: Arc<Guests>,
     /// Number and sum by slot.
-    slots: BTreeMap<u32, (i64, i64)>,
+    slots: Vec<(i64, i64)>,
 }
 
 fn u32s(bytes: &[u8]) -> impl Iterator<Item = u32> + '_ {
@@ -61,17 +81,25 @@ fn text(dictionary: &PackedDictionary, index: i64) -> &[u8] {
 
 impl Instance {
     fn held(&self, slot: u32) -> (i64, i64) {
-        self.slots.get(&slot).copied().unwrap_or_default()
+        self.slots.get(slot as usize).copied().unwrap_or_default()
+    }
+    fn set(&mut self, slot: u32, held: (i64, i64)) {
+        let slot = slot as usize;
+        if slot >= self.slots.len() {
+            self.slots.resize(slot + 1, (0, 0));
+        }
+        self.slots[slot] = held;
     }
     fn add(&mut self, slot: u32, number: i64, sum: i64) {
-        let held = self.slots.entry(slot).or_default();
-        *held = (held.0 + number, held.1 + sum);
+        let held = self.held(slot);
+        self.set(slot, (held.0 + number, held.1 + sum));
     }
 }
 
 impl MetricInstance for Instance {
     /// Fields: created_at, amount. A sample at `created_at` for each inserted row.
     fn observe(&mut self, _: u32, changes: &Changes) -> Result<Samples, GuestError> {
+        self.guests.call()?;
         let born = |i: &u32| {
             !pack::bit(&changes.before_present, *i as usize) && pack::bit(&changes.after_present, *i as usize)
         };
@@ -82,15 +110,17 @@ impl MetricInstance for Instance {
         let (times, amounts): (Vec<i64>, Vec<i64>) = (of(0), of(1));
         Ok(samples(&rows, &times, amounts))
     }
-    /// Fields: status, amount. A sample for each open row.
+    /// Fields: status, amount. A sample for each row of the status.
     fn observe_image(&mut self, _: u32, images: &Images) -> Result<Samples, GuestError> {
+        self.guests.call()?;
         let status =
             |i: u32| text(&images.dictionaries[0], pack::i64_at(&images.columns[0].values, i as usize));
-        let rows: Vec<u32> = (0..images.rows).filter(|i| status(*i) == b"open").collect();
+        let rows: Vec<u32> = (0..images.rows).filter(|i| status(*i) == self.status).collect();
         let amounts = rows.iter().map(|r| pack::i64_at(&images.columns[1].values, *r as usize)).collect();
         Ok(samples(&rows, &[], amounts))
     }
     fn accumulate(&mut self, parts: &Parts) -> Result<(), GuestError> {
+        self.guests.call()?;
         for (i, slot) in u32s(&parts.slots).enumerate() {
             let weight = pack::i64_at(&parts.weights, i);
             self.add(slot, weight, weight * pack::i64_at(&parts.values[0].values, i));
@@ -98,6 +128,7 @@ impl MetricInstance for Instance {
         Ok(())
     }
     fn merge(&mut self, into: &[u32], from: &[u32]) -> Result<(), GuestError> {
+        self.guests.call()?;
         for (into, from) in into.iter().zip(from) {
             let (number, sum) = self.held(*from);
             self.add(*into, number, sum);
@@ -105,6 +136,7 @@ impl MetricInstance for Instance {
         Ok(())
     }
     fn evaluate(&mut self, slots: &[u32], _: &[i64], _: &[i64], _: i64) -> Result<Outputs, GuestError> {
+        self.guests.call()?;
         let held: Vec<(i64, i64)> = slots.iter().map(|s| self.held(*s)).collect();
         let columns = match self.is_mean {
             true => vec![column(held.iter().map(|(n, sum)| if *n == 0 { 0 } else { sum / n }).collect())],
@@ -117,24 +149,30 @@ impl MetricInstance for Instance {
         Ok(Outputs { columns, dictionaries })
     }
     fn save(&mut self, slots: &[u32]) -> Result<States, GuestError> {
+        self.guests.call()?;
         let (mut offsets, mut bytes) = (vec![0u32], Vec::new());
         for slot in slots {
             let (number, sum) = self.held(*slot);
-            bytes.extend(number.to_le_bytes());
-            bytes.extend(sum.to_le_bytes());
+            let (first, second) = if self.state_version == 1 { (number, sum) } else { (sum, number) };
+            bytes.extend(first.to_le_bytes());
+            bytes.extend(second.to_le_bytes());
             offsets.push(bytes.len() as u32);
         }
         Ok(States { offsets: pack::u32s(&offsets), bytes })
     }
-    fn load(&mut self, slots: &[u32], states: &States, _: u32) -> Result<(), GuestError> {
+    fn load(&mut self, slots: &[u32], states: &States, version: u32) -> Result<(), GuestError> {
+        self.guests.call()?;
+        let version = if self.guests.forgets_versions { self.state_version } else { version };
         for (i, slot) in slots.iter().enumerate() {
-            let held = (pack::i64_at(&states.bytes, 2 * i), pack::i64_at(&states.bytes, 2 * i + 1));
-            self.slots.insert(*slot, held);
+            let (first, second) =
+                (pack::i64_at(&states.bytes, 2 * i), pack::i64_at(&states.bytes, 2 * i + 1));
+            self.set(*slot, if version == 1 { (first, second) } else { (second, first) });
         }
         Ok(())
     }
     fn release(&mut self, slots: &[u32]) -> Result<(), GuestError> {
-        self.slots.retain(|slot, _| !slots.contains(slot));
+        self.guests.call()?;
+        slots.iter().for_each(|slot| self.set(*slot, (0, 0)));
         Ok(())
     }
     fn memory_bytes(&self) -> usize {
@@ -150,22 +188,46 @@ impl MetricFactory for Factory {
         &self.digest
     }
     fn open(&self) -> Result<Box<dyn MetricInstance>, GuestError> {
-        Ok(Box::new(Instance { is_mean: self.info.name == MEAN, slots: BTreeMap::new() }))
+        Ok(Box::new(Instance {
+            is_mean: self.info.name == MEAN,
+            status: if self.info.name == SHUT_LATER { b"shut" } else { b"open" },
+            state_version: self.info.state_version,
+            guests: self.guests.clone(),
+            slots: Vec::new(),
+        }))
     }
 }
 
-/// All three.
-pub fn factories() -> Vec<Arc<dyn MetricFactory>> {
-    let windows = || vec![Window::Tumbling(MINUTE), Window::Tumbling(HOUR)];
+/// By name and state version.
+static INFOS: LazyLock<BTreeMap<(&str, u32), Arc<MetricInfo>>> = LazyLock::new(|| {
+    let both = NAMES.into_iter().flat_map(|name| [(name, 1), (name, 2)]);
+    both.map(|(name, version)| ((name, version), Arc::new(describe(name, version)))).collect()
+});
+
+/// The metrics of a component.
+pub fn factories(component: &[u8], guests: &Arc<Guests>) -> Result<Vec<Arc<dyn MetricFactory>>, String> {
+    let unknown = || "no such component".to_string();
+    let text = std::str::from_utf8(component).map_err(|e| e.to_string())?;
+    let (names, version) = text.split_once('@').ok_or_else(unknown)?;
+    let version: u32 = version.parse().map_err(|_| unknown())?;
+    let digest = blake3::hash(component).to_hex().to_string();
+    let factory = |name| {
+        let info = INFOS.get(&(name, 2 - version % 2)).ok_or_else(unknown)?.clone();
+        Ok(Arc::new(Factory { info, digest: digest.clone(), guests: guests.clone() })
+            as Arc<dyn MetricFactory>)
+    };
+    names.split(',').map(factory).collect()
+}
+
+fn describe(name: &str, state_version: u32) -> MetricInfo {
+    let windows = vec![Window::Tumbling(MINUTE), Window::Tumbling(HOUR)];
     let (created, status) = (field("created_at", ValueType::Time), field("status", ValueType::Text));
-    let infos = [
-        info(MADE, created.clone(), windows(), &["number", "sum"]),
-        info(MEAN, created, windows(), &["mean"]),
-        info(OPEN, status, vec![Window::Now], &["number", "sum"]),
-    ];
-    let digest = blake3::hash(COMPONENT).to_hex().to_string();
-    let factory = |info| Arc::new(Factory { info, digest: digest.clone() }) as Arc<dyn MetricFactory>;
-    infos.into_iter().map(factory).collect()
+    let info = match name {
+        MEAN => info(name, created, windows, &["mean"]),
+        OPEN | SHUT_LATER => info(name, status, vec![Window::Now], &["number", "sum"]),
+        _ => info(name, created, windows, &["number", "sum"]),
+    };
+    MetricInfo { state_version, state_versions_read: vec![1, 2], ..info }
 }
 
 fn field(name: &str, value_type: ValueType) -> Field {
@@ -208,8 +270,16 @@ fn info(name: &str, first: Field, windows: Vec<Window>, outputs: &[&str]) -> Met
     }
 }
 
-/// One source `ticket` on one topic, event time `updated_at`; epochs of a second.
-pub fn options() -> Options {
+/// Metrics that are there from the beginning, by schedule.
+pub const INITIAL: [&[&str]; 3] = [&[MADE, OPEN], &[MEAN, OPEN], &[MADE, MEAN, OPEN]];
+
+/// One source `ticket` on one topic, event time `updated_at`; epochs of a second; the nth of [`INITIAL`].
+pub fn options(initial: usize) -> Options {
+    static OPTIONS: LazyLock<[Options; 3]> = LazyLock::new(|| INITIAL.map(make_options));
+    OPTIONS[initial].clone()
+}
+
+fn make_options(initial: &[&str]) -> Options {
     let column = |name: &str, ty| ColumnDecl { name: name.into(), ty, nullable: false, values: vec![] };
     let source = SourceDecl {
         name: "ticket".into(),
@@ -247,6 +317,6 @@ pub fn options() -> Options {
         stalled_after: Duration::from_secs(3600),
         hot_slots: u64::MAX,
         hot_slots_total: u64::MAX,
-        initial_plugins: vec![("simulated.wasm".into(), COMPONENT.to_vec())],
+        initial_plugins: vec![("simulated.wasm".into(), component(initial, 1))],
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::metrics;
 use crate::tables::{greatest_epoch, statements};
-use crate::topic::{PARTITIONS, partition};
-use crate::world::{Breach, Fault, Point, Reading, Times, World};
+use crate::topic::{Entry, PARTITIONS, partition};
+use crate::world::{Breach, Fault, Mutation, Point, Reading, Times, World};
 use rand::Rng;
 use std::collections::BTreeMap;
 use std::sync::mpsc::SyncSender;
@@ -72,7 +72,7 @@ impl Port {
     }
 
     fn is_fenced(&self, world: &World) -> bool {
-        world.disk.owner != self.host && world.mutation != crate::world::Mutation::NoFence
+        world.disk.owner != self.host && world.mutation != Mutation::NoFence
     }
 }
 
@@ -82,7 +82,8 @@ impl StateStore for Port {
             if self.is_fenced(world) {
                 return Err(StateError::Fenced("a newer host opened it".into()));
             }
-            let outcome = world.disk.write(writes, world.mutation);
+            let listed = &mut world.hosts[self.host].listed;
+            let outcome = world.disk.write(writes, listed, world.mutation);
             world.note(outcome);
             Ok(())
         })?
@@ -177,7 +178,7 @@ impl Sink for Port {
         }
         self.check_delivery(&mut world, generation, rows);
         let mutation = world.mutation;
-        if mutation == crate::world::Mutation::DeliveryBeforeInsert && !world.hosts[self.host].crashed {
+        if mutation == Mutation::DeliveryBeforeInsert && !world.hosts[self.host].crashed {
             world.hosts[self.host].pretended.push_back((generation, rows.clone()));
             return Ok(());
         }
@@ -188,7 +189,7 @@ impl Sink for Port {
                 world.hosts[self.host].generation = Some(generation);
             }
             for part in &parts[..whole] {
-                let outcome = world.tables.insert(generation, part, mutation);
+                let outcome = world.tables.insert(generation, rows, *part, mutation);
                 world.note(outcome);
             }
         }
@@ -207,12 +208,18 @@ impl Sink for Port {
 }
 
 impl Loader for Port {
-    fn load(&self, _: &str, _: &[u8], _: &[Arc<SourceDecl>]) -> Result<Vec<Arc<dyn MetricFactory>>, String> {
-        self.reload("", &[])
+    fn load(
+        &self,
+        origin: &str,
+        component: &[u8],
+        _: &[Arc<SourceDecl>],
+    ) -> Result<Vec<Arc<dyn MetricFactory>>, String> {
+        self.reload(origin, component)
     }
-    fn reload(&self, _: &str, _: &[u8]) -> Result<Vec<Arc<dyn MetricFactory>>, String> {
-        match lock(&self.world).fault(self.host, Point::Load) {
-            Fault::None => Ok(metrics::factories()),
+    fn reload(&self, _: &str, component: &[u8]) -> Result<Vec<Arc<dyn MetricFactory>>, String> {
+        let mut world = lock(&self.world);
+        match world.fault(self.host, Point::Load) {
+            Fault::None => metrics::factories(component, &world.guests),
             fault => Err(format!("load: {fault:?}")),
         }
     }
@@ -258,29 +265,50 @@ impl Broker for Port {
         }
         for (at, start) in start.iter().filter_map(|(p, s)| Some((p.partition as usize, s.last?))) {
             let (offset, fingerprint) = start;
-            let entry = world.topic.partitions[at].iter().find(|e| e.offset == offset);
-            if entry.is_none_or(|e| e.record(at as u32).fingerprint() != fingerprint) {
+            let entry = world.topic.partitions[at].get(world.topic.index(at, offset));
+            let same = |e: &Entry| e.offset == offset && e.record(at as u32).fingerprint() == fingerprint;
+            if !entry.is_some_and(same) {
                 world.breaches.push(format!("the record at offset {offset} is remembered wrongly"));
             }
         }
-        world.hosts[self.host].reading = Some(Reading {
+        let skips = world.mutation == Mutation::CatchUpSkips;
+        let known = &mut world.hosts[self.host];
+        let id = known.readers;
+        known.readers += 1;
+        let next = |at: usize| start.get(&partition(at)).map_or(0, |start| start.next);
+        let skipped = i64::from(skips && id > 0);
+        known.readings.push(Reading {
+            id,
             events,
-            places: vec![None; PARTITIONS],
-            starts: start.clone(),
-            ended: vec![false; PARTITIONS],
+            places: [None; PARTITIONS],
+            starts: std::array::from_fn(|at| next(at) + skipped),
+            ended: [false; PARTITIONS],
             troubled: false,
         });
-        Ok(Box::new(self.clone()))
+        Ok(Box::new(Handle { port: self.clone(), id }))
     }
 }
 
-impl ReaderHandle for Port {
+/// A reader of one host.
+struct Handle {
+    port: Port,
+    id: u64,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        lock(&self.port.world).hosts[self.port.host].readings.retain(|reading| reading.id != self.id);
+    }
+}
+
+impl ReaderHandle for Handle {
     fn committed(&self, next: &[(TopicPartition, i64)]) {
-        let mut world = lock(&self.world);
-        if !world.fault(self.host, Point::Acknowledge).is_done() {
+        let Port { world, host } = &self.port;
+        let mut world = lock(world);
+        if !world.fault(*host, Point::Acknowledge).is_done() {
             return;
         }
-        let known = &world.hosts[self.host];
+        let known = &world.hosts[*host];
         // What was published was durable then, and is what may be acknowledged.
         let durable =
             |p: &TopicPartition| known.published.as_ref().and_then(|(_, next)| next.get(p).copied());
@@ -294,11 +322,13 @@ impl ReaderHandle for Port {
     fn stop(self: Box<Self>) {}
 }
 
-/// The reader of a host takes a step: a partition joins, records come, an end is reached, or it has trouble.
+/// A reader of a host takes a step: a partition joins, records come, an end is reached, or it has trouble.
 /// False when there was nothing to tell, or no room to tell it.
 pub fn reader_step(world: &mut World, host: usize) -> bool {
     let World { hosts, dice, topic, .. } = world;
-    let Some(reading) = hosts[host].reading.as_mut() else { return false };
+    let readings = &mut hosts[host].readings;
+    let which = if readings.len() > 1 { dice.random_range(0..readings.len()) } else { 0 };
+    let Some(reading) = readings.get_mut(which) else { return false };
     let at = dice.random_range(0..PARTITIONS);
     let log = &topic.partitions[at];
     let Some(place) = reading.places[at] else {
@@ -310,8 +340,7 @@ pub fn reader_step(world: &mut World, host: usize) -> bool {
         if reading.events.try_send(event).is_err() {
             return false;
         }
-        let next = reading.starts.get(&partition(at)).map_or(0, |start| start.next);
-        reading.places[at] = Some(log.iter().position(|e| e.offset >= next).unwrap_or(log.len()));
+        reading.places[at] = Some(topic.index(at, reading.starts[at]));
         return true;
     };
     let event = if dice.random_ratio(1, 40) || reading.troubled {
@@ -347,7 +376,14 @@ pub fn reader_step(world: &mut World, host: usize) -> bool {
 
 /// Whether a host's reader has told everything.
 pub fn has_read_all(world: &World, host: usize) -> bool {
-    let Some(reading) = &world.hosts[host].reading else { return false };
+    let Some(reading) = world.hosts[host].readings.iter().find(|r| r.id == 0) else { return false };
     let all = |at: usize| reading.places[at] == Some(world.topic.partitions[at].len()) && reading.ended[at];
     (0..PARTITIONS).all(all) && !reading.troubled
+}
+
+/// Whether the newest epoch that a host has told lies behind these offsets.
+pub fn has_told(world: &World, host: usize, ends: &[i64; PARTITIONS]) -> bool {
+    let told = world.hosts[host].published.as_ref();
+    let next = |at: usize| told.and_then(|(_, next)| next.get(&partition(at)).copied()).unwrap_or(0);
+    (0..PARTITIONS).all(|at| next(at) >= ends[at])
 }

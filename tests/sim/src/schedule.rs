@@ -3,6 +3,7 @@
 use crate::audit::{Audit, audit};
 use crate::disk::Disk;
 use crate::host::{Host, Part};
+use crate::operator::{Desk, Operator};
 use crate::ports::{Shared, has_read_all, lock};
 use crate::world::{Dice, Fault, Mutation, Point, Times, World};
 use rand::{Rng, SeedableRng};
@@ -11,16 +12,24 @@ use std::sync::{Arc, Mutex};
 use weir_engine::EngineError;
 use weir_types::{HOUR, MINUTE, Micros};
 
-/// Steps of the drain, beyond which a schedule counts as not coming to rest.
-const DRAIN_STEPS: u32 = 20_000;
+/// Rounds of the drain, beyond which a schedule counts as not coming to rest.
+const DRAIN_ROUNDS: u32 = 5_000;
+/// Steps of one part in a round.
+const ROUND: u32 = 6;
 const PARTS: [Part; 4] = [Part::Reader, Part::Compute, Part::Commit, Part::Delivery];
 
 /// What a schedule did and what was found.
 #[derive(Debug, Default)]
 pub struct Report {
     pub breaches: Vec<String>,
+    /// Acts of the world and steps of hosts.
+    pub steps: u64,
+    /// Calls of hosts to the outside, in each of which something may fail.
+    pub calls: u64,
     pub records: u64,
+    /// Epochs that are durable at the end, and all that were computed.
     pub epochs: u64,
+    pub computed: u64,
     pub hosts: u64,
     /// Stops in order, kills from outside, second hosts, wiped and restored states.
     pub events: BTreeMap<&'static str, u64>,
@@ -39,7 +48,13 @@ struct Schedule {
     /// Hosts that stand still (SIGSTOP) while a newer one works, and go on when it has finished.
     frozen: Vec<Host>,
     backup: Option<Disk>,
+    operator: Operator,
+    /// Whether there is an operator, and whether upstream's log has gaps.
+    is_operated: bool,
+    has_gaps: bool,
     weights: [u32; 4],
+    /// How often hosts end, of 4 times that they could.
+    violence: u32,
     report: Report,
     traced: bool,
 }
@@ -49,6 +64,9 @@ pub fn play(seed: u64, mutation: Mutation, traced: bool) -> Report {
     let mut dice = Dice::seed_from_u64(seed);
     // Some schedules have a slow sink, others a slow commit or a slow reader.
     let weights = PARTS.map(|_| [1, 4, 12][dice.random_range(0..3)]);
+    let violence = [2, 4, 4][dice.random_range(0..3)];
+    let is_operated = dice.random_ratio(1, 2);
+    let has_gaps = is_operated && dice.random_ratio(1, 4);
     let mut schedule = Schedule {
         dice,
         world: Arc::new(Mutex::new(World::new(seed, mutation))),
@@ -56,11 +74,15 @@ pub fn play(seed: u64, mutation: Mutation, traced: bool) -> Report {
         hosts: Vec::new(),
         frozen: Vec::new(),
         backup: None,
+        operator: Operator::default(),
+        is_operated,
+        has_gaps,
         weights,
+        violence,
         report: Report::default(),
         traced,
     };
-    let steps = schedule.dice.random_range(30..300);
+    let steps = schedule.dice.random_range(20..200);
     for _ in 0..steps {
         schedule.act();
     }
@@ -81,22 +103,30 @@ impl Schedule {
     }
 
     fn act(&mut self) {
+        self.report.steps += 1;
         match self.dice.random_range(0..1000) {
             0..180 => {
                 let now = self.times.now();
                 let many = self.dice.random_range(1..3);
                 let mut world = lock(&self.world);
-                (0..many).for_each(|_| world.topic.write(now, &mut self.dice));
+                (0..many).for_each(|_| world.topic.write(now, self.has_gaps, &mut self.dice));
             }
             180..330 => self.pass(),
-            330..342 => self.kill(),
-            342..350 => self.second_host(),
-            350..353 => self.lose_state(),
-            353..359 => self.backup = Some(lock(&self.world).disk.clone()),
-            359..363 => self.stop(),
+            330..357 if self.dice.random_ratio(self.violence, 4) => self.end_a_host(),
+            357..363 => self.backup = Some(lock(&self.world).disk.clone()),
             363..369 => lock(&self.world).sink_away = self.dice.random_range(1..30),
             369..372 => lock(&self.world).store_away = self.dice.random_range(1..4),
+            372..430 if self.is_operated => self.operate(),
             _ => self.step_any(),
+        }
+    }
+
+    fn end_a_host(&mut self) {
+        match self.dice.random_range(0..27) {
+            0..12 => self.kill(),
+            12..19 => self.second_host(),
+            19..23 => self.lose_state(),
+            _ => self.stop(),
         }
     }
 
@@ -110,6 +140,33 @@ impl Schedule {
         self.times.advance(by);
         lock(&self.world).wall += by;
         self.tell(|| format!("{by} us pass"));
+    }
+
+    fn operate(&mut self) {
+        let Some(at) = self.hosts.len().checked_sub(1) else { return };
+        let host = &mut self.hosts[at];
+        let number = host.number;
+        let (now, world, dice) = (self.times.now(), &self.world, &mut self.dice);
+        let happened = self.operator.act(&mut Desk { host, world, now, dice });
+        let crashed = host.has_crashed();
+        if self.traced {
+            self.report.trace.push(format!("the operator asks {}", self.operator.asked()));
+        }
+        if let Some(event) = happened {
+            self.count(event);
+        }
+        if crashed {
+            self.count("died in a call");
+            return self.remove(at);
+        }
+        // Mostly the host is asked to hurry.
+        for _ in 0..self.dice.random_range(0..10) {
+            for part in [Part::Compute, Part::Commit] {
+                if self.hosts.get(at).is_some_and(|host| host.number == number) {
+                    self.step(at, part);
+                }
+            }
+        }
     }
 
     fn start(&mut self) {
@@ -147,6 +204,7 @@ impl Schedule {
 
     /// A step of a host; a host that died or ended is gone. True if something changed.
     fn step(&mut self, at: usize, part: Part) -> bool {
+        self.report.steps += 1;
         let host = &mut self.hosts[at];
         let number = host.number;
         let outcome = host.step(part);
@@ -247,40 +305,66 @@ impl Schedule {
     /// Nothing fails any more: everything is read, computed and delivered, and then all windows close.
     fn drain(&mut self) {
         lock(&self.world).heal();
-        let mut closed = 0;
-        for step in 0..DRAIN_STEPS {
-            if self.hosts.is_empty() {
-                self.start();
+        self.operator.heal();
+        let (mut closed, mut newest) = (0, None);
+        for _ in 0..DRAIN_ROUNDS {
+            if self.round() {
                 continue;
             }
-            let mut changed = false;
-            for part in PARTS {
-                if let Some(newest) = self.hosts.len().checked_sub(1) {
-                    changed |= self.step(newest, part);
-                }
+            // The one before did not know yet that it was shut out.
+            let number = self.hosts.last().map(|host| host.number);
+            if std::mem::replace(&mut newest, number) != number {
+                closed = 0;
             }
-            if self.hosts.len() > 1 && self.dice.random_ratio(1, 4) {
-                let at = self.dice.random_range(0..self.hosts.len() - 1);
-                let part = PARTS[self.dice.random_range(0..4)];
-                self.step(at, part);
-            }
-            if step % 8 == 7 {
-                self.times.advance(500_000);
-            }
-            let Some(host) = self.hosts.last() else { continue };
-            let read = has_read_all(&lock(&self.world), host.number);
-            if !changed && read && host.is_committed() && host.is_delivered() {
-                match closed {
-                    // Idle, so that every due row is emitted; then past the end of every window.
-                    0 => self.times.advance(40_000_000),
-                    1 => self.times.advance(2 * HOUR),
-                    2 => self.times.advance(2_000_000),
-                    _ => return self.thaw(),
-                }
-                closed += 1;
-            }
+            let by = match closed {
+                _ if !self.is_at_rest() => 500_000,
+                // Idle, so that every due row is emitted; then past the end of every window.
+                0 => 40_000_000,
+                1 => 2 * HOUR,
+                2 => 2_000_000,
+                _ => return self.thaw(),
+            };
+            closed += u32::from(by > 500_000);
+            let durable = lock(&self.world).disk.epoch;
+            self.tell(|| format!("{by} us pass after epoch {durable}"));
+            self.times.advance(by);
         }
         lock(&self.world).breaches.push("it does not come to rest".into());
+    }
+
+    /// The newest host goes on as far as it can without time passing; true if that changed anything.
+    fn round(&mut self) -> bool {
+        if self.hosts.is_empty() {
+            self.start();
+            return true;
+        }
+        let mut changed = false;
+        for part in PARTS {
+            for _ in 0..ROUND {
+                let Some(newest) = self.hosts.len().checked_sub(1) else { return true };
+                let did = self.step(newest, part);
+                changed |= did;
+                if !did && part != Part::Reader {
+                    break;
+                }
+            }
+        }
+        if self.hosts.len() > 1 {
+            let at = self.dice.random_range(0..self.hosts.len() - 1);
+            let part = PARTS[self.dice.random_range(0..4)];
+            self.step(at, part);
+        }
+        changed
+    }
+
+    /// Whether everything is read, durable and delivered, and the operator has nothing to do or to wait for.
+    fn is_at_rest(&mut self) -> bool {
+        let Some(host) = self.hosts.last_mut() else { return false };
+        let read = has_read_all(&lock(&self.world), host.number);
+        let (now, world, dice) = (self.times.now(), &self.world, &mut self.dice);
+        read && host.is_committed()
+            && host.is_delivered()
+            && !self.operator.settle(&mut Desk { host, world, now, dice })
     }
 
     /// Hosts that stood still go on: they deliver what they hold, and then find out that they are shut out.
@@ -314,8 +398,17 @@ impl Schedule {
         report.breaches = std::mem::take(&mut world.breaches);
         report.records = world.topic.partitions.iter().map(|p| p.len() as u64).sum();
         report.epochs = world.disk.epoch;
+        report.calls = world.calls;
+        report.computed = world.computed;
         report.hosts = world.hosts.len() as u64;
+        std::mem::take(&mut world.events)
+            .into_iter()
+            .for_each(|(e, n)| *report.events.entry(e).or_default() += n);
         report.injected = std::mem::take(&mut world.injected);
+        let failed = world.guests.failed();
+        if failed > 0 {
+            report.injected.insert((Point::Guest, Fault::Refused), failed);
+        }
         report
     }
 }

@@ -1,8 +1,8 @@
 //! ClickHouse's tables as ReplacingMergeTree keeps them: of the rows of one key the greatest version stands.
 
 use crate::world::{Breach, Mutation};
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use weir_types::ports::LostFuture;
 use weir_types::record::TopicPartition;
 use weir_types::rows::{DeadLetterRow, EpochRow, LateEventRow, Outbox, PromotedRow, RealtimeRow, version};
@@ -32,26 +32,34 @@ pub struct Tables {
     pub promoted: BTreeMap<String, Held<PromotedRow>>,
 }
 
-fn put<K: Ord, T: PartialEq>(
+fn put<K: Ord, T: PartialEq + Clone>(
     table: &mut BTreeMap<K, Held<T>>,
     key: K,
     version: u64,
-    row: T,
+    row: &T,
     mutation: Mutation,
 ) -> Result<(), Breach> {
     match table.entry(key) {
-        Entry::Vacant(free) => drop(free.insert(Held { version, row, mark: false })),
+        Entry::Vacant(free) => drop(free.insert(Held { version, row: row.clone(), mark: false })),
         Entry::Occupied(mut held) => {
             let held = held.get_mut();
-            if version == held.version && row != held.row && !held.mark {
+            if version == held.version && *row != held.row && !held.mark {
                 return Err(Breach(format!("two different rows of one key have version {version}")));
             }
-            if version >= held.version || mutation == Mutation::VersionIgnored {
-                *held = Held { version, row, mark: false };
+            let is_newer = version > held.version || (version == held.version && held.mark);
+            if is_newer || mutation == Mutation::VersionIgnored {
+                *held = Held { version, row: row.clone(), mark: false };
             }
         }
     }
     Ok(())
+}
+
+fn all<'r, T: 'r>(
+    rows: impl IntoIterator<Item = &'r T>,
+    put: impl FnMut(&'r T) -> Result<(), Breach>,
+) -> Result<(), Breach> {
+    rows.into_iter().try_for_each(put)
 }
 
 fn key(row: &RealtimeRow, start: i64) -> RowKey {
@@ -59,49 +67,69 @@ fn key(row: &RealtimeRow, start: i64) -> RowKey {
     (metric, row.incarnation, window, set, row.dims.clone(), start)
 }
 
-/// The statements of one delivery, in the sink's order: epochs first, the pointer of the views last; one
-/// statement is one partition.
-pub fn statements(outbox: &Outbox) -> Vec<Outbox> {
-    let mut days: BTreeMap<i32, Vec<RealtimeRow>> = BTreeMap::new();
-    for row in &outbox.realtime {
-        days.entry(row.day).or_default().push(row.clone());
-    }
-    let mut parts = vec![Outbox { epochs: outbox.epochs.clone(), ..Outbox::default() }];
-    parts.extend(days.into_values().map(|realtime| Outbox { realtime, ..Outbox::default() }));
-    parts.push(Outbox { latest: outbox.latest.clone(), ..Outbox::default() });
-    parts.push(Outbox { late_events: outbox.late_events.clone(), ..Outbox::default() });
-    parts.push(Outbox { dead_letters: outbox.dead_letters.clone(), ..Outbox::default() });
-    parts.push(Outbox { promoted: outbox.promoted.clone(), ..Outbox::default() });
-    parts.retain(|part| !part.is_empty());
-    parts
+/// One statement of a delivery.
+#[derive(Clone, Copy, Debug)]
+pub enum Statement {
+    Epochs,
+    /// Values of one day, which is one partition.
+    Day(i32),
+    Latest,
+    Late,
+    Dead,
+    Promoted,
+}
+
+/// The statements of one delivery, in the sink's order: epochs first, the pointer of the views last.
+pub fn statements(outbox: &Outbox) -> Vec<Statement> {
+    let days: BTreeSet<i32> = outbox.realtime.iter().map(|row| row.day).collect();
+    let mut all = vec![Statement::Epochs];
+    all.extend(days.into_iter().map(Statement::Day));
+    all.extend([Statement::Latest, Statement::Late, Statement::Dead, Statement::Promoted]);
+    all
 }
 
 impl Tables {
-    pub fn insert(&mut self, generation: u64, rows: &Outbox, mutation: Mutation) -> Result<(), Breach> {
-        for row in &rows.epochs {
-            put(&mut self.epochs, row.epoch, version(generation, row.epoch), row.clone(), mutation)?;
+    /// Carries out one statement.
+    pub fn insert(
+        &mut self,
+        generation: u64,
+        rows: &Outbox,
+        statement: Statement,
+        mutation: Mutation,
+    ) -> Result<(), Breach> {
+        let of = |epoch: u64| version(generation, epoch);
+        match statement {
+            Statement::Epochs => {
+                all(&rows.epochs, |row| put(&mut self.epochs, row.epoch, of(row.epoch), row, mutation))
+            }
+            Statement::Day(day) => all(rows.realtime.iter().filter(|row| row.day == day), |row| {
+                put(&mut self.realtime, key(row, row.start), of(row.epoch), row, mutation)
+            }),
+            Statement::Latest => {
+                all(&rows.latest, |row| put(&mut self.latest, key(row, 0), of(row.epoch), row, mutation))
+            }
+            Statement::Late => all(&rows.late_events, |row| {
+                let partition = row.partition.clone();
+                let key = (row.metric.clone(), row.incarnation, partition, row.offset, row.row, row.sample);
+                put(&mut self.late, key, of(row.epoch), row, mutation)
+            }),
+            Statement::Dead => all(&rows.dead_letters, |row| {
+                let key = (row.partition.clone(), row.offset, row.metric.clone());
+                put(&mut self.dead, key, of(row.epoch), row, mutation)
+            }),
+            Statement::Promoted => all(&rows.promoted, |row| {
+                let stays = mutation == Mutation::PointerStays && self.promoted.contains_key(&row.metric);
+                match stays {
+                    true => Ok(()),
+                    false => put(&mut self.promoted, row.metric.clone(), of(row.epoch), row, mutation),
+                }
+            }),
         }
-        for row in &rows.realtime {
-            let of = version(generation, row.epoch);
-            put(&mut self.realtime, key(row, row.start), of, row.clone(), mutation)?;
-        }
-        for row in &rows.latest {
-            put(&mut self.latest, key(row, 0), version(generation, row.epoch), row.clone(), mutation)?;
-        }
-        for row in &rows.late_events {
-            let partition = row.partition.clone();
-            let key = (row.metric.clone(), row.incarnation, partition, row.offset, row.row, row.sample);
-            put(&mut self.late, key, version(generation, row.epoch), row.clone(), mutation)?;
-        }
-        for row in &rows.dead_letters {
-            let key = (row.partition.clone(), row.offset, row.metric.clone());
-            put(&mut self.dead, key, version(generation, row.epoch), row.clone(), mutation)?;
-        }
-        for row in &rows.promoted {
-            let of = version(generation, row.epoch);
-            put(&mut self.promoted, row.metric.clone(), of, row.clone(), mutation)?;
-        }
-        Ok(())
+    }
+
+    /// All statements of a delivery.
+    pub fn insert_all(&mut self, generation: u64, rows: &Outbox, mutation: Mutation) -> Result<(), Breach> {
+        statements(rows).into_iter().try_for_each(|part| self.insert(generation, rows, part, mutation))
     }
 
     /// As the sink does it: values get a deleted row between the lost rows and those to come; what has no such
@@ -125,9 +153,13 @@ impl Tables {
         self.epochs.retain(|_, held| !meant(held.row.epoch, held.version));
     }
 
-    /// As the sink reads it: from the rows of `epochs`.
+    /// As the sink reads it: from the rows of `epochs`, and from what was taken back.
     pub fn greatest_generation(&self) -> u64 {
-        self.epochs.values().map(|held| held.version >> 40).max().unwrap_or(0)
+        let values = self.realtime.values().chain(self.latest.values());
+        let deleted = values.filter(|held| held.row.deleted).map(|held| held.version);
+        let retired = self.promoted.values().filter(|held| held.row.retired).map(|held| held.version);
+        let all = self.epochs.values().map(|held| held.version).chain(deleted).chain(retired);
+        all.max().unwrap_or(0) >> 40
     }
 }
 

@@ -1,5 +1,6 @@
 //! Many seeds, and seeds with a part of the world that does not do its duty.
 
+use crate::audit::Audit;
 use crate::schedule::{Report, play};
 use crate::world::{Fault, Mutation, Point};
 use std::collections::BTreeMap;
@@ -8,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 /// Schedules without a wish: seconds in CI.
-const SCHEDULES: u64 = 6_000;
+const SCHEDULES: u64 = 15_000;
 const THREADS: u64 = 2;
 
 /// As in the host.
@@ -34,34 +35,51 @@ fn failure(seed: u64, report: &Report) -> String {
 
 #[derive(Default)]
 struct Sum {
+    schedules: u64,
+    steps: u64,
+    calls: u64,
     records: u64,
     epochs: u64,
+    computed: u64,
     hosts: u64,
-    inputs: u64,
-    windows: u64,
-    late: u64,
-    current: u64,
+    audit: Audit,
     events: BTreeMap<&'static str, u64>,
     injected: BTreeMap<(Point, Fault), u64>,
 }
 
 impl Sum {
     fn add(&mut self, report: Report) {
+        self.schedules += 1;
+        self.steps += report.steps;
+        self.calls += report.calls;
         self.records += report.records;
         self.epochs += report.audit.epochs;
+        self.computed += report.computed;
         self.hosts += report.hosts;
-        self.inputs += report.audit.inputs;
-        self.windows += report.audit.windows;
-        self.late += report.audit.late;
-        self.current += report.audit.current;
+        self.audit.add(report.audit);
         report.events.into_iter().for_each(|(event, n)| *self.events.entry(event).or_default() += n);
         report.injected.into_iter().for_each(|(at, n)| *self.injected.entry(at).or_default() += n);
     }
 
     fn print(&self) {
+        let each = |n: u64| n as f64 / self.schedules.max(1) as f64;
+        let ends = ["killed", "died in a call", "frozen", "stopped", "failed start"];
+        let ends: u64 = ends.iter().filter_map(|event| self.events.get(event)).sum();
         println!(
-            "{} records ({} changes), {} epochs, {} hosts; compared: {} windows, {} current values, {} late events",
-            self.records, self.inputs, self.epochs, self.hosts, self.windows, self.current, self.late
+            "a schedule has {:.0} steps, {:.0} calls to the outside with {:.1} faults, {:.1} hosts that {:.1} times \
+             were killed, died, froze, stopped or failed to start, {:.0} records, {:.1} epochs computed and {:.1} kept",
+            each(self.steps),
+            each(self.calls),
+            each(self.injected.values().sum()),
+            each(self.hosts),
+            each(ends),
+            each(self.records),
+            each(self.computed),
+            each(self.epochs),
+        );
+        let Audit { inputs, windows, late, current, .. } = self.audit;
+        println!(
+            "compared: {inputs} changes, {windows} windows, {current} current values, {late} late events"
         );
         println!("events: {:?}", self.events);
         let mut points: BTreeMap<Point, Vec<String>> = BTreeMap::new();
@@ -70,6 +88,14 @@ impl Sum {
         }
         points.iter().for_each(|(point, faults)| println!("{point:?}: {}", faults.join(", ")));
     }
+}
+
+/// Seconds that this thread has had a core.
+#[allow(clippy::disallowed_methods, reason = "for the rate that is printed")]
+fn core_seconds() -> f64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let ns: Option<f64> = text.split(' ').next().and_then(|ns| ns.parse().ok());
+    ns.unwrap_or(0.0) / 1e9
 }
 
 #[test]
@@ -84,6 +110,7 @@ fn whatever_fails_each_input_counts_once_no_row_is_left_out_and_versions_grow() 
     let count = number("WEIR_SIM_SCHEDULES").unwrap_or(SCHEDULES);
     let first = number("WEIR_SIM_FIRST").unwrap_or(1);
     let (next, sum, failed) = (AtomicU64::new(first), Mutex::new(Sum::default()), Mutex::new(Vec::new()));
+    let cores = Mutex::new(0.0);
     let began = Instant::now();
     std::thread::scope(|scope| {
         for _ in 0..THREADS {
@@ -91,7 +118,7 @@ fn whatever_fails_each_input_counts_once_no_row_is_left_out_and_versions_grow() 
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
                     if seed >= first + count || failed.lock().expect("lock").len() >= 5 {
-                        return;
+                        break;
                     }
                     let report = play(seed, Mutation::None, false);
                     if !report.breaches.is_empty() {
@@ -99,14 +126,18 @@ fn whatever_fails_each_input_counts_once_no_row_is_left_out_and_versions_grow() 
                     }
                     sum.lock().expect("lock").add(report);
                 }
+                *cores.lock().expect("lock") += core_seconds();
             });
         }
     });
     let seconds = began.elapsed().as_secs_f64();
     let sum = sum.into_inner().expect("lock");
+    let cores = cores.into_inner().expect("lock");
     println!(
-        "{count} schedules in {seconds:.1} s: {:.0} a second on {THREADS} threads",
-        count as f64 / seconds
+        "{} schedules in {seconds:.1} s: {:.0} a second; {:.0} a second of {THREADS} cores' time",
+        sum.schedules,
+        sum.schedules as f64 / seconds,
+        sum.schedules as f64 / cores * THREADS as f64
     );
     sum.print();
     let mut failed = failed.into_inner().expect("lock");
@@ -120,36 +151,8 @@ fn whatever_fails_each_input_counts_once_no_row_is_left_out_and_versions_grow() 
 
 /// Every call failed in every way that it can, and every event took place: else the schedules are too tame.
 fn assert_everything_happened(sum: &Sum) {
-    use Point::*;
-    for point in [
-        Get,
-        Scan,
-        Write,
-        PutBlob,
-        GetBlob,
-        Claim,
-        Load,
-        Prepare,
-        FindGeneration,
-        PrepareMetric,
-        Insert,
-        TakeBack,
-        Read,
-        Publish,
-        Tell,
-        Acknowledge,
-    ] {
-        let mut faults = vec![Fault::CrashBefore, Fault::CrashAfter];
-        if !matches!(point, Load | Read | Publish | Tell | Acknowledge) {
-            faults.push(Fault::Refused);
-        }
-        if matches!(point, Write | PutBlob | Claim | Prepare | PrepareMetric | Insert | TakeBack) {
-            faults.push(Fault::Unknown);
-        }
-        if point == Insert {
-            faults.extend([Fault::Part, Fault::CrashPart]);
-        }
-        for fault in faults {
+    for point in Point::ALL {
+        for fault in Fault::ALL.into_iter().filter(|fault| point.can(*fault)) {
             assert!(sum.injected.contains_key(&(point, fault)), "{point:?} never saw {fault:?}");
         }
     }
@@ -163,10 +166,23 @@ fn assert_everything_happened(sum: &Sum) {
         "wiped",
         "failed start",
         "died in a call",
+        "joined",
+        "push refused",
+        "quarantined",
+        "mended",
+        "went back to a former version",
+        "caught up",
+        "retired",
+        "rebuild begun",
+        "snapshot sent",
+        "rebuild finished",
+        "rebuild given up",
+        "rebuild refused",
     ] {
         assert!(sum.events.contains_key(event), "never: {event}");
     }
-    assert!(sum.late > 0 && sum.windows > 0 && sum.current > 0);
+    let Audit { windows, late, current, .. } = sum.audit;
+    assert!(late > 0 && windows > 0 && current > 0);
 }
 
 #[test]
@@ -210,4 +226,24 @@ fn a_delivery_noted_before_its_insert_is_noticed() {
 #[test]
 fn a_store_that_does_not_shut_out_the_older_host_is_noticed() {
     noticed(Mutation::NoFence);
+}
+
+#[test]
+fn a_pointer_of_a_metric_that_stays_where_it_was_is_noticed() {
+    noticed(Mutation::PointerStays);
+}
+
+#[test]
+fn a_version_that_misreads_the_state_of_the_one_before_is_noticed() {
+    noticed(Mutation::StateVersionIgnored);
+}
+
+#[test]
+fn a_metric_that_catches_up_without_a_record_is_noticed() {
+    noticed(Mutation::CatchUpSkips);
+}
+
+#[test]
+fn a_snapshot_that_lacks_a_row_is_noticed() {
+    noticed(Mutation::SnapshotLacksRow);
 }

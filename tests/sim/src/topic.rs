@@ -38,6 +38,8 @@ pub enum Truth {
     Change(Change),
     /// A change that was written before.
     Repeat,
+    /// A snapshot's read of a row.
+    Read,
     Tombstone,
     OtherTable,
     Garbage,
@@ -69,9 +71,12 @@ impl Entry {
 pub struct Topic {
     pub partitions: [Vec<Entry>; PARTITIONS],
     next: [i64; PARTITIONS],
-    rows: BTreeMap<i64, Row>,
+    /// The table upstream.
+    pub rows: BTreeMap<i64, Row>,
     ids: i64,
     position: u64,
+    /// Changes of which no record tells.
+    pub untold: u64,
 }
 
 pub fn partition(at: usize) -> TopicPartition {
@@ -79,8 +84,18 @@ pub fn partition(at: usize) -> TopicPartition {
 }
 
 impl Topic {
-    /// Upstream writes something.
-    pub fn write(&mut self, now: Micros, dice: &mut Dice) {
+    /// Index of the first record of a partition with an offset of at least `offset`.
+    pub fn index(&self, at: usize, offset: i64) -> usize {
+        self.partitions[at].partition_point(|entry| entry.offset < offset)
+    }
+
+    /// The offset behind the last record of each partition.
+    pub fn ends(&self) -> [i64; PARTITIONS] {
+        std::array::from_fn(|at| self.partitions[at].last().map_or(0, |entry| entry.offset + 1))
+    }
+
+    /// Upstream writes something. `loses`: some changes never reach the topic.
+    pub fn write(&mut self, now: Micros, loses: bool, dice: &mut Dice) {
         match dice.random_range(0..40) {
             0 => self.push(dice.random_range(0..PARTITIONS), Some("no json at all".into()), Truth::Garbage),
             1 => {
@@ -91,7 +106,28 @@ impl Topic {
             // A transaction marker or an aborted record takes an offset and is never seen.
             2 => self.next[dice.random_range(0..PARTITIONS)] += dice.random_range(1..4),
             3 => self.repeat(dice),
-            _ => self.change(now, dice),
+            4 | 5 if loses => {
+                self.untold += 1;
+                self.change(now, dice);
+            }
+            _ => {
+                let change = self.change(now, dice);
+                self.send(change, now);
+            }
+        }
+    }
+
+    /// The connector reads the whole table anew. `is_marked`: it says which read is the last. `lacks`: a row is
+    /// left out.
+    pub fn snapshot(&mut self, now: Micros, is_marked: bool, lacks: bool) {
+        let rows: Vec<(i64, Row)> =
+            self.rows.iter().map(|(id, row)| (*id, *row)).skip(usize::from(lacks)).collect();
+        let last = rows.last().map(|(id, _)| *id);
+        for (id, row) in rows {
+            let change = Change { id, before: None, after: Some(row), position: self.position };
+            let mark = if is_marked && last == Some(id) { "last" } else { "true" };
+            let value = json(&change, 'r', mark, now);
+            self.push_keyed(id as usize % PARTITIONS, Some(key(id)), Some(value), Truth::Read);
         }
     }
 
@@ -117,7 +153,8 @@ impl Topic {
         }
     }
 
-    fn change(&mut self, now: Micros, dice: &mut Dice) {
+    /// The table changes.
+    fn change(&mut self, now: Micros, dice: &mut Dice) -> Change {
         let updated = now - dice.random_range(0..=DISORDER_SECONDS) * SECOND;
         let pick = match self.rows.len() {
             0 => None,
@@ -144,16 +181,30 @@ impl Topic {
             None => drop(self.rows.remove(&id)),
         }
         self.position += 1;
-        let change = Change { id, before, after, position: self.position };
-        let (at, key) = (id as usize % PARTITIONS, format!("{{\"id\":{id}}}"));
-        self.push_keyed(at, Some(key.clone()), Some(json(&change, now)), Truth::Change(change));
-        if after.is_none() {
+        Change { id, before, after, position: self.position }
+    }
+
+    /// The connector tells a change.
+    fn send(&mut self, change: Change, now: Micros) {
+        let op = match (change.before, change.after) {
+            (None, _) => 'c',
+            (_, None) => 'd',
+            _ => 'u',
+        };
+        let (at, key) = (change.id as usize % PARTITIONS, key(change.id));
+        let value = json(&change, op, "false", now);
+        self.push_keyed(at, Some(key.clone()), Some(value), Truth::Change(change));
+        if change.after.is_none() {
             self.push_keyed(at, Some(key), None, Truth::Tombstone);
         }
     }
 }
 
-fn json(change: &Change, now: Micros) -> String {
+fn key(id: i64) -> String {
+    format!("{{\"id\":{id}}}")
+}
+
+fn json(change: &Change, op: char, snapshot: &str, now: Micros) -> String {
     let mut text = String::with_capacity(512);
     let mut image = |name: &str, row: Option<Row>| {
         let _ = match row {
@@ -173,14 +224,9 @@ fn json(change: &Change, now: Micros) -> String {
     };
     image("before", change.before);
     image("after", change.after);
-    let op = match (change.before, change.after) {
-        (None, _) => 'c',
-        (_, None) => 'd',
-        _ => 'u',
-    };
     let _ = write!(
         text,
-        ",\"source\":{{\"version\":\"3\",\"connector\":\"mariadb\",\"name\":\"s\",\"ts_ms\":{},\"snapshot\":\"false\",\"db\":\"service\",\"table\":\"ticket\",\"server_id\":1,\"gtid\":null,\"file\":\"b.000001\",\"pos\":{},\"row\":0}},\"op\":\"{op}\",\"ts_ms\":1}}",
+        ",\"source\":{{\"version\":\"3\",\"connector\":\"mariadb\",\"name\":\"s\",\"ts_ms\":{},\"snapshot\":\"{snapshot}\",\"db\":\"service\",\"table\":\"ticket\",\"server_id\":1,\"gtid\":null,\"file\":\"b.000001\",\"pos\":{},\"row\":0}},\"op\":\"{op}\",\"ts_ms\":1}}",
         now / 1000,
         change.position
     );

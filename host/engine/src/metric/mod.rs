@@ -32,7 +32,7 @@ pub use absorb::{ImageBatch, Running};
 pub use cold::Chunks;
 #[cfg(test)]
 pub use outputs::text as text_of;
-pub use persist::forget;
+pub use persist::forgotten;
 
 /// Why the work on a metric could not be done.
 #[derive(Debug, thiserror::Error)]

@@ -135,19 +135,18 @@ impl Metric {
     }
 }
 
-/// Deletes everything that is stored of a metric.
-pub fn forget(
+/// The keys of everything that is stored of a metric.
+pub fn forgotten(
     entry: &StoredMetric,
     keys: &Keyspace,
     store: &dyn StateStore,
-    writes: &mut WriteSet,
-) -> Result<(), StateError> {
+) -> Result<Vec<Vec<u8>>, StateError> {
     let (name, incarnation) = (&entry.name, entry.incarnation);
+    let mut all = vec![keys.position(name)];
     for prefix in [keys.cells_of(name, incarnation), keys.chunks_of(name, incarnation)] {
-        store.scan(prefix.as_bytes())?.into_iter().for_each(|(key, _)| writes.delete(key));
+        all.extend(store.scan(prefix.as_bytes())?.into_iter().map(|(key, _)| key));
     }
-    writes.delete(keys.position(name));
-    Ok(())
+    Ok(all)
 }
 
 fn state_of(states: &States, at: usize) -> &[u8] {

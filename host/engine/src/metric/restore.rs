@@ -170,12 +170,10 @@ impl Metric {
     /// Makes every slot that is not cold be evaluated at the end of `epoch`: fills the cache after a
     /// restore, and finds what is due. `again`: what was emitted before is emitted once more.
     pub fn revive(&mut self, epoch: u64, again: bool) {
-        let slots: Vec<u32> = self.windows.groups().flat_map(|(_, g)| g.slots()).collect();
-        for number in slots.iter().filter(|_| again) {
-            if let Some(slot) = self.windows.get_mut(*number) {
-                slot.emitted = None;
-            }
+        if again {
+            self.forget_emitted();
         }
+        let slots: Vec<u32> = self.windows.groups().flat_map(|(_, g)| g.slots()).collect();
         self.revive_slots(slots, epoch);
     }
 

@@ -6,7 +6,7 @@ use crate::{EngineError, Ports};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use weir_types::contract::MetricInfo;
-use weir_types::live::Condition;
+use weir_types::live::{CatalogueEntry, Condition};
 use weir_types::ports::{ReaderHandle, StateError, WriteSet};
 use weir_types::record::TopicPartition;
 use weir_types::rows::Outbox;
@@ -30,6 +30,10 @@ impl Job {
     }
     pub fn epoch(&self) -> u64 {
         self.commit.update.epoch
+    }
+    /// The metrics of the epoch, where they are others than those of the one before.
+    pub fn catalogue(&self) -> Option<&[CatalogueEntry]> {
+        self.commit.update.catalogue.as_deref().map(Vec::as_slice)
     }
 }
 

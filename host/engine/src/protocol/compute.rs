@@ -151,6 +151,11 @@ impl Compute {
         topics
     }
 
+    /// All metrics that are not retired.
+    pub fn catalogue(&self) -> Vec<CatalogueEntry> {
+        self.shard.catalogue()
+    }
+
     /// Where the reader begins.
     pub fn start(&self) -> BTreeMap<TopicPartition, StartAt> {
         self.shard.sources.start()
@@ -232,7 +237,7 @@ impl Compute {
     pub fn obey(&mut self, command: Command) -> Result<Option<Job>, EngineError> {
         let closed = match command {
             Command::List { reply } => {
-                drop(reply.try_send(Ok(self.shard.catalogue())));
+                drop(reply.try_send(Ok(self.catalogue())));
                 None
             }
             Command::Join { origin, factories, reply } => {

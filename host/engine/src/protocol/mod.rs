@@ -20,13 +20,16 @@
 mod commit;
 mod compute;
 mod delivery;
+mod push;
 mod queue;
 mod stall;
 mod stamps;
 
+pub use crate::catchup::Readers;
 pub use commit::{Answer, Commit, Job};
 pub use compute::{Command, Compute, Reply};
 pub use delivery::Delivery;
+pub use push::Push;
 pub use queue::{Permit, Queue};
 use stamps::Stamps;
 

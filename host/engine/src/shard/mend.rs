@@ -188,6 +188,20 @@ impl Shard {
         Ok(())
     }
 
+    /// A metric over current values that joins begins with the rows that are known.
+    pub(crate) fn fill(&mut self, at: usize, now: Micros) {
+        let mut inputs = self.metrics[at].plan.inputs.iter();
+        if !self.metrics[at].plan.is_now || inputs.all(|i| self.tables[i.source].len() == 0) {
+            return;
+        }
+        let mut metric = self.metrics.remove(at);
+        let outcome = self.observe_tables(&mut metric, now);
+        self.metrics.insert(at, metric);
+        if let Err(error) = outcome {
+            self.quarantine(vec![(at, error.to_string())]);
+        }
+    }
+
     /// Whether all rows of a source's table are kept, for a metric that will look at them when it is back.
     pub(super) fn keeps_all(&self, source: usize) -> bool {
         let name = &self.options.sources[source].name;
@@ -263,7 +277,9 @@ impl Shard {
             let watermarks = catchup.advance(boundary.clock);
             match self.end_metric(&mut catchup.metric, boundary, watermarks, share, writes, rows) {
                 Ok(()) => {
-                    catchup.approach(&live);
+                    if self.has_joined_all(&catchup.topics()) {
+                        catchup.approach(&live);
+                    }
                     self.positions.insert(catchup.metric.info.name.clone(), Some(catchup.position()));
                     going.push(catchup);
                 }
@@ -277,6 +293,14 @@ impl Shard {
             self.try_arrive(at, boundary.clock);
         }
         Ok(())
+    }
+
+    /// Whether all partitions of these topics of which something was read have joined since the start. Before
+    /// that, nobody can tell how much is left to a metric that catches up.
+    fn has_joined_all(&self, topics: &[String]) -> bool {
+        let stored = self.sources.stored();
+        let mut ours = stored.keys().filter(|partition| topics.contains(&partition.topic));
+        ours.all(|partition| self.shared.partitions.contains(partition))
     }
 
     /// The next offset of each partition, by index.

@@ -214,6 +214,29 @@ fn current_values_suspended_by_a_dropped_column_are_right_again_after_a_resnapsh
     }
 }
 
+#[test]
+fn a_start_in_the_middle_of_catching_up_waits_for_the_partitions_before_it_says_what_is_left() {
+    let mut world = World::new();
+    (0..6).for_each(|id| world.take(&Step::Put(id, 0, true)));
+    let mut reading = Reading::new();
+    follow(&mut reading, &world);
+    reading.shard.quarantine(vec![(0, "a trap".into())]);
+    reading.end_epoch();
+    (6..20).for_each(|id| world.take(&Step::Put(id, 0, true)));
+    follow(&mut reading, &world);
+    let created = metrics().into_iter().filter(|f| f.info().name == "t.created").collect();
+    admit(&mut reading.shard, "mended.wasm", created, &*reading.store, 1, reading.clock).expect("it joins");
+    reading.end_epoch();
+    assert_eq!(reading.status("t.created"), "catching-up");
+    // The first epoch of a start ends before its reader has named a partition.
+    reading.restart_unread();
+    reading.end_epoch();
+    assert_eq!(reading.status("t.created"), "catching-up");
+    reading.join_partitions();
+    reading.settle(&world);
+    assert_eq!(reading.created, world.created);
+}
+
 /// Counts, but does not read the state of another meaning.
 struct Other(Counting);
 

@@ -3,7 +3,7 @@
 
 use super::fakes::*;
 use super::*;
-use crate::recover::{join_initial, recover};
+use crate::recover::{admit, join_initial, recover};
 use proptest::prelude::*;
 use std::time::Duration;
 use weir_types::control::{ControlError, Resnapshot};
@@ -242,6 +242,7 @@ impl Reading {
             suspend_after,
             least: i64::MAX,
         };
+        reading.join_partitions();
         reading.end_epoch();
         reading
     }
@@ -301,8 +302,21 @@ impl Reading {
     }
 
     pub fn restart(&mut self) {
-        self.shard = start(&self.store, self.clock, self.suspend_after);
+        self.restart_unread();
+        self.join_partitions();
         self.end_epoch();
+    }
+
+    /// A start whose reader has not named a partition yet.
+    pub fn restart_unread(&mut self) {
+        self.shard = start(&self.store, self.clock, self.suspend_after);
+    }
+
+    pub fn join_partitions(&mut self) {
+        for index in 0..PARTITIONS as u32 {
+            let partition = TopicPartition { topic: "t".into(), partition: index as i32 };
+            self.shard.apply(SourceEvent::Partition { index, partition }, self.clock);
+        }
     }
 
     /// The newest `t.open` that was emitted.
@@ -345,10 +359,6 @@ fn start(store: &Arc<MemoryStore>, now: Micros, suspend_after: u64) -> Shard {
     let loader = &Counting { info: metrics()[0].info().clone() };
     let mut shard = recover(options, store.clone(), loader, monotonic).expect("recovers");
     join_initial(&mut shard, &**store, loader, 1, now).expect("joins");
-    for index in 0..PARTITIONS as u32 {
-        let partition = TopicPartition { topic: "t".into(), partition: index as i32 };
-        shard.apply(SourceEvent::Partition { index, partition }, now);
-    }
     shard
 }
 
@@ -497,6 +507,25 @@ fn a_rebuild_that_is_given_up_leaves_the_rows_and_what_cannot_be_done_is_refused
     reading.clock += 40 * SECOND;
     reading.end_epoch();
     assert_eq!(reading.newest()[&(String::new(), vec![])], 10);
+}
+
+#[test]
+fn a_metric_over_current_values_that_joins_a_running_table_begins_with_its_rows() {
+    for restored in [false, true] {
+        let (mut world, mut reading) = with_a_ghost();
+        world.take(&Step::Delete(8));
+        reading.read_all(&world);
+        reading.shard.retire("t.open", &*reading.store).expect("it is loaded");
+        reading.turn(Turn::EndEpoch);
+        let open = metrics().into_iter().filter(|f| f.info().name == "t.open").collect();
+        admit(&mut reading.shard, "again.wasm", open, &*reading.store, 1, BASE).expect("it joins");
+        reading.turn(if restored { Turn::Restore } else { Turn::EndEpoch });
+        (0..5).for_each(|id| world.take(&Step::Delete(id)));
+        reading.read_all(&world);
+        reading.end_epoch();
+        // Row 9 is gone, and nobody said so.
+        assert_eq!(reading.newest()[&(String::new(), vec![])], 4);
+    }
 }
 
 /// The rows that a table holds must not depend on which of these a test says; so they are written out.
