@@ -9,6 +9,7 @@ mod readers;
 pub use readers::Readers;
 
 use crate::metric::{Metric, Running};
+use crate::shard::BATCH_ROWS;
 use crate::shared::Shared;
 use crate::sources::{Replay, moved_mark, replay};
 use crate::stored::{ReplayMark, StoredPartition, StoredPosition};
@@ -24,8 +25,6 @@ use weir_types::ports::StartAt;
 use weir_types::record::{Record, RecordBatch, TopicPartition};
 use weir_types::schema::SourceDecl;
 
-/// Rows of one source that are processed at once.
-const BATCH_ROWS: usize = 8192;
 /// Records behind the shard from which on batches are held.
 const NEAR: i64 = 65_536;
 /// Bytes of columns that are held at the most; beyond, the metric goes on reading by itself.

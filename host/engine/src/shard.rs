@@ -27,7 +27,7 @@ use weir_types::window::Calendar;
 
 /// Rows of one source that are processed at once: large enough that a call's cost is small against
 /// its rows', small enough that columns stay in the cache.
-const BATCH_ROWS: usize = 2048;
+pub(crate) const BATCH_ROWS: usize = 2048;
 
 /// Epochs between two checkpoints of a metric.
 const CHECKPOINT_EVERY: u64 = 64;
