@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex};
 use weir_engine::protocol::{Commit, Compute, Delivery, Job, Queue};
-use weir_engine::{EngineError, Ports};
+use weir_engine::{EngineError, Options, Ports};
 use weir_types::ports::ReaderHandle;
 use weir_types::record::SourceEvent;
 
@@ -54,14 +54,17 @@ impl Host {
             world.disk.owner
         };
         let ports = Arc::new(ports::ports(world, times, number));
-        let mut compute = Compute::recover(metrics::options(), ports.clone())?;
+        // Every epoch waits in the store, some do, or none does.
+        let waiting_bytes = [0, 20_000, usize::MAX][lock(world).dice.random_range(0..3)];
+        let options = Options { waiting_bytes, ..metrics::options() };
+        let mut compute = Compute::recover(options, ports.clone())?;
         let queue = compute.queue();
         let reader = Arc::new(Mutex::new(None));
         Ok(Host {
             number,
             world: world.clone(),
             commit: Commit::new(ports.clone(), queue.clone(), reader.clone()),
-            delivery: Delivery::new(ports.clone(), queue.clone(), compute.lost()),
+            delivery: compute.delivery(ports.clone()),
             blocked: VecDeque::from([compute.end_epoch(false)?]),
             ports,
             compute,

@@ -247,6 +247,7 @@ pub fn options() -> Options {
         stalled_after: Duration::from_secs(3600),
         hot_slots: u64::MAX,
         hot_slots_total: u64::MAX,
+        waiting_bytes: 1 << 26,
         initial_plugins: vec![("simulated.wasm".into(), COMPONENT.to_vec())],
     }
 }

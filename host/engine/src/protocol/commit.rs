@@ -31,6 +31,10 @@ impl Job {
     pub fn epoch(&self) -> u64 {
         self.commit.update.epoch
     }
+    #[cfg(test)]
+    pub(super) fn rows(&self) -> &Outbox {
+        &self.commit.outbox
+    }
 }
 
 /// Where the reader is found once there is one.

@@ -17,6 +17,8 @@
 //! - A delivery is noted in the next write, after the insert was acknowledged: it may be repeated, which
 //!   changes nothing, but is never left out.
 
+#[cfg(test)]
+mod bound_tests;
 mod commit;
 mod compute;
 mod delivery;
