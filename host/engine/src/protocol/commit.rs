@@ -127,7 +127,10 @@ impl Commit {
             }
             Stage::HandOver(rows, then) => {
                 let Rows { epoch, outbox, prepare, stamps } = *rows;
-                self.queue.add(epoch, outbox, prepare, stamps);
+                if self.queue.add(epoch, outbox, prepare, stamps) {
+                    // The insert that it waits for may take minutes.
+                    self.queue.tell(&*self.ports.publisher);
+                }
                 Stage::Acknowledge(then)
             }
             Stage::Acknowledge(Told { next_offsets, answers }) => {

@@ -154,7 +154,7 @@ impl Delivery {
     pub fn step(&mut self) -> Result<Progress, EngineError> {
         let action = next(self.look());
         let outcome = self.perform(action);
-        self.tell();
+        self.queue.tell(&*self.ports.publisher);
         match outcome {
             Ok(()) if action == Action::Rest => Ok(Progress::Idle),
             Ok(()) => {
@@ -255,11 +255,6 @@ impl Delivery {
         self.batch = None;
         self.ports.publisher.latency("delivered", &stamps.ages((self.ports.monotonic)()));
         Ok(())
-    }
-
-    fn tell(&self) {
-        let (epochs, rows) = self.queue.backlog();
-        self.ports.publisher.delivery(epochs, rows, self.queue.inserted());
     }
 }
 

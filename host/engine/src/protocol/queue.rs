@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use weir_types::contract::MetricInfo;
+use weir_types::live::Publisher;
 use weir_types::rows::Outbox;
 
 /// The right to insert rows under a generation: it is this start's own, and a durable write has noted it.
@@ -85,8 +86,14 @@ impl Queue {
     }
 
     /// Rows of an epoch that is durable, the one after the last. Beyond the budget they are dropped here
-    /// and read again later.
-    pub(super) fn add(&self, epoch: u64, outbox: Outbox, prepare: Vec<Arc<MetricInfo>>, stamps: Stamps) {
+    /// and read again later. Gives whether older rows are in delivery's hands.
+    pub(super) fn add(
+        &self,
+        epoch: u64,
+        outbox: Outbox,
+        prepare: Vec<Arc<MetricInfo>>,
+        stamps: Stamps,
+    ) -> bool {
         let bytes = weight(&outbox);
         let mut state = self.lock();
         let held = state.in_flight.bytes + state.waiting.held().bytes;
@@ -104,6 +111,7 @@ impl Queue {
         state.prepare.extend(prepare);
         state.stamps.append(epoch, stamps);
         self.changed.notify_all();
+        state.in_flight.epochs > 0
     }
 
     /// Moves all rows that wait in memory into delivery's hands. Gives the epoch that follows them, if it
@@ -151,16 +159,17 @@ impl Queue {
         self.delivered.load(Ordering::Acquire)
     }
 
-    /// Rows inserted since the start.
-    pub(super) fn inserted(&self) -> u64 {
-        self.inserted.load(Ordering::Relaxed)
-    }
-
     /// Epochs and rows that are not delivered yet. Rows in memory are coalesced, those in the store not.
     pub fn backlog(&self) -> (u64, u64) {
         let QueueState { in_flight, waiting, left, .. } = &*self.lock();
         let waiting = waiting.held();
         (in_flight.epochs + waiting.epochs + left.epochs(), in_flight.rows + waiting.rows + left.rows)
+    }
+
+    /// Tells how delivery stands. Delivery does it after each step, and again while it rests.
+    pub(super) fn tell(&self, publisher: &dyn Publisher) {
+        let (epochs, rows) = self.backlog();
+        publisher.delivery(epochs, rows, self.inserted.load(Ordering::Relaxed));
     }
 
     /// Bytes of waiting rows in memory, and epochs whose rows lie in the store alone.

@@ -20,6 +20,8 @@ const QUIET: Duration = Duration::from_secs(4);
 pub struct Load {
     origin: String,
     speed: f64,
+    /// Changes a real second.
+    rate: u32,
     journal: PathBuf,
     generator: Option<Process>,
 }
@@ -27,7 +29,12 @@ pub struct Load {
 impl Load {
     pub fn new(speed: f64) -> Load {
         let origin = jiff::Timestamp::now().to_string();
-        Load { origin, speed, journal: PathBuf::new(), generator: None }
+        Load { origin, speed, rate: 120, journal: PathBuf::new(), generator: None }
+    }
+
+    pub fn at_rate(mut self, rate: u32) -> Load {
+        self.rate = rate;
+        self
     }
 
     /// The host's part: the clock, and all metrics that the oracle knows.
@@ -43,8 +50,8 @@ impl Load {
         self.journal = dir.join("journal.jsonl");
         let mut command = Command::new(bins.generator());
         command.args(["kafka", "--brokers", bootstrap, "--journal"]).arg(&self.journal);
-        command.args(["--partitions", "4", "--seed", "7", "--rate", "120", "--origin", &self.origin]);
-        command.args(["--speed", &self.speed.to_string()]);
+        command.args(["--partitions", "4", "--seed", "7", "--origin", &self.origin]);
+        command.args(["--speed", &self.speed.to_string(), "--rate", &self.rate.to_string()]);
         self.generator = Some(Process::start("the generator", command, &dir.join("generator.log"))?);
         Ok(())
     }
