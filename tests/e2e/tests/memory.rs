@@ -16,8 +16,8 @@ const WAITING: &str = "WEIR_WAITING";
 /// On the clock a minute passes in a second, so that each second has windows of its own: rows that wait
 /// are coalesced by key, and windows that last would hide how many come.
 const SPEED: f64 = 60.0;
-/// Changes a second.
-const RATE: u32 = 20_000;
+/// Changes a second, on average over a day; by day twice as many.
+const RATE: u32 = 2_000;
 /// Until allocator, caches and state have found their size.
 const WARM_UP: Duration = Duration::from_secs(20);
 const STEP: Duration = Duration::from_millis(250);
@@ -80,7 +80,7 @@ fn wait_delivered(world: &World) -> Result<()> {
 #[ignore = "needs servers: run by cargo xtask test"]
 fn memory_stays_flat_while_clickhouse_is_away_under_full_load_and_then_no_number_differs() -> Result<()> {
     let outage = outage()?;
-    let mut load = Load::new(SPEED).at_rate(RATE);
+    let mut load = Load::new(SPEED).busy(RATE);
     let budget = std::env::var(WAITING).unwrap_or_else(|_| BUDGET.into());
     let mut world = World::new("memory", |config| {
         config.set("limits", "waiting", budget);
@@ -110,8 +110,10 @@ fn memory_stays_flat_while_clickhouse_is_away_under_full_load_and_then_no_number
     load.settle(&world.host)?;
     let after = watch(&mut world, STEP)?;
     tell(&world, "after", &after)?;
-    load.check(&world, &[])?;
     world.host.stop()?;
+    load.check(&world, &[])?;
+    let oracle = std::fs::read_to_string(world.dir.0.join("oracle.log"))?;
+    println!("{}", oracle.trim_end().lines().last().unwrap_or_default());
 
     ensure!(waiting as u64 >= outage.as_secs() / 2, "only {waiting} epochs were computed meanwhile");
     for (what, memory) in [("killed", gone), ("silent", silent)] {

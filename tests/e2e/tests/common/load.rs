@@ -10,6 +10,9 @@ use weir_e2e::paths::Bins;
 use weir_e2e::process::{self, Process};
 use weir_e2e::wait;
 
+const DAY_MS: i64 = 86_400_000;
+/// 08:00 UTC.
+const MORNING_MS: i64 = 8 * 3_600_000;
 /// On the clock: partitions are idle, so that rows which wait for their tick are emitted.
 const IDLE_AFTER: &str = "10m";
 const SETTLE_LIMIT: Duration = Duration::from_secs(120);
@@ -32,7 +35,15 @@ impl Load {
         Load { origin, speed, rate: 120, journal: PathBuf::new(), generator: None }
     }
 
-    pub fn at_rate(mut self, rate: u32) -> Load {
+    /// So many changes a second, on average over a day, and a clock that begins with a busy morning, whatever
+    /// the time is: at night the generator would send a tenth of it.
+    pub fn busy(mut self, rate: u32) -> Load {
+        let now = jiff::Timestamp::now().as_millisecond();
+        let morning = (now / DAY_MS + 1) * DAY_MS + MORNING_MS;
+        // The clock was right at its origin, and has run ahead of real time since.
+        let ago = (morning - now) as f64 / (self.speed - 1.0);
+        let origin = jiff::Timestamp::from_millisecond(now - ago as i64);
+        self.origin = origin.map_or_else(|_| self.origin, |origin| origin.to_string());
         self.rate = rate;
         self
     }
