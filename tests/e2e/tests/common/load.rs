@@ -5,6 +5,7 @@ use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
+use weir_e2e::clickhouse::Server;
 use weir_e2e::host::{Config, Host};
 use weir_e2e::paths::Bins;
 use weir_e2e::process::{self, Process};
@@ -95,14 +96,20 @@ impl Load {
 
     /// Recomputes every number of these metrics (none named: of all); an error if one differs.
     pub fn check(&self, world: &World, metrics: &[&str]) -> Result<()> {
-        let server = world.clickhouse.server();
-        let mut oracle = Command::new(world.bins.oracle());
+        self.check_in(&world.clickhouse.server(), &world.bins, &world.dir.0, metrics).map(drop)
+    }
+
+    /// The same without a [`World`]; gives the oracle's last line.
+    pub fn check_in(&self, server: &Server, bins: &Bins, dir: &Path, metrics: &[&str]) -> Result<String> {
+        let (log, mut oracle) = (dir.join("oracle.log"), Command::new(bins.oracle()));
         oracle.arg("check").arg("--journal").arg(&self.journal);
         oracle.args(["--clickhouse-url", &server.url, "--user", &server.user]);
         oracle.args(["--password", &server.password, "--database", "weir"]);
         if !metrics.is_empty() {
             oracle.arg("--metrics").arg(metrics.join(","));
         }
-        process::run("weir-oracle", oracle, &world.dir.0.join("oracle.log"), SETTLE_LIMIT)
+        process::run("weir-oracle", oracle, &log, SETTLE_LIMIT)?;
+        let told = std::fs::read_to_string(&log)?;
+        Ok(told.trim_end().lines().last().unwrap_or_default().to_owned())
     }
 }
