@@ -76,6 +76,9 @@ pub struct Options {
     pub hot_slots: u64,
     /// The same for all metrics together.
     pub hot_slots_total: u64,
+    /// Bytes of rows that may wait for the sink in memory, whatever it takes to bring them there. Epochs
+    /// beyond it wait in the store alone. One epoch more may be in memory, for it is read whole.
+    pub waiting_bytes: usize,
     /// Components loaded when the state knows no metric of theirs yet: (origin, bytes).
     pub initial_plugins: Vec<(String, Vec<u8>)>,
 }

@@ -1,9 +1,15 @@
-//! The rows that wait for delivery: stored with their epoch, coalesced while they wait.
+//! The rows that wait for delivery: stored with their epoch until it is delivered; in memory within a
+//! budget, coalesced.
 
-use crate::stored::{Keyspace, decode_outbox, encode_outbox, epoch_of};
-use std::collections::HashMap;
+mod waiting;
+mod weight;
+
+pub use waiting::{Held, Waiting};
+pub use weight::weight;
+
+use crate::stored::{Keyspace, decode, decode_outbox, encode, encode_outbox, epoch_of};
 use weir_types::ports::{StateError, StateStore, WriteSet};
-use weir_types::rows::{Outbox, RealtimeRow};
+use weir_types::rows::Outbox;
 
 /// Names under which an epoch's rows are stored, one packed value each.
 const TABLES: [&str; 7] =
@@ -11,6 +17,7 @@ const TABLES: [&str; 7] =
 
 /// Puts an epoch's rows into its write. The rows are moved out and back, not copied.
 pub fn put(outbox: &mut Outbox, epoch: u64, keys: &Keyspace, writes: &mut WriteSet) {
+    writes.put(keys.outbox_rows(epoch), encode(&(outbox.len() as u64)));
     for table in TABLES {
         let mut part = Outbox::default();
         swap(outbox, &mut part, table);
@@ -40,94 +47,33 @@ pub fn delete(epoch: u64, keys: &Keyspace, writes: &mut WriteSet) {
     for table in TABLES {
         writes.delete(keys.outbox(epoch, table));
     }
+    writes.delete(keys.outbox_rows(epoch));
 }
 
-/// All rows that are stored and not noted as delivered.
-pub fn undelivered(store: &dyn StateStore, keys: &Keyspace, delivered: u64) -> Result<Waiting, StateError> {
-    let prefix = keys.outboxes();
-    let mut waiting = Waiting::default();
+/// The rows of one epoch that is durable and not noted as delivered, table by table.
+pub fn read(store: &dyn StateStore, keys: &Keyspace, epoch: u64) -> Result<Vec<Outbox>, StateError> {
+    let found = store.scan(keys.outbox_of(epoch).as_bytes())?;
+    if found.is_empty() {
+        // Each epoch has at least its row of `epochs`. Going on would leave rows out for ever.
+        return Err(StateError::Corrupt(format!(
+            "the rows of epoch {epoch} have not been delivered and are not in the state: restore it from an export"
+        )));
+    }
+    found.iter().map(|(_, value)| decode_outbox(value)).collect()
+}
+
+/// How many rows are stored and not noted as delivered. Epochs stored by a host that did not count them
+/// yet are left out.
+pub fn count_rows(store: &dyn StateStore, keys: &Keyspace, delivered: u64) -> Result<u64, StateError> {
+    let prefix = keys.outboxes_rows();
+    let mut rows = 0;
     for (key, value) in store.scan(prefix.as_bytes())? {
-        if let Some(epoch) = epoch_of(&key, &prefix).filter(|e| *e > delivered) {
-            waiting.add(epoch, decode_outbox(&value)?);
+        if epoch_of(&key, &prefix).is_some_and(|epoch| epoch > delivered) {
+            rows += decode::<u64>("number of waiting rows", &value)?;
         }
     }
-    Ok(waiting)
+    Ok(rows)
 }
 
-/// What makes rows of `metric_realtime` one row.
-type RowKey = (String, i64, String, String, Vec<String>, i64);
-
-/// Rows of several epochs, coalesced: the newest row of a key stands for all.
-#[derive(Debug, Default)]
-pub struct Waiting {
-    realtime: HashMap<RowKey, RealtimeRow>,
-    latest: HashMap<RowKey, RealtimeRow>,
-    rest: Outbox,
-    /// The newest epoch in it; 0 when there is none.
-    pub upto: u64,
-    /// Epochs in it.
-    pub epochs: u64,
-}
-
-impl Waiting {
-    /// Adds the rows of an epoch newer than those in it.
-    pub fn add(&mut self, epoch: u64, outbox: Outbox) {
-        if epoch > self.upto {
-            self.epochs += 1;
-        }
-        self.upto = self.upto.max(epoch);
-        for row in outbox.realtime {
-            insert(&mut self.realtime, row.start, row);
-        }
-        for row in outbox.latest {
-            insert(&mut self.latest, 0, row);
-        }
-        self.rest.epochs.extend(outbox.epochs);
-        self.rest.late_events.extend(outbox.late_events);
-        self.rest.dead_letters.extend(outbox.dead_letters);
-        self.rest.promoted.extend(outbox.promoted);
-        self.rest.audit.extend(outbox.audit);
-    }
-
-    /// Adds newer rows that were collected meanwhile.
-    pub fn absorb(&mut self, newer: Waiting) {
-        let epochs = self.epochs + newer.epochs;
-        self.add(newer.upto, newer.into_outbox());
-        self.epochs = epochs;
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.upto == 0
-    }
-
-    pub fn rows(&self) -> u64 {
-        (self.realtime.len() + self.latest.len() + self.rest.len()) as u64
-    }
-
-    /// The rows, in an order that does not depend on hashing.
-    pub fn into_outbox(self) -> Outbox {
-        let sorted = |rows: HashMap<RowKey, RealtimeRow>| {
-            let mut rows: Vec<(RowKey, RealtimeRow)> = rows.into_iter().collect();
-            rows.sort_by(|a, b| a.0.cmp(&b.0));
-            rows.into_iter().map(|(_, row)| row).collect()
-        };
-        Outbox { realtime: sorted(self.realtime), latest: sorted(self.latest), ..self.rest }
-    }
-}
-
-fn insert(rows: &mut HashMap<RowKey, RealtimeRow>, start: i64, row: RealtimeRow) {
-    let key = (
-        row.metric.clone(),
-        row.incarnation,
-        row.window.clone(),
-        row.dimension_set.clone(),
-        row.dims.clone(),
-        start,
-    );
-    match rows.get(&key) {
-        Some(held) if held.epoch > row.epoch => {}
-        _ => {
-            rows.insert(key, row);
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

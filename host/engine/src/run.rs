@@ -85,8 +85,7 @@ impl Threads {
         let patient = Ports { state: Arc::new(store), ..(**ports).clone() };
         let mut compute = Compute::recover(options, Arc::new(patient))?;
         let queue = compute.queue();
-        let delivery =
-            self.spawn_delivery(Delivery::new(ports.clone(), queue.clone(), compute.lost()), queue.clone())?;
+        let delivery = self.spawn_delivery(compute.delivery(ports.clone()), queue.clone())?;
         // One epoch is being written and one waits: a third is backpressure, up to Kafka.
         let (jobs, receive) = sync_channel(1);
         let reader = Reader::default();

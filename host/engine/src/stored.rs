@@ -101,10 +101,21 @@ impl Keyspace {
     }
     /// Rows of one epoch for one table (and one day of it).
     pub fn outbox(&self, epoch: u64, table: &str) -> Vec<u8> {
-        format!("{}{epoch:020}/{table}", self.outboxes()).into()
+        format!("{}{table}", self.outbox_of(epoch)).into()
+    }
+    /// All tables of one epoch.
+    pub fn outbox_of(&self, epoch: u64) -> String {
+        format!("{}{epoch:020}/", self.outboxes())
     }
     pub fn outboxes(&self) -> String {
         format!("{}/outbox/", self.shard)
+    }
+    /// How many rows one epoch has for all tables: read without the rows themselves.
+    pub fn outbox_rows(&self, epoch: u64) -> Vec<u8> {
+        format!("{}{epoch:020}", self.outboxes_rows()).into()
+    }
+    pub fn outboxes_rows(&self) -> String {
+        format!("{}/outbox-rows/", self.shard)
     }
     /// Where a metric stands that is not where the shard is.
     pub fn position(&self, metric: &str) -> Vec<u8> {
@@ -449,5 +460,6 @@ mod tests {
         let key = keys.cells("a.b", 7, 42);
         assert_eq!(epoch_of(&key, &keys.cells_of("a.b", 7)), Some(42));
         assert!(keys.outbox(9, "x") < keys.outbox(10, "x"));
+        assert_eq!(epoch_of(&keys.outbox_rows(12), &keys.outboxes_rows()), Some(12));
     }
 }

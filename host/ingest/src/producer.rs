@@ -112,8 +112,15 @@ impl Producer {
 
     /// Delivery reports since the last call; waits for none.
     pub fn poll(&self) -> Vec<Delivered> {
-        self.inner.poll(Duration::ZERO);
-        std::mem::take(&mut *self.inner.context().0.lock().unwrap_or_else(PoisonError::into_inner))
+        let reports = || self.inner.context().0.lock().unwrap_or_else(PoisonError::into_inner);
+        // One call serves the reports of one request only: whoever polls now and then would fall behind.
+        loop {
+            let before = reports().len();
+            self.inner.poll(Duration::ZERO);
+            if reports().len() == before {
+                return std::mem::take(&mut *reports());
+            }
+        }
     }
 
     /// Records that are not yet reported.

@@ -139,7 +139,8 @@ fn host(page: &mut Page, live: &Live) {
     let delivery = inner.delivery;
     let waiting = "Epochs that wait for delivery to ClickHouse.";
     page.single("weir_delivery_waiting_epochs", "gauge", waiting, delivery.waiting_epochs);
-    let waiting = "Rows that wait for delivery to ClickHouse.";
+    let waiting =
+        "Rows that wait for delivery to ClickHouse: in memory the newest of each key, in the state all.";
     page.single("weir_delivery_waiting_rows", "gauge", waiting, delivery.waiting_rows);
     let inserted = "Rows inserted into ClickHouse since the start.";
     page.single("weir_delivery_inserted_rows_total", "counter", inserted, delivery.inserted_rows);

@@ -16,6 +16,10 @@ use weir_types::ports::{Broker, Loader, Monotonic, Sink};
 const HOT_SLOTS: u64 = 250_000;
 /// Slots of all metrics together.
 const HOT_SLOTS_TOTAL: u64 = 2_000_000;
+/// Rows of some tens of seconds under full load, so that a ClickHouse that only hesitates costs no reading
+/// of the state; small beside the gigabyte that a host may take, and one delivery is well within what
+/// ClickHouse takes at once.
+const WAITING_BYTES: usize = 64 << 20;
 
 /// What the engine and the web server reach the outside through.
 pub struct Adapters {
@@ -74,6 +78,7 @@ pub fn engine_options(config: &Config, initial_plugins: Vec<(String, Vec<u8>)>) 
             .collect(),
         hot_slots: config.limits.hot_slots.unwrap_or(HOT_SLOTS),
         hot_slots_total: config.limits.hot_slots_total.unwrap_or(HOT_SLOTS_TOTAL),
+        waiting_bytes: config.limits.waiting.map_or(WAITING_BYTES, |size| size.0),
         initial_plugins,
     }
 }

@@ -195,6 +195,7 @@ fn engine_options(sources: &[Arc<SourceDecl>], components: &[(String, Vec<u8>)])
         windows_metric: BTreeMap::new(),
         hot_slots: 250_000,
         hot_slots_total: 2_000_000,
+        waiting_bytes: 64 << 20,
         initial_plugins: components.to_vec(),
     }
 }

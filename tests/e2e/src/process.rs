@@ -138,6 +138,15 @@ impl Process {
         Ok(())
     }
 
+    /// Memory that is resident, in kB.
+    pub fn resident_kb(&self) -> Result<u64> {
+        let path = format!("/proc/{}/status", self.pid());
+        let text = std::fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
+        number.with_context(|| format!("{path} tells no VmRSS"))
+    }
+
     fn signal(&self, signal: libc::c_int) {
         // SAFETY: kill(2) takes plain numbers. The child is not reaped yet, so its pid is still its own.
         unsafe { libc::kill(self.child.id() as libc::pid_t, signal) };

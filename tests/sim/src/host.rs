@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex};
 use weir_engine::protocol::{Command, Commit, Compute, Delivery, Job, Push, Queue, Readers};
-use weir_engine::{EngineError, Ports};
+use weir_engine::{EngineError, Options, Ports};
 use weir_types::control::ControlError;
 use weir_types::live::CatalogueEntry;
 use weir_types::ports::ReaderHandle;
@@ -62,7 +62,10 @@ impl Host {
             (world.disk.owner, world.initial)
         };
         let ports = Arc::new(ports::ports(world, times, number));
-        let mut compute = Compute::recover(metrics::options(initial), ports.clone())?;
+        // Every epoch waits in the store, some do, or none does.
+        let waiting_bytes = [0, 20_000, usize::MAX][lock(world).dice.random_range(0..3)];
+        let options = Options { waiting_bytes, ..metrics::options(initial) };
+        let mut compute = Compute::recover(options, ports.clone())?;
         {
             let mut world = lock(world);
             let outcome = world.disk.check_recovered(&listing(&compute.catalogue()));
@@ -75,7 +78,7 @@ impl Host {
             number,
             world: world.clone(),
             commit: Commit::new(ports.clone(), queue.clone(), reader.clone()),
-            delivery: Delivery::new(ports.clone(), queue.clone(), compute.lost()),
+            delivery: compute.delivery(ports.clone()),
             blocked: VecDeque::new(),
             readers: Readers::new(ports.broker.clone()),
             commands: VecDeque::new(),

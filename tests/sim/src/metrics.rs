@@ -317,6 +317,7 @@ fn make_options(initial: &[&str]) -> Options {
         stalled_after: Duration::from_secs(3600),
         hot_slots: u64::MAX,
         hot_slots_total: u64::MAX,
+        waiting_bytes: 1 << 26,
         initial_plugins: vec![("simulated.wasm".into(), component(initial, 1))],
     }
 }

@@ -98,7 +98,10 @@ impl StateStore for Port {
         }
     }
     fn scan(&self, prefix: &[u8]) -> Result<KeyValues, StateError> {
-        self.store(Point::Scan, |world| world.disk.scan(prefix))
+        self.store(Point::Scan, |world| match self.is_fenced(world) {
+            true => Err(StateError::Fenced("a newer host opened it".into())),
+            false => Ok(world.disk.scan(prefix)),
+        })?
     }
     fn put_blob(&self, name: &str, bytes: &[u8]) -> Result<(), StateError> {
         self.store(Point::PutBlob, |world| drop(world.disk.blobs.insert(name.into(), bytes.to_vec())))

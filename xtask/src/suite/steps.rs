@@ -223,7 +223,7 @@ fn services(_: &Options) -> Result<Done> {
 
 fn end_to_end(_: &Options) -> Result<Done> {
     shown(
-        named(&["bad_input", "dlq", "holds", "outages", "refusals", "restart", "state"], "2")?,
+        named(&["bad_input", "dlq", "holds", "memory", "outages", "refusals", "restart", "state"], "2")?,
         minutes(20),
     )?;
     Ok(Done::Passed)

@@ -35,6 +35,10 @@ impl Job {
     pub fn catalogue(&self) -> Option<&[CatalogueEntry]> {
         self.commit.update.catalogue.as_deref().map(Vec::as_slice)
     }
+    #[cfg(test)]
+    pub(super) fn rows(&self) -> &Outbox {
+        &self.commit.outbox
+    }
 }
 
 /// Where the reader is found once there is one.
@@ -127,7 +131,10 @@ impl Commit {
             }
             Stage::HandOver(rows, then) => {
                 let Rows { epoch, outbox, prepare, stamps } = *rows;
-                self.queue.add(epoch, outbox, prepare, stamps);
+                if self.queue.add(epoch, outbox, prepare, stamps) {
+                    // The insert that it waits for may take minutes.
+                    self.queue.tell(&*self.ports.publisher);
+                }
                 Stage::Acknowledge(then)
             }
             Stage::Acknowledge(Told { next_offsets, answers }) => {

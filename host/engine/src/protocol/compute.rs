@@ -1,7 +1,8 @@
 //! From events to epochs. Sends nothing: the jobs it gives are its driver's to hand to the commit, in order.
 
+use super::queue::Left;
 use super::stall::Stall;
-use super::{Answer, Job, Queue, Stamps};
+use super::{Answer, Delivery, Job, Queue, Stamps};
 use crate::catchup::Readers;
 use crate::hold::{Ask, ResumeError};
 use crate::recover::{admit, join_initial, recover};
@@ -14,7 +15,7 @@ use std::time::Duration;
 use weir_types::contract::MetricFactory;
 use weir_types::control::{ControlError, Redriven, Resnapshot};
 use weir_types::live::{CatalogueEntry, Condition};
-use weir_types::ports::{LostFuture, StartAt};
+use weir_types::ports::StartAt;
 use weir_types::record::{SourceEvent, TopicPartition};
 
 /// What an operator asks. The answer comes when the change is durable.
@@ -122,8 +123,10 @@ impl Compute {
         let mut shard = recover(options, ports.state.clone(), loader, ports.monotonic.clone())?;
         join_initial(&mut shard, state, loader, (ports.wall)(), ports.clock.now())?;
         let delivered = shard.head.delivered;
-        let waiting = outbox::undelivered(state, &shard.keys, delivered)?;
-        let queue = Arc::new(Queue::new(waiting, delivered, shard.head.generation.unwrap_or(0)));
+        let rows = outbox::count_rows(state, &shard.keys, delivered)?;
+        let left = Left { read: delivered, upto: shard.head.epoch, rows };
+        let generation = shard.head.generation.unwrap_or(0);
+        let queue = Arc::new(Queue::new(shard.options.waiting_bytes, left, generation));
         let epoch_began = (ports.monotonic)();
         let stall = Stall::new(shard.options.stalled_after, epoch_began);
         Ok(Compute {
@@ -140,6 +143,11 @@ impl Compute {
 
     pub fn queue(&self) -> Arc<Queue> {
         self.queue.clone()
+    }
+
+    /// What delivers the epochs, over these ports.
+    pub fn delivery(&self, ports: Arc<Ports>) -> Delivery {
+        Delivery::new(ports, self.queue(), self.shard.keys.clone(), self.shard.lost())
     }
 
     /// Topics of all sources, each once.
@@ -159,11 +167,6 @@ impl Compute {
     /// Where the reader begins.
     pub fn start(&self) -> BTreeMap<TopicPartition, StartAt> {
         self.shard.sources.start()
-    }
-
-    /// What the sink must take back before it gets rows.
-    pub fn lost(&self) -> Option<LostFuture> {
-        self.shard.lost()
     }
 
     /// The reader has given nothing for a step: tells it if that has gone on for too long.

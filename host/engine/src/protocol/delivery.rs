@@ -1,13 +1,16 @@
 //! Brings committed rows to the sink, oldest first, until they are acknowledged.
 
-use super::{Permit, Progress, Queue, Stamps};
-use crate::outbox::Waiting;
+use super::{Permit, Progress, Queue};
+use crate::outbox::{self, Waiting};
+use crate::stored::Keyspace;
 use crate::{EngineError, Ports};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use weir_types::contract::MetricInfo;
 use weir_types::live::Condition;
 use weir_types::ports::{LostFuture, SinkError, StateError};
+use weir_types::rows::Outbox;
 
 /// Pause between two attempts.
 const RETRY: Duration = Duration::from_secs(1);
@@ -15,7 +18,7 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Why a step failed.
 enum Failed {
     /// It is made again.
-    Retry(String),
+    Retry(Condition),
     /// The engine ends with it.
     Ended(EngineError),
 }
@@ -23,7 +26,11 @@ enum Failed {
 impl From<SinkError> for Failed {
     fn from(error: SinkError) -> Self {
         match error {
-            SinkError::Retry(reason) => Failed::Retry(reason),
+            SinkError::Retry(reason) => {
+                let reason =
+                    format!("ClickHouse does not take rows, it is tried again every second: {reason}");
+                Failed::Retry(Condition { part: "clickhouse", blocking: true, reason })
+            }
             SinkError::Fatal(reason) => Failed::Ended(EngineError::Fatal(reason)),
         }
     }
@@ -32,7 +39,11 @@ impl From<SinkError> for Failed {
 impl From<StateError> for Failed {
     fn from(error: StateError) -> Self {
         match error {
-            StateError::Unavailable(reason) => Failed::Retry(reason),
+            StateError::Unavailable(reason) => {
+                let reason =
+                    format!("rows wait for the state to be read, it is tried again every second: {reason}");
+                Failed::Retry(Condition { part: "state", blocking: true, reason })
+            }
             // Whoever has taken over delivers what waits here.
             fenced_or_corrupt => Failed::Ended(fenced_or_corrupt.into()),
         }
@@ -43,16 +54,26 @@ impl From<StateError> for Failed {
 pub struct Delivery {
     ports: Arc<Ports>,
     queue: Arc<Queue>,
+    keys: Keyspace,
     tables_ready: bool,
     /// The greatest generation in the sink, until ours is claimed.
     found: Option<u64>,
     /// What the sink must take back before it gets rows.
     lost: Option<LostFuture>,
+    /// Collected for the next delivery.
     in_hand: Waiting,
+    /// Being delivered: it stays as it is until it is acknowledged, so that a sink that is away for long
+    /// costs no work.
+    batch: Option<Batch>,
     prepare: Vec<Arc<MetricInfo>>,
-    /// Of the records whose rows are in hand.
-    stamps: Stamps,
-    troubled: bool,
+    /// Parts of which trouble was told.
+    troubled: BTreeSet<&'static str>,
+}
+
+/// Rows of all epochs after those delivered, up to this one.
+struct Batch {
+    upto: u64,
+    rows: Outbox,
 }
 
 /// What is known before a step.
@@ -65,6 +86,8 @@ struct Facts {
     permit: Option<Permit>,
     metrics: bool,
     rows: bool,
+    /// The epoch to be read from the store next, if there is one and room for it.
+    left: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,19 +97,22 @@ enum Action {
     /// The sink holds rows of this generation and none of a greater one.
     Claim(u64),
     PrepareMetric,
+    /// The rows of this epoch, from the store.
+    Read(u64),
     Insert(Permit),
     Rest,
 }
 
-/// | claimed | tables | found | metrics | rows | permit | next |
-/// |---|---|---|---|---|---|---|
-/// | no | not ready | – | – | – | – | prepare tables |
-/// | no | ready | no | – | – | – | find generation |
-/// | no | ready | yes | – | – | – | claim |
-/// | yes | – | – | some | – | – | prepare metric |
-/// | yes | – | – | none | some | yes | insert |
-/// | yes | – | – | none | some | no | rest: the claim must be durable first |
-/// | yes | – | – | none | none | – | rest |
+/// | claimed | tables | found | metrics | permit | left | rows | next |
+/// |---|---|---|---|---|---|---|---|
+/// | no | not ready | – | – | – | – | – | prepare tables |
+/// | no | ready | no | – | – | – | – | find generation |
+/// | no | ready | yes | – | – | – | – | claim |
+/// | yes | – | – | some | – | – | – | prepare metric |
+/// | yes | – | – | none | no | – | – | rest: the claim must be durable first |
+/// | yes | – | – | none | yes | some | – | read |
+/// | yes | – | – | none | yes | none | some | insert |
+/// | yes | – | – | none | yes | none | none | rest |
 fn next(facts: Facts) -> Action {
     if !facts.claimed {
         return match facts.found {
@@ -95,59 +121,79 @@ fn next(facts: Facts) -> Action {
             Some(found) => Action::Claim(found),
         };
     }
-    match facts.permit {
+    match (facts.permit, facts.left) {
         _ if facts.metrics => Action::PrepareMetric,
-        Some(permit) if facts.rows => Action::Insert(permit),
+        (Some(_), Some(epoch)) => Action::Read(epoch),
+        (Some(permit), None) if facts.rows => Action::Insert(permit),
         _ => Action::Rest,
     }
 }
 
 impl Delivery {
-    pub fn new(ports: Arc<Ports>, queue: Arc<Queue>, lost: Option<LostFuture>) -> Delivery {
+    pub(super) fn new(
+        ports: Arc<Ports>,
+        queue: Arc<Queue>,
+        keys: Keyspace,
+        lost: Option<LostFuture>,
+    ) -> Delivery {
         Delivery {
             ports,
             queue,
+            keys,
             tables_ready: false,
             found: None,
             lost,
             in_hand: Waiting::default(),
+            batch: None,
             prepare: Vec::new(),
-            stamps: Stamps::default(),
-            troubled: false,
+            troubled: BTreeSet::new(),
         }
     }
 
     /// Takes what waits, and does the next thing with it.
     pub fn step(&mut self) -> Result<Progress, EngineError> {
-        self.queue.take(&mut self.in_hand, &mut self.prepare, &mut self.stamps);
-        let action = next(Facts {
+        let action = next(self.look());
+        let outcome = self.perform(action);
+        self.queue.tell(&*self.ports.publisher);
+        match outcome {
+            Ok(()) if action == Action::Rest => Ok(Progress::Idle),
+            Ok(()) => {
+                // That the state can be read says nothing of the sink.
+                let is_over = |part| part == "state" || !matches!(action, Action::Read(_));
+                let publisher = &self.ports.publisher;
+                self.troubled
+                    .iter()
+                    .filter(|part| is_over(**part))
+                    .for_each(|p| publisher.condition(p, None));
+                self.troubled.retain(|part| !is_over(part));
+                Ok(Progress::Done)
+            }
+            Err(Failed::Retry(condition)) => {
+                tracing::warn!(reason = %condition.reason, "rows wait for delivery");
+                self.troubled.insert(condition.part);
+                self.ports.publisher.condition(condition.part, Some(condition));
+                Ok(Progress::Retry(RETRY))
+            }
+            Err(Failed::Ended(error)) => Err(error),
+        }
+    }
+
+    fn look(&mut self) -> Facts {
+        let mut left = None;
+        if self.batch.is_none() {
+            left = self.queue.take(&mut self.in_hand);
+            left = left.filter(|_| self.in_hand.held().bytes < self.queue.budget || self.in_hand.is_empty());
+        }
+        // After the rows, so that none comes without its metric.
+        self.queue.take_metrics(&mut self.prepare);
+        Facts {
             tables_ready: self.tables_ready,
             claimed: self.queue.claimed().is_some(),
             found: self.found,
             permit: self.queue.permit(),
             metrics: !self.prepare.is_empty(),
-            rows: !self.in_hand.is_empty(),
-        });
-        let outcome = self.perform(action);
-        self.tell();
-        match outcome {
-            Ok(()) if action == Action::Rest => Ok(Progress::Idle),
-            Ok(()) => {
-                if std::mem::take(&mut self.troubled) {
-                    self.ports.publisher.condition("clickhouse", None);
-                }
-                Ok(Progress::Done)
-            }
-            Err(Failed::Retry(reason)) => {
-                tracing::warn!(%reason, "ClickHouse does not take rows: they wait, and it is tried again");
-                let reason =
-                    format!("ClickHouse does not take rows, it is tried again every second: {reason}");
-                let condition = Condition { part: "clickhouse", blocking: true, reason };
-                self.ports.publisher.condition("clickhouse", Some(condition));
-                self.troubled = true;
-                Ok(Progress::Retry(RETRY))
-            }
-            Err(Failed::Ended(error)) => Err(error),
+            rows: self.batch.is_some() || !self.in_hand.is_empty(),
+            left,
         }
     }
 
@@ -166,6 +212,7 @@ impl Delivery {
                     self.prepare.pop();
                 }
             }
+            Action::Read(epoch) => self.read(epoch)?,
             Action::Insert(permit) => self.insert(permit)?,
             Action::Rest => {}
         }
@@ -189,27 +236,25 @@ impl Delivery {
         Ok(())
     }
 
-    fn insert(&mut self, permit: Permit) -> Result<(), SinkError> {
-        let (upto, epochs) = (self.in_hand.upto, self.in_hand.epochs);
-        let outbox = std::mem::take(&mut self.in_hand).into_outbox();
-        match self.ports.sink.insert(permit.generation(), &outbox) {
-            Ok(()) => {
-                self.queue.acknowledged(upto, outbox.len() as u64);
-                let ages = std::mem::take(&mut self.stamps).ages((self.ports.monotonic)());
-                self.ports.publisher.latency("delivered", &ages);
-                Ok(())
-            }
-            Err(error) => {
-                self.in_hand.add(upto, outbox);
-                self.in_hand.epochs = epochs;
-                Err(error)
-            }
-        }
+    fn read(&mut self, epoch: u64) -> Result<(), StateError> {
+        let parts = outbox::read(&*self.ports.state, &self.keys, epoch)?;
+        let rows = parts.iter().map(|part| part.len() as u64).sum();
+        parts.into_iter().for_each(|part| self.in_hand.add(epoch, part));
+        self.queue.has_read(epoch, rows, self.in_hand.held());
+        Ok(())
     }
 
-    fn tell(&self) {
-        let (epochs, rows) = self.queue.backlog();
-        self.ports.publisher.delivery(epochs, rows, self.queue.inserted());
+    fn insert(&mut self, permit: Permit) -> Result<(), SinkError> {
+        let in_hand = &mut self.in_hand;
+        let batch = self.batch.get_or_insert_with(|| {
+            let upto = in_hand.upto;
+            Batch { upto, rows: std::mem::take(in_hand).into_outbox() }
+        });
+        self.ports.sink.insert(permit.generation(), &batch.rows)?;
+        let stamps = self.queue.acknowledged(batch.upto, batch.rows.len() as u64);
+        self.batch = None;
+        self.ports.publisher.latency("delivered", &stamps.ages((self.ports.monotonic)()));
+        Ok(())
     }
 }
 
@@ -217,8 +262,15 @@ impl Delivery {
 mod tests {
     use super::*;
 
-    const NOTHING: Facts =
-        Facts { tables_ready: true, claimed: true, found: None, permit: None, metrics: false, rows: false };
+    const NOTHING: Facts = Facts {
+        tables_ready: true,
+        claimed: true,
+        found: None,
+        permit: None,
+        metrics: false,
+        rows: false,
+        left: None,
+    };
 
     #[test]
     fn a_start_looks_into_the_sink_before_it_claims_a_generation() {
@@ -241,5 +293,11 @@ mod tests {
         assert_eq!(next(rows), Action::Insert(permit));
         assert_eq!(next(Facts { metrics: true, ..rows }), Action::PrepareMetric);
         assert_eq!(next(Facts { rows: false, ..rows }), Action::Rest);
+        assert_eq!(
+            next(Facts { left: Some(9), ..rows }),
+            Action::Read(9),
+            "a delivery is as large as it may be"
+        );
+        assert_eq!(next(Facts { left: Some(9), permit: None, ..rows }), Action::Rest);
     }
 }

@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | [`Compute`] | recover; then again and again: take an event, obey a command, end the epoch | one epoch ahead of the commit |
 //! | [`Commit`] | write; publish; hand over; acknowledge; answer | one epoch at a time |
-//! | [`Delivery`] | prepare tables; find and claim a generation; then: prepare metrics, insert | beside both |
+//! | [`Delivery`] | prepare tables; find and claim a generation; then: prepare metrics, read, insert | beside both |
 //!
 //! What the order guarantees:
 //!
@@ -16,7 +16,11 @@
 //!   taken over can write no more, so it can note no generation greater than its successor's.
 //! - A delivery is noted in the next write, after the insert was acknowledged: it may be repeated, which
 //!   changes nothing, but is never left out.
+//! - Rows wait in memory within a budget ([`Queue`]). Beyond it an epoch that is durable is dropped, and read
+//!   again in its turn: before it, all older ones are read, and after it, all newer ones.
 
+#[cfg(test)]
+mod bound_tests;
 mod commit;
 mod compute;
 mod delivery;

@@ -1,11 +1,12 @@
 //! What compute, commit and delivery tell each other.
 
 use super::Stamps;
-use crate::outbox::Waiting;
+use crate::outbox::{Held, Waiting, weight};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use weir_types::contract::MetricInfo;
+use weir_types::live::Publisher;
 use weir_types::rows::Outbox;
 
 /// The right to insert rows under a generation: it is this start's own, and a durable write has noted it.
@@ -37,22 +38,46 @@ pub struct Queue {
     ahead: AtomicBool,
     stop: AtomicBool,
     inserted: AtomicU64,
+    /// Bytes of rows that may wait in memory; see [`crate::Options::waiting_bytes`].
+    pub(super) budget: usize,
 }
 
+/// Rows that wait, oldest first: those in delivery's hands, those that wait in memory, those that lie in
+/// the store alone. No epoch is in two of these places, and while any is in the last, newer ones go there.
 #[derive(Default)]
 struct QueueState {
+    in_flight: Held,
     waiting: Waiting,
+    left: Left,
+    /// Of all records whose rows wait.
     stamps: Stamps,
     prepare: Vec<Arc<MetricInfo>>,
-    /// Epochs and rows being inserted at the moment.
-    in_flight: (u64, u64),
+}
+
+/// Epochs whose rows lie in the store alone, until there is room for them: `read < epoch ≤ upto`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    pub read: u64,
+    pub upto: u64,
+    /// Their rows, not coalesced.
+    pub rows: u64,
+}
+
+impl Left {
+    fn epochs(self) -> u64 {
+        self.upto.saturating_sub(self.read)
+    }
+    fn next(self) -> Option<u64> {
+        (self.read < self.upto).then_some(self.read + 1)
+    }
 }
 
 impl Queue {
-    pub(super) fn new(waiting: Waiting, delivered: u64, stored_generation: u64) -> Queue {
-        let queue = Queue { stored_generation, ..Queue::default() };
-        queue.lock().waiting = waiting;
-        queue.delivered.store(delivered, Ordering::Release);
+    /// All that an earlier start has left in the store waits there.
+    pub(super) fn new(budget: usize, left: Left, stored_generation: u64) -> Queue {
+        let queue = Queue { stored_generation, budget, ..Queue::default() };
+        queue.lock().left = left;
+        queue.delivered.store(left.read, Ordering::Release);
         queue
     }
 
@@ -60,37 +85,65 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Rows of an epoch that is durable.
-    pub(super) fn add(&self, epoch: u64, outbox: Outbox, prepare: Vec<Arc<MetricInfo>>, stamps: Stamps) {
-        let mut state = self.lock();
-        state.waiting.add(epoch, outbox);
-        state.prepare.extend(prepare);
-        state.stamps.append(stamps);
-        self.changed.notify_all();
-    }
-
-    /// Moves all that waits into delivery's hands.
-    pub(super) fn take(
+    /// Rows of an epoch that is durable, the one after the last. Beyond the budget they are dropped here
+    /// and read again later. Gives whether older rows are in delivery's hands.
+    pub(super) fn add(
         &self,
-        in_hand: &mut Waiting,
-        prepare: &mut Vec<Arc<MetricInfo>>,
-        stamps: &mut Stamps,
-    ) {
+        epoch: u64,
+        outbox: Outbox,
+        prepare: Vec<Arc<MetricInfo>>,
+        stamps: Stamps,
+    ) -> bool {
+        let bytes = weight(&outbox);
         let mut state = self.lock();
-        let newer = std::mem::take(&mut state.waiting);
-        if !newer.is_empty() {
-            in_hand.absorb(newer);
+        let held = state.in_flight.bytes + state.waiting.held().bytes;
+        // An epoch that is larger than the budget waits in memory alone, or it could never be delivered.
+        let has_room = held == 0 || held + bytes <= self.budget;
+        if state.left.next().is_none() && has_room {
+            state.waiting.add(epoch, outbox);
+        } else {
+            if state.left.next().is_none() {
+                state.left = Left { read: epoch - 1, upto: epoch, rows: 0 };
+            }
+            state.left.upto = epoch;
+            state.left.rows += outbox.len() as u64;
         }
-        prepare.append(&mut state.prepare);
-        stamps.append(std::mem::take(&mut state.stamps));
-        state.in_flight = (in_hand.epochs, in_hand.rows());
+        state.prepare.extend(prepare);
+        state.stamps.append(epoch, stamps);
+        self.changed.notify_all();
+        state.in_flight.epochs > 0
     }
 
-    /// The sink has acknowledged so many rows, of all epochs up to `upto`.
-    pub(super) fn acknowledged(&self, upto: u64, rows: u64) {
+    /// Moves all rows that wait in memory into delivery's hands. Gives the epoch that follows them, if it
+    /// lies in the store alone: as long as it does, no rows come to wait in memory.
+    pub(super) fn take(&self, in_hand: &mut Waiting) -> Option<u64> {
+        let mut state = self.lock();
+        in_hand.absorb(std::mem::take(&mut state.waiting));
+        state.in_flight = in_hand.held();
+        state.left.next()
+    }
+
+    /// Metrics that the sink must know before it gets rows of theirs.
+    pub(super) fn take_metrics(&self, prepare: &mut Vec<Arc<MetricInfo>>) {
+        prepare.append(&mut self.lock().prepare);
+    }
+
+    /// This epoch was read from the store, with so many rows; `held` is in delivery's hands now.
+    pub(super) fn has_read(&self, epoch: u64, rows: u64, held: Held) {
+        let mut state = self.lock();
+        state.left.read = epoch;
+        // States of older hosts do not count what they hold: then there are more than was known.
+        state.left.rows = state.left.rows.saturating_sub(rows);
+        state.in_flight = held;
+    }
+
+    /// The sink has acknowledged so many rows, of all epochs up to `upto`. Gives the stamps of their records.
+    pub(super) fn acknowledged(&self, upto: u64, rows: u64) -> Stamps {
         self.inserted.fetch_add(rows, Ordering::Relaxed);
         self.delivered.fetch_max(upto, Ordering::AcqRel);
-        self.lock().in_flight = (0, 0);
+        let mut state = self.lock();
+        state.in_flight = Held::default();
+        state.stamps.take_upto(upto)
     }
 
     /// This epoch's write is durable.
@@ -106,15 +159,24 @@ impl Queue {
         self.delivered.load(Ordering::Acquire)
     }
 
-    /// Rows inserted since the start.
-    pub(super) fn inserted(&self) -> u64 {
-        self.inserted.load(Ordering::Relaxed)
+    /// Epochs and rows that are not delivered yet. Rows in memory are coalesced, those in the store not.
+    pub fn backlog(&self) -> (u64, u64) {
+        let QueueState { in_flight, waiting, left, .. } = &*self.lock();
+        let waiting = waiting.held();
+        (in_flight.epochs + waiting.epochs + left.epochs(), in_flight.rows + waiting.rows + left.rows)
     }
 
-    /// Epochs and rows that are not delivered yet.
-    pub fn backlog(&self) -> (u64, u64) {
+    /// Tells how delivery stands. Delivery does it after each step, and again while it rests.
+    pub(super) fn tell(&self, publisher: &dyn Publisher) {
+        let (epochs, rows) = self.backlog();
+        publisher.delivery(epochs, rows, self.inserted.load(Ordering::Relaxed));
+    }
+
+    /// Bytes of waiting rows in memory, and epochs whose rows lie in the store alone.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> (usize, u64) {
         let state = self.lock();
-        (state.waiting.epochs + state.in_flight.0, state.waiting.rows() + state.in_flight.1)
+        (state.in_flight.bytes + state.waiting.held().bytes, state.left.epochs())
     }
 
     /// A generation is this start's own. `ahead`: the sink holds rows that this state does not know of.

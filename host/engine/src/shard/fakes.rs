@@ -2,7 +2,7 @@
 
 use crate::{Options, stored::Head};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use weir_types::contract::*;
@@ -17,6 +17,8 @@ pub struct MemoryStore {
     pub data: Mutex<BTreeMap<Vec<u8>, Vec<u8>>>,
     /// Chunks read by key.
     pub loads: AtomicU64,
+    /// Whether scans fail.
+    pub away: AtomicBool,
 }
 
 impl StateStore for MemoryStore {
@@ -32,6 +34,9 @@ impl StateStore for MemoryStore {
         Ok(self.data.lock().expect("lock").get(key).cloned())
     }
     fn scan(&self, prefix: &[u8]) -> Result<KeyValues, StateError> {
+        if self.away.load(Ordering::Relaxed) {
+            return Err(StateError::Unavailable("it is away".into()));
+        }
         let data = self.data.lock().expect("lock");
         let from = data.range(prefix.to_vec()..).take_while(|(k, _)| k.starts_with(prefix));
         Ok(from.map(|(k, v)| (k.clone(), v.clone())).collect())
@@ -236,6 +241,7 @@ pub fn options() -> Options {
         stalled_after: std::time::Duration::from_secs(60),
         hot_slots: u64::MAX,
         hot_slots_total: u64::MAX,
+        waiting_bytes: 1 << 26,
         initial_plugins: vec![("counting.wasm".into(), b"counting".to_vec())],
     }
 }

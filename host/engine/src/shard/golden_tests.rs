@@ -1,10 +1,9 @@
 //! Old state opens for ever: a small store as an earlier host wrote it, kept beside this file.
 
-use super::fakes::{MemoryStore, options};
+use super::fakes::{MemoryStore, head, options};
 use super::harness::*;
 use super::oracle::{Cut, assert_law, births, last, numbers};
 use super::tally::{Rule, tally};
-use crate::outbox::undelivered;
 use std::sync::Arc;
 use weir_types::ports::StateStore;
 use weir_types::rows::OutputValue;
@@ -73,7 +72,7 @@ fn state_of_format_1_opens_and_gives_the_same_numbers() {
         assert!(!store.scan(part.as_bytes()).expect("scan").is_empty(), "the golden state has no {part}");
     }
     let keys = crate::stored::Keyspace::new("0");
-    let before = undelivered(&*store, &keys, 0).expect("readable");
+    let before = undelivered(&*store, &keys, head(&store).epoch);
     let mut steps = steps(&changes, READ..changes.len());
     for hour in 1..=2 {
         let clock = changes[changes.len() - 1].updated + hour * HOUR;

@@ -6,7 +6,7 @@ use super::{Monotonic, Shard};
 use crate::Options;
 use crate::outbox::Waiting;
 use crate::recover::{join_initial, recover};
-use crate::stored::Head;
+use crate::stored::{Head, Keyspace};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -193,6 +193,16 @@ pub fn resume(world: &World, store: Arc<MemoryStore>, undelivered: Waiting, step
     host.waiting.absorb(newer);
     host.go(steps, Kills::None);
     host.left()
+}
+
+/// The rows of all epochs up to this one, none of which was noted as delivered.
+pub fn undelivered(store: &dyn StateStore, keys: &Keyspace, upto: u64) -> Waiting {
+    let mut all = Waiting::default();
+    for epoch in 1..=upto {
+        let parts = crate::outbox::read(store, keys, epoch).expect("readable");
+        parts.into_iter().for_each(|part| all.add(epoch, part));
+    }
+    all
 }
 
 /// What a host stores that never reaches ClickHouse.

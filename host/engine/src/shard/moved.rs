@@ -2,7 +2,7 @@
 //! version of a row, as ClickHouse does. What the old host delivered after the export, the new one does
 //! not know; its rows must win all the same.
 
-use super::harness::{Entry, batch_of, enter, open as open_shard};
+use super::harness::{Entry, batch_of, enter, open as open_shard, undelivered};
 use super::tests::{BASE, Raw, created, emitted, life, open, records as texts, shown, world};
 use super::*;
 use crate::outbox::Waiting;
@@ -152,7 +152,7 @@ fn a_state_moved_through_a_file_goes_on_to_the_same_numbers_straight_and_killed(
         // Killed before anything is delivered: the outboxes are in the state.
         drop(host);
         let mut host = Host::start(&to, &mut outside, clock_of(&records[..450]));
-        host.waiting = crate::outbox::undelivered(&*host.store, &host.shard.keys, 0).expect("read");
+        host.waiting = undelivered(&*host.store, &host.shard.keys, host.shard.head.epoch);
         host.read(&records[450..]);
         host.end(clock_of(&records));
         host.deliver(&mut outside);

@@ -169,6 +169,8 @@ pub struct Limits {
     pub hot_slots: Option<u64>,
     /// The same for all metrics together. Default 2000000.
     pub hot_slots_total: Option<u64>,
+    /// Memory for rows that wait for ClickHouse; what is more waits in the state alone. Default `64MiB`.
+    pub waiting: Option<Size>,
 }
 
 /// `[[plugin]]`: a component loaded when the state knows none of its metrics yet.
