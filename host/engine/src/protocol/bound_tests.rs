@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use weir_types::contract::MetricInfo;
 use weir_types::live::{Condition, EpochUpdate, Publisher};
-use weir_types::ports::{Broker, Clock, ReaderHandle, Sink, SinkError, StartAt, StateStore};
+use weir_types::ports::{Broker, Clock, LostFuture, ReaderHandle, Sink, SinkError, StartAt, StateStore};
 use weir_types::record::{OwnedRecord, SourceEvent, TopicPartition};
 use weir_types::rows::{Outbox, version};
 use weir_types::{MINUTE, Micros, SECOND};
@@ -73,6 +73,9 @@ impl Sink for Outside {
     }
     fn max_generation(&self) -> Result<u64, SinkError> {
         Ok(self.sink.lock().expect("lock").rows.values().map(|(version, _)| version >> 40).max().unwrap_or(0))
+    }
+    fn take_back(&self, _: LostFuture, _: u64) -> Result<(), SinkError> {
+        Err(SinkError::Fatal("no state is imported here".into()))
     }
     fn prepare_metric(&self, _: &MetricInfo) -> Result<(), SinkError> {
         Ok(())
