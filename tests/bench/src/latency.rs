@@ -38,6 +38,8 @@ const WARM: Duration = Duration::from_secs(5);
 const FULL: Duration = Duration::from_secs(10);
 /// Pause between two looks into ClickHouse: its answer is so late at most.
 const LOOK: Duration = Duration::from_millis(10);
+/// Probes that may be overtaken by the newest one.
+const BEFORE: i64 = 100;
 /// How long the last probes may take.
 const REST: Duration = Duration::from_secs(15);
 
@@ -148,21 +150,20 @@ fn measure(whole: &mut Whole, mut load: Load, epoch: &str, rate: f64, seconds: u
         let (probes, server) = (probes.clone(), whole.server.clone());
         std::thread::spawn(move || follow_table(&probes, &server))
     };
-    let sender = {
-        let (probes, mut tickets) = (probes.clone(), whole.tickets()?);
-        std::thread::spawn(move || send_probes(&probes, &mut tickets, seconds))
-    };
     let began = Instant::now();
     let mut pace = Pace::new(rate);
-    let mut sent = 0u64;
+    let (mut sent, mut probed) = (0u64, 0);
     while began.elapsed() < Duration::from_secs(seconds) {
         pace.wait();
         load.send()?;
         sent += 1;
+        if began.elapsed().as_secs_f64() * PROBES_PER_SECOND > probed as f64 {
+            send_probe(&probes, probed, &mut load.tickets)?;
+            probed += 1;
+        }
     }
     let real = sent as f64 / began.elapsed().as_secs_f64();
     load.tickets.flush()?;
-    join(sender)?;
     let all = probes.sent.lock().unwrap_or_else(PoisonError::into_inner).len();
     let count = |on: &Mutex<BTreeMap<i64, Duration>>| on.lock().unwrap_or_else(PoisonError::into_inner).len();
     let rest = Instant::now();
@@ -194,19 +195,12 @@ fn join(thread: std::thread::JoinHandle<Result<()>>) -> Result<()> {
     thread.join().map_err(|_| anyhow::anyhow!("a thread of the benchmark panicked"))?
 }
 
-/// New tickets, each of a queue of its own.
-fn send_probes(probes: &Probes, tickets: &mut Tickets, seconds: u64) -> Result<()> {
-    let mut pace = Pace::new(PROBES_PER_SECOND);
-    for n in 0..(seconds as f64 * PROBES_PER_SECOND) as i64 {
-        pace.wait();
-        let queue = PROBES_FROM + n;
-        let made = ticket(now_ms() * 1000 + n, queue, queue);
-        probes.sent.lock().unwrap_or_else(PoisonError::into_inner).insert(queue, Instant::now());
-        tickets.send(None, &made)?;
-        // Out at once, as a single record would be.
-        tickets.flush()?;
-    }
-    Ok(())
+/// A new ticket of a queue of its own.
+fn send_probe(probes: &Probes, n: i64, tickets: &mut Tickets) -> Result<()> {
+    let queue = PROBES_FROM + n;
+    let made = ticket(now_ms() * 1000 + n, queue, queue);
+    probes.sent.lock().unwrap_or_else(PoisonError::into_inner).insert(queue, Instant::now());
+    tickets.send(None, &made)
 }
 
 /// Reads the stream, and notes every queue of a probe.
@@ -248,7 +242,9 @@ fn follow_table(probes: &Probes, server: &Server) -> Result<()> {
     while !probes.is_over() {
         let sql = format!(
             "SELECT DISTINCT toInt64(dims[1]) AS queue FROM weir.metric_realtime WHERE metric = 'ticket.created' \
-             AND window = '1m' AND dimension_set = 'queue_id' AND toInt64OrZero(dims[1]) > {newest} ORDER BY queue"
+             AND window = '1m' AND dimension_set = 'queue_id' AND toInt64OrZero(dims[1]) > {} ORDER BY queue",
+            // Partitions are not read in step.
+            newest - BEFORE
         );
         for row in server.rows(&sql)? {
             let queue =

@@ -47,7 +47,8 @@ fn fill(whole: &mut Whole, slots: u64, mut next: i64) -> Result<i64> {
         }
         // As many as are missing by what a ticket has given so far, in steps.
         let given = (live / next.max(1) as u64).max(1);
-        let many = (((slots - live) / given) as i64).clamp(1, 10 * STEP);
+        let most = if live == 0 { STEP } else { 10 * STEP };
+        let many = (((slots - live) / given) as i64).clamp(1, most);
         for id in next..next + many {
             let made = ticket(id, id, id);
             tickets.send(None, &made)?;

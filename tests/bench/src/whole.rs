@@ -3,6 +3,8 @@
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use weir_e2e::clickhouse::{ClickHouse, Server};
 use weir_e2e::host::{Config, Host};
@@ -27,6 +29,8 @@ pub struct Whole {
     pub server: Server,
     dir: PathBuf,
     keep: bool,
+    /// Records sent by all [`Tickets`].
+    sent: Arc<AtomicU64>,
 }
 
 impl Whole {
@@ -49,14 +53,14 @@ impl Whole {
         }
         let mut host = Host::new(&bins, &dir, net::free_port()?, &config)?;
         host.start()?;
-        Ok(Whole { host, kafka, clickhouse, server, dir, keep: false })
+        Ok(Whole { host, kafka, clickhouse, server, dir, keep: false, sent: Arc::default() })
     }
 
     pub fn tickets(&self) -> Result<Tickets> {
         let mut properties = properties(&self.kafka);
         properties.insert("linger.ms".into(), "0".into());
-        let position = now_ms() as u64;
-        Ok(Tickets { producer: Producer::new(&properties)?, position, sent: 0, value: Vec::new() })
+        let (producer, sent) = (Producer::new(&properties)?, self.sent.clone());
+        Ok(Tickets { producer, sent, value: Vec::new() })
     }
 
     /// Waits until everything in Kafka is read and delivered.
@@ -64,7 +68,9 @@ impl Whole {
         let api = self.host.api();
         let outcome = wait::until("the host has read and delivered everything", LIMIT, || {
             let status = api.status().map_err(|e| format!("{e:#}"))?;
-            let done = status.caught_up() && status.waiting_epochs() == 0;
+            // What has just been sent is not known to the host yet: it is caught up with what it knows.
+            let read: i64 = status.next_offsets().values().sum();
+            let done = read >= self.sent.load(Ordering::Relaxed) as i64 && status.waiting_epochs() == 0;
             Ok(done.then_some(()))
         });
         self.keep = outcome.is_err();
@@ -142,11 +148,11 @@ pub fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }
 
-/// Sends changes of tickets, as Debezium writes them.
+/// Sends changes of tickets, as Debezium writes them. Only one at a time may: the binlog has one order, and
+/// what comes with a lower position than its partition's newest is a repeat.
 pub struct Tickets {
     producer: Producer,
-    position: u64,
-    sent: u64,
+    sent: Arc<AtomicU64>,
     value: Vec<u8>,
 }
 
@@ -190,13 +196,12 @@ pub fn replied(ticket: &Ticket) -> Ticket {
 impl Tickets {
     /// Sends one change; blocks while too much is on its way.
     pub fn send(&mut self, before: Option<&Ticket>, after: &Ticket) -> Result<()> {
-        self.position += 100;
-        self.sent += 1;
+        let sent = self.sent.fetch_add(1, Ordering::Relaxed) + 1;
         let position = Position {
             file: 1,
-            pos: self.position,
+            pos: sent * 100,
             row: 0,
-            gtid: self.position,
+            gtid: sent,
             second: after.updated_at / 1000,
             total_order: 1,
             table_order: 1,
@@ -211,8 +216,8 @@ impl Tickets {
         let mut key = Vec::new();
         debezium::key(&mut key, row.id);
         let partition = (row.id % i64::from(PARTITIONS)) as i32;
-        self.producer.send(TICKET, Some(partition), Some(&key), Some(&self.value), &[], self.sent)?;
-        if self.sent.is_multiple_of(256) {
+        self.producer.send(TICKET, Some(partition), Some(&key), Some(&self.value), &[], sent)?;
+        if sent.is_multiple_of(256) {
             self.check()?;
         }
         Ok(())
