@@ -294,12 +294,19 @@ fn a_slow_stream_is_given_a_fresh_snapshot_instead_of_what_it_missed() {
     running.first_epoch();
     let mut events = Events::open(&running, "/api/v1/stream");
     assert_eq!(events.next().unwrap().name, "snapshot");
-    // More than the sockets' buffers hold, while nobody reads.
-    let last = 200;
+    // More than the sockets' buffers hold, while nobody reads; values that no row of the first epoch has.
+    let (last, above) = (200, 1_000_000);
     for epoch in 2..=last {
         let rows = (0..2000).map(|queue| {
             let queue = queue.to_string();
-            row("ticket.created", "1m", "queue_id", &[&queue], EIGHT, vec![OutputValue::Int(epoch as i64)])
+            row(
+                "ticket.created",
+                "1m",
+                "queue_id",
+                &[&queue],
+                EIGHT,
+                vec![OutputValue::Int((above + epoch) as i64)],
+            )
         });
         running.live.publish(update(epoch, rows.collect()));
     }
@@ -311,7 +318,7 @@ fn a_slow_stream_is_given_a_fresh_snapshot_instead_of_what_it_missed() {
         snapshots += u64::from(event.name == "snapshot");
         if event.name == "snapshot" {
             let rows = event.data["rows"].as_array().unwrap();
-            let of_epoch = rows.iter().filter(|r| r["outputs"]["count"] == json!(seen)).count();
+            let of_epoch = rows.iter().filter(|r| r["outputs"]["count"] == json!(above + seen)).count();
             assert_eq!(of_epoch, 2000, "a snapshot is whole");
         }
     }
