@@ -37,6 +37,12 @@ fn spread(hash: u32) -> u64 {
     u64::from(hash) ^ (u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15) & (u64::MAX << 57))
 }
 
+/// Whether both keys are the same; shorter than a call that compares bytes.
+#[inline]
+fn same(a: &[i64], b: &[i64]) -> bool {
+    a.iter().zip(b).all(|(a, b)| a == b)
+}
+
 impl KeyTable {
     /// For keys of so many parts, the null mask counted.
     pub fn new(width: usize) -> KeyTable {
@@ -48,16 +54,10 @@ impl KeyTable {
         &self.keys[first..first + self.width]
     }
 
-    /// Whether both keys are the same; shorter than a call that compares bytes.
-    #[inline]
-    fn is(&self, number: u32, key: &[i64]) -> bool {
-        self.get(number).iter().zip(key).all(|(a, b)| a == b)
-    }
-
     #[inline(always)]
     pub fn find(&self, key: &[i64]) -> Option<u32> {
         let hash = short_hash(key);
-        let found = self.index.find(spread(hash), |(h, number)| *h == hash && self.is(*number, key));
+        let found = self.index.find(spread(hash), |(h, number)| *h == hash && same(self.get(*number), key));
         found.map(|(_, number)| *number)
     }
 
@@ -76,8 +76,8 @@ impl KeyTable {
     pub fn remove(&mut self, key: &[i64]) -> Option<u32> {
         let hash = short_hash(key);
         let (width, keys) = (self.width, &self.keys);
-        let is = |(h, number): &(u32, u32)| *h == hash && keys[*number as usize * width..][..width] == *key;
-        let entry = self.index.find_entry(spread(hash), is).ok()?;
+        let key_of = |number: u32| &keys[number as usize * width..][..width];
+        let entry = self.index.find_entry(spread(hash), |(h, n)| *h == hash && same(key_of(*n), key)).ok()?;
         let ((_, number), _) = entry.remove();
         Some(number)
     }

@@ -1,46 +1,33 @@
 //! One shard: records in, epochs out. Computes only; I/O is in [`crate::protocol`], threads in [`crate::run`].
 
+use crate::Options;
 use crate::catchup::CatchUp;
 use crate::hold::Holds;
-use crate::metric::{Boundary, Chunks, EpochRows, Metric, MetricError, Running, catalogue_entry};
+use crate::metric::{Boundary, EpochRows, Metric, Running, catalogue_entry};
 use crate::plan::{Overrides, Plan};
 use crate::rowtable::RowTable;
 use crate::shapes::Shapes;
 use crate::shared::Shared;
 use crate::sources::Sources;
-use crate::stored::{Head, Keyspace, Status, StoredMetric, StoredPosition, StoredSource, encode};
+use crate::stored::{Head, Keyspace, Status, StoredMetric, StoredPosition, StoredSource};
 use crate::versions::Versions;
 use crate::view::View;
 use crate::watermark::Watermarks;
-use crate::{Options, outbox};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use weir_decode::Decoder;
 use weir_types::Micros;
 use weir_types::batch::ChangeBatch;
 use weir_types::contract::{MetricFactory, MetricInfo};
-use weir_types::live::{CatalogueEntry, Condition, EpochUpdate, MetricCost, SourceStatus};
+use weir_types::live::{CatalogueEntry, Condition, EpochUpdate, MetricCost};
 use weir_types::ports::{LostFuture, Monotonic, StateError, StateStore, WriteSet};
 use weir_types::record::{SourceEvent, TopicPartition};
-use weir_types::rows::{EpochRow, Gap, Outbox, PromotedRow, RedrivenRecord};
+use weir_types::rows::{Gap, Outbox, PromotedRow, RedrivenRecord};
 use weir_types::window::Calendar;
 
 /// Rows of one source that are processed at once: large enough that a call's cost is small against
 /// its rows', small enough that columns stay in the cache.
 pub(crate) const BATCH_ROWS: usize = 2048;
-
-/// Epochs between two checkpoints of a metric.
-const CHECKPOINT_EVERY: u64 = 64;
-
-/// Epochs between two checkpoints of a metric that holds more slots than it may.
-const CHECKPOINT_EVERY_FULL: u64 = 16;
-
-/// Delivered epochs whose rows one write deletes: after a sink was away for days, more would make it too
-/// large. The others are deleted by the writes that follow.
-const NOTED_MOST: u64 = 10_000;
-
-/// Epochs after a checkpoint in which it has surely become durable: the pipeline is two deep.
-const COOL_AFTER: u64 = 8;
 
 /// What one epoch asks of the outside, in this order: write, publish, deliver.
 pub struct EpochCommit {
@@ -283,11 +270,7 @@ impl Shard {
     }
 
     /// A metric leaves for good. After an error it is still there.
-    pub fn retire(
-        &mut self,
-        name: &str,
-        store: &dyn StateStore,
-    ) -> Result<bool, weir_types::ports::StateError> {
+    pub fn retire(&mut self, name: &str, store: &dyn StateStore) -> Result<bool, StateError> {
         let named = |e: &StoredMetric| e.name == name && e.status != Status::Retired;
         let running = self.metrics.iter().map(|m| &m.entry);
         let away = self.suspended.iter().map(|s| &s.metric).chain(self.catchups.iter().map(|c| &c.metric));
@@ -366,253 +349,10 @@ impl Shard {
         self.durable = self.durable.max(epoch);
     }
 
-    /// Ends the running epoch. Reads cold slots that are needed from the store; after an error the
-    /// shard must be dropped.
-    pub fn end_epoch(
-        &mut self,
-        now: Micros,
-        flush: bool,
-        generation: Option<u64>,
-        delivered: u64,
-    ) -> Result<EpochCommit, StateError> {
-        for source in 0..self.batches.len() {
-            self.process(source, now);
-            self.end_rebuild(source, now);
-        }
-        self.mend(now);
-        let epoch = self.head.epoch + 1;
-        let clock = now.max(self.head.clock);
-        let clock_before = (self.head.epoch > 0).then_some(self.head.clock);
-        let flush = std::mem::take(&mut self.flush_next) || flush;
-        let boundary = Boundary { epoch, clock, clock_before, flush };
-        let advanced = self.sources.advanced(clock);
-        let mut writes = std::mem::take(&mut self.extra_writes);
-        let mut rows = std::mem::take(&mut self.rows);
-        let mut failed = Vec::new();
-        let share = self.share_of_slots();
-        let mut metrics = std::mem::take(&mut self.metrics);
-        for (at, metric) in metrics.iter_mut().enumerate() {
-            let watermarks = self.watermarks_of(metric, &advanced);
-            match self.end_metric(metric, boundary, watermarks, share, &mut writes, &mut rows) {
-                Ok(()) => {}
-                Err(MetricError::Guest(error)) => failed.push((at, error.to_string())),
-                Err(MetricError::State(error)) => return Err(error),
-            }
-        }
-        self.metrics = metrics;
-        self.quarantine(failed);
-        self.sources.settle(clock, advanced);
-        self.end_catchups(boundary, share, &mut writes, &mut rows)?;
-        self.suspend(epoch);
-        let start = (self.monotonic)();
-        for table in &mut self.tables {
-            table.save(epoch, &self.shared.partitions, &self.keys, &self.shared.texts, &mut writes);
-        }
-        for versions in self.versions.iter_mut().flatten() {
-            versions.save(epoch, &self.keys, &mut writes);
-        }
-        *self.stages.entry("encode").or_default() += ((self.monotonic)() - start).as_nanos() as u64;
-        Ok(self.close_epoch(boundary, rows, writes, generation, delivered))
-    }
-
-    /// The share of its slots that each metric may keep so that all together keep to the total.
-    fn share_of_slots(&self) -> f64 {
-        let hot: u64 = self.opened().map(Metric::hot_slots).sum();
-        (self.options.hot_slots_total as f64 / hot.max(1) as f64).min(1.0)
-    }
-
-    /// Ends the epoch for one metric. After an error nothing of it is in the writes and the rows.
-    fn end_metric(
-        &mut self,
-        metric: &mut Metric,
-        boundary: Boundary,
-        watermarks: Watermarks,
-        share: f64,
-        writes: &mut WriteSet,
-        rows: &mut EpochRows,
-    ) -> Result<(), MetricError> {
-        let before = Lengths::of(writes, rows);
-        let ended = self.try_end_metric(metric, boundary, watermarks, share, writes, rows);
-        if ended.is_err() {
-            before.restore(writes, rows);
-        }
-        ended
-    }
-
-    fn try_end_metric(
-        &mut self,
-        metric: &mut Metric,
-        boundary: Boundary,
-        watermarks: Watermarks,
-        share: f64,
-        writes: &mut WriteSet,
-        rows: &mut EpochRows,
-    ) -> Result<(), MetricError> {
-        let clock = self.monotonic.clone();
-        let mut mark = clock();
-        let mut lap = |stages: &mut BTreeMap<&'static str, u64>, stage| {
-            let now = clock();
-            *stages.entry(stage).or_default() += (now - mark).as_nanos() as u64;
-            mark = now;
-        };
-        let chunks = Chunks { store: &*self.store, keys: &self.keys };
-        metric.note_peak();
-        metric.save_cells(boundary.epoch, &self.shared, &self.keys, writes)?;
-        lap(&mut self.stages, "encode");
-        metric.merge_cells(&mut self.shared, boundary.epoch, &chunks)?;
-        lap(&mut self.stages, "merge");
-        let allowed = match share < 1.0 {
-            true => self.options.hot_slots.min((metric.hot_slots() as f64 * share) as u64),
-            false => self.options.hot_slots,
-        };
-        let seen = metric.warm_for_end(watermarks, boundary.epoch, allowed, &mut self.shared, &chunks)?;
-        metric.finish(boundary, watermarks, &self.shared, rows)?;
-        metric.cool_seen(seen, allowed)?;
-        lap(&mut self.stages, "evaluate");
-        let turn = blake3::hash(metric.info.name.as_bytes()).as_bytes()[0];
-        let phase = boundary.epoch + u64::from(turn);
-        let every = match metric.hot_slots() > allowed {
-            true => CHECKPOINT_EVERY_FULL,
-            false => CHECKPOINT_EVERY,
-        };
-        if metric.take_whole() || phase.is_multiple_of(every) {
-            metric.checkpoint(boundary.epoch, &self.shared, &self.keys, writes)?;
-        }
-        if phase % every == COOL_AFTER {
-            metric.cool(allowed, self.durable)?;
-        }
-        if phase.is_multiple_of(CHECKPOINT_EVERY) {
-            metric.renew_bloated()?;
-        }
-        lap(&mut self.stages, "encode");
-        Ok(())
-    }
-
-    fn close_epoch(
-        &mut self,
-        boundary: Boundary,
-        mut rows: EpochRows,
-        mut writes: WriteSet,
-        generation: Option<u64>,
-        delivered: u64,
-    ) -> EpochCommit {
-        let start = (self.monotonic)();
-        rows.outbox.epochs.push(EpochRow {
-            epoch: boundary.epoch,
-            clock: boundary.clock,
-            partitions: self.sources.take_epoch(),
-            digests: self.metrics.iter().map(|m| (m.info.name.clone(), m.entry.digest.clone())).collect(),
-            gaps: std::mem::take(&mut self.gaps),
-            redriven: std::mem::take(&mut self.redriven),
-        });
-        outbox::put(&mut rows.outbox, boundary.epoch, &self.keys, &mut writes);
-        let noted = delivered.clamp(self.head.delivered, self.head.delivered + NOTED_MOST);
-        (self.head.delivered + 1..=noted).for_each(|e| outbox::delete(e, &self.keys, &mut writes));
-        if let Some(lost) = self.lost {
-            if delivered > lost.epoch {
-                writes.delete(self.keys.imported());
-                self.lost = None;
-            } else {
-                writes.put(self.keys.imported(), encode(&lost));
-            }
-        }
-        self.head.epoch = boundary.epoch;
-        self.head.clock = boundary.clock;
-        self.head.generation = generation.or(self.head.generation);
-        self.head.delivered = noted;
-        self.head.partitions = self.sources.stored();
-        self.head.watermarks = self.marks_by_source();
-        let resting = self.resting.iter().map(|(e, _)| e.clone());
-        self.head.metrics = self.opened().map(|m| m.entry.clone()).chain(resting).collect();
-        for (metric, position) in std::mem::take(&mut self.positions) {
-            match position {
-                Some(position) => writes.put(self.keys.position(&metric), encode(&position)),
-                None => writes.delete(self.keys.position(&metric)),
-            }
-        }
-        if let Some(runs) = self.shapes.changed() {
-            writes.put(self.keys.runs(), encode(&runs));
-        }
-        let names = self.options.sources.iter().zip(&self.tables);
-        self.head.row_columns = names.map(|(s, t)| (s.name.clone(), t.column_names())).collect();
-        self.sources.save_dead(&self.keys, &mut writes);
-        for (source, stored) in self.holds.changed() {
-            writes.put(self.keys.source(&source), encode(&stored));
-        }
-        writes.put(self.keys.head(), encode(&self.head));
-        *self.stages.entry("encode").or_default() += ((self.monotonic)() - start).as_nanos() as u64;
-        let update = self.update(boundary, std::mem::take(&mut rows.live), &writes);
-        self.bytes = 0;
-        self.read_any = false;
-        self.must_commit = false;
-        EpochCommit {
-            writes,
-            update,
-            outbox: rows.outbox,
-            next_offsets: self.sources.next_offsets(),
-            prepare: std::mem::take(&mut self.prepare),
-            conditions: self.changed_conditions(),
-        }
-    }
-
-    fn marks_by_source(&self) -> BTreeMap<String, Watermarks> {
-        let names = self.options.sources.iter().map(|s| s.name.clone());
-        names.zip(self.sources.watermarks.iter().copied()).collect()
-    }
-
     /// Metrics that have an instance: those that run, wait for a column, or catch up.
     fn opened(&self) -> impl Iterator<Item = &Metric> {
         let away = self.suspended.iter().map(|s| &s.metric).chain(self.catchups.iter().map(|c| &c.metric));
         self.metrics.iter().chain(away)
-    }
-
-    fn changed_conditions(&mut self) -> Vec<(&'static str, Option<Condition>)> {
-        let now = [("resnapshot", self.rebuild_condition()), ("suspended", self.suspended_condition())];
-        let told = &mut self.told;
-        let news = now.into_iter().filter(|(part, condition)| told.get(part) != condition.as_ref());
-        let news: Vec<(&'static str, Option<Condition>)> = news.collect();
-        for (part, condition) in &news {
-            match condition {
-                Some(condition) => drop(told.insert(part, condition.clone())),
-                None => drop(told.remove(part)),
-            }
-        }
-        news
-    }
-
-    fn update(
-        &mut self,
-        boundary: Boundary,
-        live: Vec<weir_types::live::LiveRow>,
-        writes: &WriteSet,
-    ) -> EpochUpdate {
-        let mut stages = std::mem::take(&mut self.stages);
-        let catching_up = self.catchups.iter_mut().map(|c| &mut c.metric);
-        for metric in self.metrics.iter_mut().chain(catching_up) {
-            for (stage, ns) in std::mem::take(&mut metric.stages) {
-                *stages.entry(stage).or_default() += ns;
-            }
-        }
-        let changed = std::mem::take(&mut self.catalogue_changed);
-        EpochUpdate {
-            epoch: boundary.epoch,
-            clock: boundary.clock,
-            generation: self.head.generation,
-            rows: live,
-            catalogue: changed.then(|| Arc::new(self.catalogue())),
-            costs: self.opened().map(|m| (m.info.name.clone(), m.cost_now())).collect(),
-            sources: self.source_status(boundary.clock),
-            stages_ns: stages,
-            write_bytes: writes.size_bytes() as u64,
-        }
-    }
-
-    fn source_status(&self, clock: Micros) -> Vec<SourceStatus> {
-        let mut all = self.sources.status(clock);
-        for source in &mut all {
-            source.trouble = self.holds.text(&source.name).or(source.trouble.take());
-        }
-        all
     }
 
     /// All metrics that run or are quarantined.
@@ -676,35 +416,6 @@ impl Shard {
     }
 }
 
-/// How long everything is to which a metric adds at the end of an epoch.
-struct Lengths {
-    puts: usize,
-    deletes: usize,
-    live: usize,
-    realtime: usize,
-    latest: usize,
-}
-
-impl Lengths {
-    fn of(writes: &WriteSet, rows: &EpochRows) -> Lengths {
-        Lengths {
-            puts: writes.puts.len(),
-            deletes: writes.deletes.len(),
-            live: rows.live.len(),
-            realtime: rows.outbox.realtime.len(),
-            latest: rows.outbox.latest.len(),
-        }
-    }
-
-    fn restore(&self, writes: &mut WriteSet, rows: &mut EpochRows) {
-        writes.puts.truncate(self.puts);
-        writes.deletes.truncate(self.deletes);
-        rows.live.truncate(self.live);
-        rows.outbox.realtime.truncate(self.realtime);
-        rows.outbox.latest.truncate(self.latest);
-    }
-}
-
 fn promoted(entry: &StoredMetric, retired: bool, epoch: u64) -> PromotedRow {
     PromotedRow {
         metric: entry.name.clone(),
@@ -715,6 +426,7 @@ fn promoted(entry: &StoredMetric, retired: bool, epoch: u64) -> PromotedRow {
     }
 }
 
+mod ending;
 mod images;
 mod mend;
 mod reading;

@@ -31,13 +31,16 @@ impl RowTable {
             writes.put(keys.rows_table(&self.source.name), encode(&table));
         }
         for (partition, changed) in std::mem::take(&mut self.changed) {
+            let mut rows: Vec<(&[i64], Option<u32>)> = Vec::with_capacity(changed.len());
             for (key, bucket) in &changed {
                 self.buckets[*bucket as usize].dirty = true;
-                if let Some(slot) = self.rows.find(key) {
+                let slot = self.rows.find(key);
+                if let Some(slot) = slot {
                     self.rows.meta(slot).listed = false;
                 }
+                rows.push((key, slot));
             }
-            let rows = self.stored_rows(epoch, changed.iter().map(|(key, _)| &**key), texts);
+            let rows = self.stored_rows(epoch, &rows, texts);
             let key = keys.rows_delta(&self.source.name, epoch, &partitions[partition as usize]);
             writes.put(key.clone(), rows);
             self.deltas.push((epoch, key));
@@ -67,9 +70,9 @@ impl RowTable {
     ) {
         if anyway || self.buckets[bucket as usize].dirty {
             let ours = self.rows.iter().filter(|(_, slot)| self.rows.meta_ref(*slot).bucket == bucket);
-            let mut ours: Vec<&[i64]> = ours.map(|(key, _)| key).collect();
+            let mut ours: Vec<(&[i64], Option<u32>)> = ours.map(|(key, slot)| (key, Some(slot))).collect();
             ours.sort();
-            let rows = self.stored_rows(epoch, ours.into_iter(), texts);
+            let rows = self.stored_rows(epoch, &ours, texts);
             writes.put(keys.rows_bucket(&self.source.name, bucket), rows);
             self.buckets[bucket as usize].dirty = false;
         }
@@ -82,19 +85,14 @@ impl RowTable {
         (column.name.clone(), format!("{:?}", column.ty))
     }
 
-    /// The rows of these keys, as they are stored.
-    fn stored_rows<'a>(
-        &self,
-        epoch: u64,
-        keys: impl ExactSizeIterator<Item = &'a [i64]>,
-        texts: &Texts,
-    ) -> Vec<u8> {
-        let mut rows = RowsWriter::new(epoch, keys.len());
+    /// The rows of these keys, as they are stored. One without a slot is gone.
+    fn stored_rows(&self, epoch: u64, found: &[(&[i64], Option<u32>)], texts: &Texts) -> Vec<u8> {
+        let mut rows = RowsWriter::new(epoch, found.len());
         let is_text = |column: &usize| self.source.columns[*column].ty.value_type() == ValueType::Text;
         let cells_text: Vec<bool> = self.columns.iter().map(is_text).collect();
-        for key in keys {
+        for (key, slot) in found {
             let parts = self.key_parts(key, texts);
-            let Some(slot) = self.rows.find(key) else {
+            let Some(slot) = *slot else {
                 rows.begin(parts, None);
                 rows.end(None, 0);
                 continue;
@@ -146,9 +144,9 @@ impl RowTable {
         for (_, value) in store.scan(keys.rows_buckets(&self.source.name).as_bytes())? {
             let stored: StoredRows = decode_rows("row table", &value)?;
             for row in &stored.rows {
-                self.buckets[bucket_of(row.primary_key.iter().map(KeyPart::from)) as usize].stored_at =
-                    stored.epoch;
-                self.restore_row(row, &places, &stored.texts, texts);
+                let number = bucket_of(row.primary_key.iter().map(KeyPart::from));
+                self.buckets[number as usize].stored_at = stored.epoch;
+                self.restore_row(row, number, &places, &stored.texts, texts);
             }
         }
         let prefix = keys.rows_deltas(&self.source.name);
@@ -157,10 +155,11 @@ impl RowTable {
             self.deltas.push((epoch, key));
             let stored: StoredRows = decode_rows("row changes", &value)?;
             for row in &stored.rows {
-                let bucket = &mut self.buckets[bucket_of(row.primary_key.iter().map(KeyPart::from)) as usize];
+                let number = bucket_of(row.primary_key.iter().map(KeyPart::from));
+                let bucket = &mut self.buckets[number as usize];
                 if epoch > bucket.stored_at {
                     bucket.dirty = true;
-                    self.restore_row(row, &places, &stored.texts, texts);
+                    self.restore_row(row, number, &places, &stored.texts, texts);
                 }
             }
         }
@@ -181,12 +180,12 @@ impl RowTable {
     fn restore_row(
         &mut self,
         row: &StoredRow,
+        bucket: u32,
         places: &[Option<usize>],
         stored_texts: &[String],
         texts: &mut Texts,
     ) {
         let key = Key::from_slice(&key_of(&row.primary_key, texts));
-        let bucket = bucket_of(row.primary_key.iter().map(KeyPart::from));
         let Some(cells) = &row.cells else {
             self.rows.remove(&key);
             return;

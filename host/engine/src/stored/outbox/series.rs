@@ -9,7 +9,7 @@ use weir_types::Micros;
 use weir_types::rows::{OutputValue, RealtimeRow};
 
 /// Rows of one table; borrowed to be written, owned when read.
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub struct Series<'a> {
     heads: Vec<Head<'a>>,
     rows: Vec<Row<'a>>,
