@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use weir_e2e::clickhouse::{ClickHouse, Server};
 use weir_e2e::host::{Config, Host};
 use weir_e2e::kafka::Kafka;
-use weir_e2e::{net, paths, wait};
+use weir_e2e::{net, paths};
 use weir_generator::binlog::Position;
 use weir_generator::debezium::{self, Envelope};
 use weir_generator::life::Row;
@@ -65,14 +65,7 @@ impl Whole {
 
     /// Waits until everything in Kafka is read and delivered.
     pub fn settle(&mut self) -> Result<()> {
-        let api = self.host.api();
-        let outcome = wait::until("the host has read and delivered everything", LIMIT, || {
-            let status = api.status().map_err(|e| format!("{e:#}"))?;
-            // What has just been sent is not known to the host yet: it is caught up with what it knows.
-            let read: i64 = status.next_offsets().values().sum();
-            let done = read >= self.sent.load(Ordering::Relaxed) as i64 && status.waiting_epochs() == 0;
-            Ok(done.then_some(()))
-        });
+        let outcome = self.host.wait_read(self.sent.load(Ordering::Relaxed) as i64, LIMIT);
         self.keep = outcome.is_err();
         outcome
     }
@@ -93,14 +86,8 @@ impl Whole {
 
     /// Resident memory of the host in MB: now, and at its most.
     pub fn memory_mb(&mut self) -> Result<(u64, u64)> {
-        let status = format!("/proc/{}/status", self.host.process()?.pid());
-        let text = std::fs::read_to_string(&status).with_context(|| format!("read {status}"))?;
-        let of = |name: &str| {
-            let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-            line.trim().trim_end_matches(" kB").parse::<u64>().ok()
-        };
-        let (now, most) = of("VmRSS:").zip(of("VmHWM:")).context("no memory in /proc")?;
-        Ok((now / 1024, most / 1024))
+        let process = self.host.process()?;
+        Ok((process.resident_kb()? / 1024, process.most_resident_kb()? / 1024))
     }
 
     /// Bytes below the folder of the state.

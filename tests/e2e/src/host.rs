@@ -5,12 +5,15 @@ use crate::net;
 use crate::paths::{self, Bins};
 use crate::process::{self, Process};
 use crate::tally::Tally;
+use crate::wait;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+/// Several epochs.
+const QUIET: Duration = Duration::from_secs(4);
 const START_LIMIT: Duration = Duration::from_secs(120);
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 const CALL_LIMIT: Duration = Duration::from_secs(30);
@@ -189,6 +192,33 @@ impl Host {
     pub fn wait_up(&mut self) -> Result<()> {
         let api = self.api();
         self.process()?.wait_ready(START_LIMIT, || Ok(api.ready().is_ok()))
+    }
+
+    /// Waits until `records` have been read in all, and ClickHouse has acknowledged everything.
+    pub fn wait_read(&self, records: i64, limit: Duration) -> Result<()> {
+        let api = self.api();
+        wait::until(&format!("{records} records read and delivered"), limit, || {
+            let status = api.status().map_err(|e| format!("{e:#}"))?;
+            let read: i64 = status.next_offsets().values().sum();
+            let done = read == records && status.caught_up() && status.waiting_epochs() == 0;
+            if done { Ok(Some(())) } else { Err(status.0.to_string()) }
+        })
+    }
+
+    /// Waits until everything has been read, computed, emitted and delivered.
+    pub fn settle(&self, limit: Duration) -> Result<()> {
+        let api = self.api();
+        let mut quiet_since: Option<Instant> = None;
+        wait::until("the host has read and delivered everything", limit, || {
+            let status = api.status().map_err(|e| format!("{e:#}"))?;
+            if !(status.caught_up() && status.idle() && status.waiting_epochs() == 0) {
+                quiet_since = None;
+                return Err(status.0.to_string());
+            }
+            // The epoch that emits what was due begins after the partitions became idle.
+            let since = *quiet_since.get_or_insert_with(Instant::now);
+            Ok((since.elapsed() >= QUIET).then_some(()))
+        })
     }
 
     pub fn process(&mut self) -> Result<&mut Process> {

@@ -140,11 +140,20 @@ impl Process {
 
     /// Memory that is resident, in kB.
     pub fn resident_kb(&self) -> Result<u64> {
+        self.memory_kb("VmRSS")
+    }
+
+    /// The most that was resident since it was started, in kB.
+    pub fn most_resident_kb(&self) -> Result<u64> {
+        self.memory_kb("VmHWM")
+    }
+
+    fn memory_kb(&self, what: &str) -> Result<u64> {
         let path = format!("/proc/{}/status", self.pid());
         let text = std::fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
-        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = text.lines().find_map(|line| line.strip_prefix(what)?.strip_prefix(':'));
         let number = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
-        number.with_context(|| format!("{path} tells no VmRSS"))
+        number.with_context(|| format!("{path} tells no {what}"))
     }
 
     fn signal(&self, signal: libc::c_int) {

@@ -3,7 +3,7 @@
 mod common;
 
 use anyhow::Result;
-use common::{Dir, LIMIT, World, configuration, producer, send_tickets, wait_created, wait_read};
+use common::{Dir, LIMIT, World, configuration, producer, send_tickets, wait_created};
 use std::time::Duration;
 use weir_e2e::clickhouse::ClickHouse;
 use weir_e2e::host::{Api, Host};
@@ -49,7 +49,7 @@ fn kafka_may_be_away_at_the_start_and_in_the_middle() -> Result<()> {
     kafka.start()?;
     send_tickets(&sender, 11..16)?;
     wait_created(&clickhouse, 15)?;
-    wait_read(&host, 16)?;
+    host.wait_read(16, LIMIT)?;
     host.stop()
 }
 

@@ -13,7 +13,7 @@ pub use upstream::{Upstream, Way};
 use crate::say;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use weir_e2e::clickhouse::{ClickHouse, Server};
 use weir_e2e::host::{Config, Host};
 use weir_e2e::paths::Bins;
@@ -27,8 +27,6 @@ pub const IDLE_AFTER: &str = "10m";
 pub const CHECK_SPEED: f64 = 60.0;
 const PUSH_LIMIT: Duration = Duration::from_secs(60);
 const SETTLE_LIMIT: Duration = Duration::from_secs(180);
-/// Several epochs.
-const QUIET: Duration = Duration::from_secs(4);
 const GENERATOR_LIMIT: Duration = Duration::from_secs(60);
 
 /// What a run is made of.
@@ -183,18 +181,7 @@ impl World {
         say::step("waiting until all is read and delivered");
         self.upstream.pass_everything_on(&self.dir, SETTLE_LIMIT)?;
         self.host.wait_ready()?;
-        let api = self.host.api();
-        let mut quiet_since: Option<Instant> = None;
-        wait::until("the host has read and delivered everything", SETTLE_LIMIT, || {
-            let status = api.status().map_err(|e| format!("{e:#}"))?;
-            if !(status.caught_up() && status.idle() && status.waiting_epochs() == 0) {
-                quiet_since = None;
-                return Err(status.0.to_string());
-            }
-            // The epoch that emits what was due begins after the partitions became idle.
-            let since = *quiet_since.get_or_insert_with(Instant::now);
-            Ok((since.elapsed() >= QUIET).then_some(()))
-        })
+        self.host.settle(SETTLE_LIMIT)
     }
 }
 

@@ -4,12 +4,11 @@ use super::{LIMIT, World, component};
 use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use weir_e2e::clickhouse::Server;
 use weir_e2e::host::{Config, Host};
 use weir_e2e::paths::Bins;
 use weir_e2e::process::{self, Process};
-use weir_e2e::wait;
 
 const DAY_MS: i64 = 86_400_000;
 /// 08:00 UTC.
@@ -19,8 +18,6 @@ const IDLE_AFTER: &str = "10m";
 const SETTLE_LIMIT: Duration = Duration::from_secs(120);
 /// It reads every record again: a million take it a minute or more.
 const ORACLE_LIMIT: Duration = Duration::from_secs(600);
-/// Several epochs.
-const QUIET: Duration = Duration::from_secs(4);
 
 /// The generator on a fast clock that host and generator share.
 pub struct Load {
@@ -82,18 +79,7 @@ impl Load {
 
     /// Waits until everything has been read, computed, emitted and delivered.
     pub fn settle(&self, host: &Host) -> Result<()> {
-        let api = host.api();
-        let mut quiet_since: Option<Instant> = None;
-        wait::until("the host has read and delivered everything", SETTLE_LIMIT, || {
-            let status = api.status().map_err(|e| format!("{e:#}"))?;
-            if !(status.caught_up() && status.idle() && status.waiting_epochs() == 0) {
-                quiet_since = None;
-                return Err(status.0.to_string());
-            }
-            // The epoch that emits what was due begins after the partitions became idle.
-            let since = *quiet_since.get_or_insert_with(Instant::now);
-            Ok((since.elapsed() >= QUIET).then_some(()))
-        })
+        host.settle(SETTLE_LIMIT)
     }
 
     /// Recomputes every number of these metrics (none named: of all); an error if one differs.

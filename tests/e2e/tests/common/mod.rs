@@ -75,18 +75,8 @@ impl World {
 
     /// Waits until the host has read `records` in all, and ClickHouse has acknowledged everything.
     pub fn wait_read(&self, records: i64) -> Result<()> {
-        wait_read(&self.host, records)
+        self.host.wait_read(records, LIMIT)
     }
-}
-
-pub fn wait_read(host: &Host, records: i64) -> Result<()> {
-    let api = host.api();
-    wait::until(&format!("{records} records read and delivered"), LIMIT, || {
-        let status = api.status().map_err(|e| format!("{e:#}"))?;
-        let read: i64 = status.next_offsets().values().sum();
-        let done = read == records && status.caught_up() && status.waiting_epochs() == 0;
-        if done { Ok(Some(())) } else { Err(status.0.to_string()) }
-    })
 }
 
 /// The example's configuration with the metrics of tickets, rows emitted at once and partitions idle
