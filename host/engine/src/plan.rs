@@ -5,7 +5,7 @@ use std::sync::Arc;
 use weir_types::contract::{MetricInfo, ValueType};
 use weir_types::schema::SourceDecl;
 use weir_types::window::{Window, overhang, pane_length};
-use weir_types::{MINUTE, Micros};
+use weir_types::{MINUTE, Micros, Name};
 
 /// Where a dimension's value comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,7 +36,7 @@ pub struct InputPlan {
 #[derive(Clone, Debug)]
 pub struct KindPlan {
     pub window: Window,
-    pub name: Arc<str>,
+    pub name: Name,
     /// How long after the end of its last window a sample still counts.
     pub correct_for: Micros,
     /// How long after its end a window is kept: until no sample can come that counts in it.
@@ -62,7 +62,7 @@ pub struct Plan {
     pub dimension_types: Vec<ValueType>,
     /// For each dimension set, which dimensions it has, ascending.
     pub sets: Vec<Vec<usize>>,
-    pub set_names: Vec<Arc<str>>,
+    pub set_names: Vec<Name>,
     pub kinds: Vec<KindPlan>,
     pub pane: Micros,
     /// Whether panes must be cut at day borders too.
