@@ -13,6 +13,7 @@ pub mod ports;
 pub mod record;
 pub mod rows;
 pub mod schema;
+pub mod span;
 pub mod window;
 
 /// Microseconds since the Unix epoch, UTC: the only form of time inside the host and on the contract.
