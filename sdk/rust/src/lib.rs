@@ -112,7 +112,7 @@
 //! to hold and takes its sample back when it ceases to, so the function must look at nothing else.
 //!
 //! A second argument `&Settings` is what the operator may set: `#[derive(Config)]` on a struct, a
-//! `#[default("…")]` on each field.
+//! `#[default("…")]` on each field. [`ByKey`](config::ByKey) is a setting that may differ by queue.
 //!
 //! # Rules that the host checks
 //!
@@ -144,6 +144,7 @@ pub use weir_metric_macros::{Config, Row, metric};
 pub mod prelude {
     pub use crate::acc::{Accumulator, Count, Max, Mean, Min, Named, Quantiles, Sum, of};
     pub use crate::business::{BusinessHours, business_seconds};
+    pub use crate::config::ByKey;
     pub use crate::log;
     pub use crate::row::Change;
     pub use crate::sample::{Refused, Sample};
