@@ -3,13 +3,17 @@
 
 mod basic;
 mod combine;
+mod multiset;
 mod out;
 mod quantiles;
+mod standing;
 
 pub use basic::{Count, Max, Mean, Min, Sum};
 pub use combine::{Named, Of, of};
+pub use multiset::Multiset;
 pub use out::OutputsWriter;
 pub use quantiles::{Quantiles, QuantilesState};
+pub use standing::{AgeBuckets, Deadlines, DueWithin, Greatest, Least, Overdue};
 
 use crate::packed::Reader;
 use crate::raw::{Output, ValueType};
