@@ -46,7 +46,7 @@ fn a_metric_stands_on_the_board_that_it_names_not_on_the_one_of_its_name() {
     let boards: Vec<_> = metrics.iter().map(|m| (m["name"].as_str(), m["board"].as_str())).collect();
     assert_eq!(
         boards,
-        [(Some("call.offered"), Some("team")), (Some("ticket.created"), Some("ticket"))],
+        [(Some("ticket.created"), Some("ticket")), (Some("call.offered"), Some("team"))],
         "{body}"
     );
 }

@@ -3,17 +3,27 @@
 
 mod basic;
 mod combine;
+mod distinct;
+mod flow;
 mod multiset;
 mod out;
 mod quantiles;
+mod some;
+mod split;
 mod standing;
+mod topk;
 
 pub use basic::{Count, Max, Mean, Min, Sum};
 pub use combine::{Named, Of, of};
+pub use distinct::{Distinct, DistinctState};
+pub use flow::{Extent, PerMinute, Tally};
 pub use multiset::Multiset;
 pub use out::OutputsWriter;
 pub use quantiles::{Quantiles, QuantilesState};
+pub use some::{OfSome, of_some};
+pub use split::{ByKind, CountBy, TimeBy};
 pub use standing::{AgeBuckets, Deadlines, DueWithin, Greatest, Least, Overdue};
+pub use topk::{TopK, TopKState};
 
 use crate::packed::Reader;
 use crate::raw::{Output, ValueType};

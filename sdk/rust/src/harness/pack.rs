@@ -116,6 +116,9 @@ pub fn out(output: &Output, column: &Column, texts: &Dictionary) -> Out {
         ValueType::Text => Out::Text(view.text(i).into()),
     };
     if output.is_list {
+        if !Bits::new("validity", &column.validity, 1).is_ok_and(|bits| bits.get(0)) {
+            return Out::Null;
+        }
         let n = column.values.len() / 8;
         let flat = Column { values: column.values.clone(), ..Default::default() };
         let view = view(output.value_type, &flat, n, texts);
