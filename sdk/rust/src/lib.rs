@@ -146,7 +146,7 @@ pub use weir_metric_macros::{Config, Row, metric};
 /// What a metric's file needs: `use weir_metric::prelude::*;`.
 pub mod prelude {
     pub use crate::acc::{Accumulator, Count, Max, Mean, Min, Named, Quantiles, Sum, of};
-    pub use crate::acc::{AgeBuckets, DueWithin, Greatest, Least, Overdue};
+    pub use crate::acc::{AgeBuckets, CountIf, DueWithin, Greatest, Least, Overdue, Ratio};
     pub use crate::business::{BusinessHours, business_seconds};
     pub use crate::config::ByKey;
     pub use crate::log;

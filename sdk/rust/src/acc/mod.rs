@@ -6,6 +6,7 @@ mod combine;
 mod multiset;
 mod out;
 mod quantiles;
+mod share;
 mod standing;
 
 pub use basic::{Count, Max, Mean, Min, Sum};
@@ -13,6 +14,7 @@ pub use combine::{Named, Of, of};
 pub use multiset::Multiset;
 pub use out::OutputsWriter;
 pub use quantiles::{Quantiles, QuantilesState};
+pub use share::{CountIf, Ratio, Sums};
 pub use standing::{AgeBuckets, Deadlines, DueWithin, Greatest, Least, Overdue};
 
 use crate::packed::Reader;
@@ -111,6 +113,11 @@ pub(crate) fn nullable(name: &str, value_type: ValueType, unit: &str, descriptio
         unit: unit.into(),
         description: description.into(),
     }
+}
+
+/// A number that is never null.
+pub(crate) fn counted(name: &str, description: &str) -> Output {
+    Output { nullable: false, ..nullable(name, ValueType::Int, "1", description) }
 }
 
 /// Writes an integer of `N` as the type that its exact outputs have.
