@@ -29,7 +29,7 @@ struct Mutation {
 const MUTATIONS: [Mutation; 4] = [
     Mutation {
         metric: "ticket.created",
-        file: "ticket/src/lib.rs",
+        file: "ticket/src/counts.rs",
         from: "c.inserted().map(|t| Sample::at(t.created_at))",
         to: "c.inserted().map(|t| Sample::at(t.created_at).times(2))",
     },
@@ -41,7 +41,7 @@ const MUTATIONS: [Mutation; 4] = [
     },
     Mutation {
         metric: "ticket.first_reply_time",
-        file: "ticket/src/lib.rs",
+        file: "ticket/src/times.rs",
         from: "value((at - t.created_at, business))",
         to: "value((at - t.created_at + Span(1), business))",
     },

@@ -2,12 +2,15 @@
 
 use weir_metric::prelude::*;
 
+mod longest_wait;
+
 /// A row of the call centre's table. A metric gets the fields that it names, and no others.
 #[derive(Clone, Copy, Debug, Row)]
 #[row(source = "call_record", board = "call")]
 pub struct Call<'a> {
     pub queue_id: i64,
     pub direction: Text<'a>,
+    pub status: Text<'a>,
     pub queued_at: Option<Time>,
 }
 
@@ -18,7 +21,7 @@ pub fn offered(c: &Change<Call>) -> Option<Sample> {
     (call.direction == "inbound").then(|| Sample::at(at))
 }
 
-export_plugin!(Offered);
+export_plugin!(Offered, longest_wait::LongestWait);
 
 #[cfg(test)]
 mod tests;

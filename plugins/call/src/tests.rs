@@ -3,8 +3,8 @@ use super::*;
 use proptest::prelude::*;
 use weir_metric::harness::Harness;
 
-fn call() -> Call<'static> {
-    Call { queue_id: 3, direction: Text("inbound"), queued_at: None }
+pub fn call() -> Call<'static> {
+    Call { queue_id: 3, direction: Text("inbound"), status: Text("ivr"), queued_at: None }
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn only_inbound_calls_are_offered() {
 #[test]
 fn the_definition_is_that_of_the_catalogue() {
     let infos = plugin().describe();
-    assert_eq!(infos.len(), 1);
+    assert_eq!(infos.len(), 2);
     assert_eq!(infos[0].name, "call.offered");
     assert_eq!(infos[0].inputs[0].source, "call_record");
     assert_eq!(infos[0].inputs[0].watches, ["queued_at"]);

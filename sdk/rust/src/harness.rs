@@ -3,6 +3,7 @@
 //! for every dimension set and window, and checks what the host would refuse.
 
 mod pack;
+mod summary;
 
 use crate::metric::{Metric, describe, open};
 use crate::packed::{Bits, I64s};
@@ -13,6 +14,7 @@ pub use pack::Key;
 use pack::{Batch, windows_of};
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
+pub use summary::summary;
 
 /// A sample as the host would see it.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,6 +66,14 @@ impl Row {
         match self.get(output) {
             Out::Float(value) => *value,
             other => panic!("{output} is {other:?}, no float"),
+        }
+    }
+    /// A time; None = null.
+    pub fn time(&self, output: &str) -> Option<Time> {
+        match self.get(output) {
+            Out::Time(value) => Some(*value),
+            Out::Null => None,
+            other => panic!("{output} is {other:?}, no time"),
         }
     }
 }

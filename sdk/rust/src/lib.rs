@@ -149,7 +149,7 @@ pub mod prelude {
         Accumulator, Count, CountBy, Distinct, Extent, Max, Mean, Min, Named, PerMinute, Quantiles, Sum,
         Tally, TimeBy, TopK, of, of_some,
     };
-    pub use crate::acc::{AgeBuckets, DueWithin, Greatest, Least, Overdue};
+    pub use crate::acc::{AgeBuckets, CountIf, DueWithin, Greatest, Least, Overdue, Ratio};
     pub use crate::business::{BusinessHours, business_seconds};
     pub use crate::config::ByKey;
     pub use crate::log;

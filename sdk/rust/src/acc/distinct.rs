@@ -12,9 +12,9 @@
 //! are sorted and hold a maximum, and the form depends on how many entries the whole set has. The
 //! estimate uses +, ×, ÷ and √ only, which IEEE 754 rounds in one way on every machine.
 
-use super::{Accumulator, At, Number, OutputsWriter, Weighed, nullable};
+use super::{Accumulator, At, Number, OutputsWriter, Weighed, counted};
 use crate::packed::{Reader, put_varint};
-use crate::raw::{Output, ValueType};
+use crate::raw::Output;
 
 /// Bits of the hash that choose a register.
 const P: u32 = 14;
@@ -231,9 +231,7 @@ fn tau(mut x: f64) -> f64 {
 impl<V: Number> Accumulator<V> for Distinct {
     type State = DistinctState;
     fn outputs(&self, _: &str) -> Vec<Output> {
-        let count =
-            nullable("count", ValueType::Int, "1", "How many different ones; within 2 % in 98 of 100 cases.");
-        vec![Output { nullable: false, ..count }]
+        vec![counted("count", "How many different ones; within 2 % in 98 of 100 cases.")]
     }
     fn retracts(&self) -> bool {
         false

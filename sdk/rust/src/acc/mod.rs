@@ -8,6 +8,7 @@ mod flow;
 mod multiset;
 mod out;
 mod quantiles;
+mod share;
 mod some;
 mod split;
 mod standing;
@@ -20,6 +21,7 @@ pub use flow::{Extent, PerMinute, Tally};
 pub use multiset::Multiset;
 pub use out::OutputsWriter;
 pub use quantiles::{Quantiles, QuantilesState};
+pub use share::{CountIf, Ratio, Sums};
 pub use some::{OfSome, of_some};
 pub use split::{ByKind, CountBy, TimeBy};
 pub use standing::{AgeBuckets, Deadlines, DueWithin, Greatest, Least, Overdue};
@@ -121,6 +123,11 @@ pub(crate) fn nullable(name: &str, value_type: ValueType, unit: &str, descriptio
         unit: unit.into(),
         description: description.into(),
     }
+}
+
+/// A number that is never null.
+pub(crate) fn counted(name: &str, description: &str) -> Output {
+    Output { nullable: false, ..nullable(name, ValueType::Int, "1", description) }
 }
 
 /// Writes an integer of `N` as the type that its exact outputs have.

@@ -3,9 +3,9 @@
 //! no more, and evaluate without walking over the rows.
 
 use super::multiset::Multiset;
-use super::{Accumulator, At, Number, OutputsWriter, Weighed, nullable, write_exact};
+use super::{Accumulator, At, Number, OutputsWriter, Weighed, counted, nullable, write_exact};
 use crate::packed::{Reader, put_signed, put_varint};
-use crate::raw::{Output, ValueType};
+use crate::raw::Output;
 use crate::value::{Span, Time};
 
 /// What accumulators over one [`Multiset`] have in common.
@@ -70,11 +70,6 @@ end!(
 the price of remembering every value; for events [`Max`](super::Max) is smaller.",
     "The greatest value."
 );
-
-/// A number that is never null.
-fn counted(name: &str, description: &str) -> Output {
-    Output { nullable: false, ..nullable(name, ValueType::Int, "1", description) }
-}
 
 /// How many rows have which age at the epoch's clock, counted from the [`Time`] that a sample carries.
 /// For a metric declared `time_varying`.

@@ -124,3 +124,33 @@ fn a_row_tells_its_cells() {
     assert_eq!(door().cell("floor"), Some(Cell::Null));
     assert_eq!(door().cell("cellar"), None);
 }
+
+/// When the door that stands open longest was opened, and how many were before now.
+#[metric(dims = [room, floor], table, time_varying, unit = "us", accumulator = (Least, Overdue))]
+fn oldest(d: &Door) -> Option<Sample<Time>> {
+    d.opened_at.map(|at| Sample::now().value(at))
+}
+
+#[test]
+fn a_summary_says_in_one_line_what_the_host_would_learn() {
+    assert_eq!(
+        summary(&describe::<OpenSpan>()),
+        "door.open_span: 1m 2m/1m; door by room; watch ; sum int?, count int"
+    );
+    assert_eq!(
+        summary(&describe::<Oldest>()),
+        "door.oldest: now varying, table; door by room floor; least time? us, count int"
+    );
+}
+
+#[test]
+fn outputs_over_time_are_read_at_the_time_that_is_set() {
+    let mut harness = Harness::<Oldest>::new();
+    harness.insert(&Door { opened_at: Some(Time(70)), ..door() });
+    for (now, overdue) in [(70, 0), (71, 1)] {
+        harness.set_time(Time(now));
+        let out = harness.output("now", &[("room", "hall")], Time(0));
+        assert_eq!((out.time("least"), out.int("count")), (Some(Time(70)), overdue));
+    }
+    assert_eq!(harness.output("now", &[("room", "attic")], Time(0)).time("least"), None);
+}

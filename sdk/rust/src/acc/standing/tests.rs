@@ -2,6 +2,7 @@
 use super::*;
 use crate::acc::{Named, of};
 use crate::laws;
+use crate::raw::ValueType;
 use proptest::prelude::*;
 
 const HOUR: i64 = 3_600_000_000;
