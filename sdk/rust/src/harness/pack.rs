@@ -155,7 +155,8 @@ pub fn windows_of(window: Window, at: Time, until: Time) -> Vec<(i64, i64, i64, 
         Window::Day => (86_400_000_000, 86_400_000_000),
         Window::Sliding { size, step } => (size, step),
         Window::Now => return vec![(0, 0, 0, 0)],
-        Window::Session(_) => return Vec::new(),
+        // A run of its own; the harness joins it with others.
+        Window::Session(gap) => return vec![(at.0, until.0.max(at.0) + gap, at.0, until.0)],
     };
     let last = if until > at { until.0 - 1 } else { at.0 };
     let mut start = (at.0 - size).div_euclid(step) * step + step;

@@ -93,6 +93,30 @@ fn a_span_counts_in_each_window_that_it_touches() {
     assert!(harness.output("1m", &[], Time(0)).is_null("sum"));
 }
 
+/// Doors opened one after the other.
+#[metric(dims = [room], watch = [opened_at], windows = ["session-60s"])]
+fn bursts(c: &Change<Door>) -> Option<Sample> {
+    c.became_some(|d| d.opened_at).map(|(at, _)| Sample::at(at))
+}
+
+#[test]
+fn samples_not_further_apart_than_the_gap_are_one_session_whatever_their_order() {
+    let mut harness = Harness::<Bursts>::new();
+    // 0, 60 and 120 hang together, once 60 is there; 181 is too far away.
+    for second in [120, 0, 181, 60] {
+        harness.insert(&Door { opened_at: Some(Time::seconds(second)), ..door() });
+    }
+    let runs: Vec<(i64, i64, i64)> = harness
+        .outputs()
+        .iter()
+        .filter(|(key, _)| key.dims == [None])
+        .map(|(key, row)| (key.start / 1_000_000, key.end / 1_000_000, row.int("count")))
+        .collect();
+    assert_eq!(runs, [(0, 180, 3), (181, 241, 1)]);
+    assert_eq!(harness.output("session-60s", &[("room", "hall")], Time::seconds(90)).int("count"), 3);
+    assert_eq!(harness.output("session-60s", &[], Time::seconds(300)).int("count"), 0);
+}
+
 #[test]
 fn current_values_follow_the_row() {
     let mut harness = Harness::<Locked>::new();
