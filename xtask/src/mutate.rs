@@ -47,9 +47,9 @@ const MUTATIONS: [Mutation; 4] = [
     },
     Mutation {
         metric: "call.offered",
-        file: "call/src/lib.rs",
-        from: "Sample::at(at)",
-        to: "Sample::at(at + Span(1_000_000))",
+        file: "call/src/arrivals.rs",
+        from: "Sample::at(at))",
+        to: "Sample::at(at + Span(1_000_000)))",
     },
 ];
 
