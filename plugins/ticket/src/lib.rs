@@ -3,6 +3,7 @@
 use weir_metric::prelude::*;
 
 mod counts;
+mod customers;
 mod standing;
 mod times;
 
@@ -52,6 +53,7 @@ export_plugin!(
     times::ResolutionTime,
     times::AssignmentTime,
     times::SlaFirstReplyMet,
+    customers::Customers,
     counts::OneTouch,
 );
 

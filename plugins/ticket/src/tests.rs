@@ -72,6 +72,7 @@ fn the_definitions_are_those_of_the_catalogue() {
             "ticket.sla_first_reply_met: {PERIOD}; ticket by queue_id priority; watch first_reply_at; \
              met int, total int"
         ),
+        format!("ticket.customers: {PERIOD}; ticket by channel; watch created_at; count int"),
         format!("ticket.one_touch: {PERIOD}; ticket by queue_id; watch status; count int"),
     ];
     let infos = plugin().describe();
