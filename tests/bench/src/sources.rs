@@ -23,7 +23,15 @@ const TICKET: &[(&str, &str)] = &[
     ("assignee_id", "int?"),
     ("status", "text"),
     ("created_at", "time"),
+    ("assigned_at", "time?"),
     ("first_reply_at", "time?"),
+    ("solved_at", "time?"),
+    ("closed_at", "time?"),
+    ("reopen_count", "int"),
+    ("reply_count", "int"),
+    ("escalated", "bool"),
+    ("first_reply_due_at", "time?"),
+    ("resolve_due_at", "time?"),
     ("updated_at", "time"),
 ];
 const CALL: &[(&str, &str)] = &[
@@ -60,6 +68,7 @@ fn column(name: &str, ty: &str) -> ColumnDecl {
     let kind = match ty.trim_end_matches('?') {
         "text" => ColumnType::Text,
         "time" => ColumnType::Time(TimeUnit::Ms),
+        "bool" => ColumnType::Bool,
         _ => ColumnType::Int,
     };
     ColumnDecl { name: name.into(), ty: kind, nullable: ty.ends_with('?'), values: Vec::new() }

@@ -54,7 +54,8 @@ impl Multiset {
         }
         // The first chunk that reaches as far as the value, or the last one.
         let at = self.chunks.partition_point(|chunk| chunk.last() < value);
-        let at = at.min(self.chunks.len().saturating_sub(1));
+        let last = self.chunks.len().saturating_sub(1);
+        let at = at.min(last);
         let Some(chunk) = self.chunks.get_mut(at) else {
             self.chunks.push(Chunk::new(vec![(value, count)]));
             return;
@@ -70,14 +71,19 @@ impl Multiset {
                     self.shrink(at);
                 }
             }
+            Err(MOST) if at == last => {
+                // Values that ascend, as times do, fill their chunks.
+                self.chunks.push(Chunk::new(vec![(value, count)]));
+            }
+            Err(_) if chunk.entries.len() == MOST => {
+                let upper = Chunk::new(chunk.entries.split_off(HALF));
+                chunk.present = chunk.present.wrapping_sub(upper.present);
+                self.chunks.insert(at + 1, upper);
+                self.add(value, count);
+            }
             Err(place) => {
                 chunk.entries.insert(place, (value, count));
                 chunk.present = chunk.present.wrapping_add(count.max(0));
-                if chunk.entries.len() > MOST {
-                    let upper = Chunk::new(chunk.entries.split_off(HALF));
-                    chunk.present = chunk.present.wrapping_sub(upper.present);
-                    self.chunks.insert(at + 1, upper);
-                }
             }
         }
     }

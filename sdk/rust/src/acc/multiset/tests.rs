@@ -144,6 +144,15 @@ fn the_ends_of_the_range_are_values_like_others() {
 }
 
 #[test]
+fn values_that_ascend_fill_their_chunks() {
+    let mut set = Multiset::default();
+    (0..10 * MOST as i64).for_each(|value| set.add(value, 1));
+    check_shape(&set);
+    assert_eq!(set.chunks.len(), 10);
+    assert!(set.chunks.iter().all(|chunk| chunk.entries.capacity() == MOST));
+}
+
+#[test]
 fn a_count_below_0_is_kept_and_read_as_absent() {
     let mut set = Multiset::default();
     set.add(5, -2);
