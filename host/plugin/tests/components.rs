@@ -9,10 +9,10 @@ mod common;
 use std::path::PathBuf;
 use std::sync::Arc;
 use weir_plugin::{Limits, Sandbox, SandboxOptions};
-use weir_types::SECOND;
 use weir_types::contract::{Changes, GuestError, MetricFactory, PackedColumn, PackedDictionary, pack};
 use weir_types::ports::Loader;
 use weir_types::schema::{ColumnDecl, ColumnType, Format, Reading, SourceDecl, TimeUnit};
+use weir_types::{DAY, HOUR, SECOND};
 
 /// The built plugin's bytes; None, said aloud, where no folder was named.
 fn component(file: &str) -> Option<Vec<u8>> {
@@ -132,7 +132,35 @@ fn sources() -> Vec<Arc<SourceDecl>> {
             ("updated_at", "time", &[]),
         ],
     );
-    vec![ticket, call, session]
+    let states = ["offline", "available", "on_contact", "wrapup", "break", "error"];
+    let agent = source(
+        "agent_state",
+        &[
+            ("agent_id", "int", &[]),
+            ("queue_id", "int", &[]),
+            ("state", "text", &states),
+            ("since", "time", &[]),
+            ("slots", "int", &[]),
+            ("slots_used", "int", &[]),
+            ("updated_at", "time", &[]),
+        ],
+    );
+    let survey = source(
+        "survey",
+        &[
+            ("id", "int", &[]),
+            ("subject", "text", &["ticket", "call", "im"]),
+            ("subject_id", "int", &[]),
+            ("queue_id", "int", &[]),
+            ("agent_id", "int?", &[]),
+            ("sent_at", "time", &[]),
+            ("score", "int?", &[]),
+            ("resolved", "bool?", &[]),
+            ("rated_at", "time?", &[]),
+            ("updated_at", "time", &[]),
+        ],
+    );
+    vec![ticket, call, session, agent, survey]
 }
 
 fn load(file: &str) -> Option<Vec<Arc<dyn MetricFactory>>> {
@@ -146,7 +174,7 @@ fn carries(file: &str) -> Option<(usize, usize)> {
     let metrics = load(file)?;
     for metric in &metrics {
         let info = metric.info();
-        assert!(info.name.starts_with(file.trim_end_matches("wasm")), "{} in {file}", info.name);
+        assert_eq!(info.board(), file.trim_end_matches(".wasm"), "{} in {file}", info.name);
         assert_eq!(info.dimension_sets.len(), 1 << info.dimensions.len(), "every subset of {}", info.name);
     }
     let now = metrics.iter().filter(|m| m.info().is_now()).count();
@@ -156,19 +184,37 @@ fn carries(file: &str) -> Option<(usize, usize)> {
 #[test]
 fn the_ticket_plugin_passes_every_check() {
     let Some(carried) = carries("ticket.wasm") else { return };
-    assert_eq!(carried, (11, 8));
+    assert_eq!(carried, (12, 8));
 }
 
 #[test]
 fn the_call_plugin_passes_every_check() {
     let Some(carried) = carries("call.wasm") else { return };
-    assert_eq!(carried, (1, 1));
+    assert_eq!(carried, (17, 3));
 }
 
 #[test]
 fn the_im_plugin_passes_every_check() {
     let Some(carried) = carries("im.wasm") else { return };
     assert_eq!(carried, (8, 3));
+}
+
+#[test]
+fn the_team_plugin_passes_every_check() {
+    let Some(carried) = carries("team.wasm") else { return };
+    assert_eq!(carried, (6, 3));
+}
+
+#[test]
+fn what_a_metric_says_of_its_correction_reaches_the_host() {
+    let Some(metrics) = load("team.wasm") else { return };
+    let said = |name: &str| {
+        let metric = metrics.iter().find(|m| m.info().name == name).unwrap();
+        metric.info().correct_for().unwrap()
+    };
+    assert_eq!(said("agent.state_time"), Some(26 * HOUR));
+    assert_eq!(said("survey.response_rate"), Some(8 * DAY));
+    assert_eq!(said("survey.csat"), None);
 }
 
 #[test]

@@ -38,9 +38,17 @@ const CALL: &[(&str, &str)] = &[
     ("id", "int"),
     ("queue_id", "int"),
     ("direction", "text"),
+    ("customer_id", "int"),
     ("agent_id", "int?"),
     ("status", "text"),
     ("queued_at", "time?"),
+    ("answered_at", "time?"),
+    ("ended_at", "time?"),
+    ("wrapup_ended_at", "time?"),
+    ("talk_seconds", "int"),
+    ("hold_seconds", "int"),
+    ("missed_count", "int"),
+    ("transferred_out", "bool"),
     ("updated_at", "time"),
 ];
 
