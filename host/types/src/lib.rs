@@ -14,6 +14,7 @@ pub mod ports;
 pub mod record;
 pub mod rows;
 pub mod schema;
+pub mod span;
 pub mod window;
 
 pub use name::Name;

@@ -23,16 +23,32 @@ const TICKET: &[(&str, &str)] = &[
     ("assignee_id", "int?"),
     ("status", "text"),
     ("created_at", "time"),
+    ("assigned_at", "time?"),
     ("first_reply_at", "time?"),
+    ("solved_at", "time?"),
+    ("closed_at", "time?"),
+    ("reopen_count", "int"),
+    ("reply_count", "int"),
+    ("escalated", "bool"),
+    ("first_reply_due_at", "time?"),
+    ("resolve_due_at", "time?"),
     ("updated_at", "time"),
 ];
 const CALL: &[(&str, &str)] = &[
     ("id", "int"),
     ("queue_id", "int"),
     ("direction", "text"),
+    ("customer_id", "int"),
     ("agent_id", "int?"),
     ("status", "text"),
     ("queued_at", "time?"),
+    ("answered_at", "time?"),
+    ("ended_at", "time?"),
+    ("wrapup_ended_at", "time?"),
+    ("talk_seconds", "int"),
+    ("hold_seconds", "int"),
+    ("missed_count", "int"),
+    ("transferred_out", "bool"),
     ("updated_at", "time"),
 ];
 
@@ -60,6 +76,7 @@ fn column(name: &str, ty: &str) -> ColumnDecl {
     let kind = match ty.trim_end_matches('?') {
         "text" => ColumnType::Text,
         "time" => ColumnType::Time(TimeUnit::Ms),
+        "bool" => ColumnType::Bool,
         _ => ColumnType::Int,
     };
     ColumnDecl { name: name.into(), ty: kind, nullable: ty.ends_with('?'), values: Vec::new() }
