@@ -28,7 +28,7 @@ use world::World;
 
 /// Changes that an arrival brings on average, those of its surveys and agents and its delete included:
 /// with it a wanted rate of changes becomes a rate of arrivals. A test holds it to the truth.
-const CHANGES_PER_ARRIVAL: f64 = 10.0;
+const CHANGES_PER_ARRIVAL: f64 = 7.6;
 /// In percent of the arrivals; the rest are IM sessions.
 const TICKETS: f64 = 40.0;
 const CALLS: f64 = 36.0;
