@@ -161,7 +161,8 @@ fn a_bad_record_differs_from_a_good_one_in_just_what_its_fault_says() {
 fn late_records_lie_in_every_reach_of_the_corrections_and_some_far_ahead() {
     const HOUR: i64 = 3_600_000;
     let records = take(&mut records(Mischief { late_every: 10, ..Mischief::default() }), 1_200);
-    let is_late = |key: &[u8]| [&b"{\"id\":3000"[..], b"{\"agent_id\":3000"].iter().any(|k| key.starts_with(k));
+    let is_late =
+        |key: &[u8]| [&b"{\"id\":3000"[..], b"{\"agent_id\":3000"].iter().any(|k| key.starts_with(k));
     let late: Vec<&Record> = records.iter().filter(|r| r.key.as_ref().is_some_and(|k| is_late(k))).collect();
     assert_eq!(late.len(), 120);
     let mut reached = BTreeSet::new();

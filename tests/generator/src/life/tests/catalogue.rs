@@ -14,8 +14,7 @@ pub fn from_rows() -> Vec<u8> {
 }
 
 /// Metrics with agent_id (or assignee_id) among their dimensions, where it can be null.
-pub const BY_AGENT: [u8; 20] =
-    [2, 4, 6, 10, 15, 16, 27, 30, 32, 33, 40, 41, 42, 43, 52, 55, 57, 58, 59, 67];
+pub const BY_AGENT: [u8; 20] = [2, 4, 6, 10, 15, 16, 27, 30, 32, 33, 40, 41, 42, 43, 52, 55, 57, 58, 59, 67];
 
 /// A sample: the metric's number, and the agent it is for.
 pub type Sample = (u8, Option<i64>);
@@ -31,7 +30,12 @@ impl Samples {
     }
 
     /// A metric over current values: what counted before goes, what counts now comes.
-    fn now<K: PartialEq>(&mut self, number: u8, before: Option<(K, Option<i64>)>, after: Option<(K, Option<i64>)>) {
+    fn now<K: PartialEq>(
+        &mut self,
+        number: u8,
+        before: Option<(K, Option<i64>)>,
+        after: Option<(K, Option<i64>)>,
+    ) {
         if before != after {
             self.0.extend(before.map(|before| (number, before.1)));
             self.0.extend(after.map(|after| (number, after.1)));
@@ -44,7 +48,9 @@ pub fn samples(change: &RowChange) -> Vec<Sample> {
     match (&change.before, &change.after) {
         (None, Some(Row::Ticket(after))) => ticket(&mut found, None, Some(after)),
         (Some(Row::Ticket(before)), None) => ticket(&mut found, Some(before), None),
-        (Some(Row::Ticket(before)), Some(Row::Ticket(after))) => ticket(&mut found, Some(before), Some(after)),
+        (Some(Row::Ticket(before)), Some(Row::Ticket(after))) => {
+            ticket(&mut found, Some(before), Some(after))
+        }
         (None, Some(Row::Call(after))) => call(&mut found, None, Some(after)),
         (Some(Row::Call(before)), None) => call(&mut found, Some(before), None),
         (Some(Row::Call(before)), Some(Row::Call(after))) => call(&mut found, Some(before), Some(after)),

@@ -76,10 +76,9 @@ fn in_a_punctual_life_no_time_lies_further_back_than_the_change_itself() {
 /// Tables and columns whose time is set once and never changes.
 fn set_once(table: &str, column: &str) -> bool {
     match table {
-        "call_record" | "im_session" => !matches!(
-            column,
-            "updated_at" | "last_customer_message_at" | "last_agent_message_at"
-        ),
+        "call_record" | "im_session" => {
+            !matches!(column, "updated_at" | "last_customer_message_at" | "last_agent_message_at")
+        }
         "ticket" => !matches!(column, "updated_at" | "solved_at"),
         "survey" => column != "updated_at",
         _ => false,
@@ -212,7 +211,10 @@ fn replies_to_a_session_wait_and_the_wait_only_grows() {
             assert!(row.reply_wait_seconds >= before.reply_wait_seconds);
             assert!(row.agent_messages >= before.agent_messages);
             assert!(row.customer_messages >= before.customer_messages);
-            assert!(row.reply_wait_seconds == before.reply_wait_seconds || row.agent_messages > before.agent_messages);
+            assert!(
+                row.reply_wait_seconds == before.reply_wait_seconds
+                    || row.agent_messages > before.agent_messages
+            );
             waited += row.reply_wait_seconds - before.reply_wait_seconds;
         }
     });
