@@ -234,6 +234,23 @@ fn a_journal_line_reads_back_as_the_record() {
 }
 
 #[test]
+fn the_same_arguments_give_the_same_bytes_and_another_seed_others() {
+    for writer in [Writer::Debezium, Writer::Canal, Writer::Maxwell] {
+        let bytes = |seed: u64| {
+            let mischief = Mischief { bad: ALL_BAD, repeat_every: 500, large: false, late_every: 30 };
+            let mut records = Records::new(&Options::new(seed, START, 10.0), 4, mischief).written_by(writer);
+            let mut bytes = Vec::new();
+            for record in records.snapshot(START).iter().chain(&take(&mut records, 3_000)) {
+                crate::journal::line(&mut bytes, record, record.at);
+            }
+            bytes
+        };
+        assert!(bytes(5) == bytes(5), "{writer:?}");
+        assert!(bytes(5) != bytes(6), "{writer:?}");
+    }
+}
+
+#[test]
 fn records_made_for_the_journal_give_the_same_lines() {
     let mischief = Mischief { bad: ALL_BAD, repeat_every: 500, large: true, late_every: 30 };
     let lines = |mut records: Records| {
