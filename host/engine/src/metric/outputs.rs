@@ -81,7 +81,7 @@ mod tests {
         let rows = [0, 1, 2].map(|at| row(&outputs, &[list_of(ValueType::Int)], at).remove(0));
         assert_eq!(rows, [OutputValue::Ints(vec![7, -8]), OutputValue::Null, OutputValue::Ints(vec![])]);
         let hashes: std::collections::BTreeSet<u64> =
-            rows.iter().map(|value| hash(std::slice::from_ref(value), None)).collect();
+            rows.iter().map(|value| hash(std::slice::from_ref(value), None, &mut Vec::new())).collect();
         assert_eq!(hashes.len(), 3, "null is told from an empty list");
     }
 
