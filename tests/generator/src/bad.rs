@@ -3,6 +3,7 @@
 
 use crate::debezium::topic;
 use crate::dice::Dice;
+use crate::foreign::Writer;
 use crate::life::RowChange;
 use crate::records::{Record, Records};
 use crate::stranger;
@@ -10,7 +11,7 @@ use crate::stranger;
 /// Ids from here on are of bad records, so that they meet no row of the life.
 const FIRST_ID: i64 = 2_000_000_000;
 
-/// Header of a bad record; its value is the fault's [`Fault::fate`].
+/// Header of a bad record; its value is what must become of it ([`Fault::fate`]).
 pub const INJECTED: &str = "generator.injected";
 
 /// What can be wrong with a record.
@@ -24,7 +25,7 @@ pub enum Fault {
     OtherShape,
     /// A good record cut off in the middle.
     Truncated,
-    /// A good record without a key.
+    /// A good record without a key; Canal's and Maxwell's stay good.
     NullKey,
     /// An insert without `queue_id`.
     MissingField,
@@ -61,7 +62,7 @@ pub const FAULTS: [Fault; 13] = [
 ];
 
 impl Fault {
-    /// What must become of such a record: `dead`, `skipped`, `excluded` (it stands, but some metric must
+    /// What must become of such a record of Debezium's: `dead`, `skipped`, `excluded` (it stands, but some metric must
     /// leave it out) or `good`.
     pub fn fate(self) -> &'static str {
         match self {
@@ -78,6 +79,14 @@ impl Fault {
             Fault::QuotedNumber => "good",
         }
     }
+
+    /// The same among the records of a connector: Canal's and Maxwell's need no key.
+    fn fate_of(self, writer: Writer) -> &'static str {
+        match self {
+            Fault::NullKey if writer != Writer::Debezium => "good",
+            fault => fault.fate(),
+        }
+    }
 }
 
 /// The `number`-th bad record, on the topics of [`stranger::TABLES`] in turn. A header says what must become
@@ -90,7 +99,7 @@ pub fn record(records: &mut Records, dice: &mut Dice, number: u64, at: i64) -> R
     let update = fault == Fault::MissingInAfter;
     let change = RowChange { at, before: update.then_some(before), after: Some(after), correction: false };
     let mut record = records.render_alone(&change);
-    record.headers.push((INJECTED, fault.fate().into()));
+    record.headers.push((INJECTED, fault.fate_of(records.writer()).into()));
     match fault {
         Fault::NotJson => record.value = Some(b"this is not JSON, and never was".to_vec()),
         Fault::Array => record.value = Some(b"[1,2,3]".to_vec()),
@@ -156,14 +165,19 @@ fn replaced(json: &str, field: &str, with: &str) -> String {
     out
 }
 
-/// Every `field` left out, with the comma after it.
+/// Every `field` left out, with the comma after it, or before it where it is the last.
 fn without(json: &str, field: &str) -> String {
     let name = format!("\"{field}\":");
     let mut parts = json.split(&name);
     let mut out = parts.next().unwrap_or_default().to_string();
     for part in parts {
-        let end = part.find(',').map_or(part.len(), |comma| comma + 1);
-        out.push_str(&part[end..]);
+        let end = part.find([',', '}']).unwrap_or(part.len());
+        if part[end..].starts_with(',') {
+            out.push_str(&part[end + 1..]);
+        } else {
+            out.truncate(out.trim_end_matches(',').len());
+            out.push_str(&part[end..]);
+        }
     }
     out
 }

@@ -177,6 +177,10 @@ impl Records {
         &self.batch[..self.used]
     }
 
+    pub(crate) fn writer(&self) -> Writer {
+        self.writer
+    }
+
     pub(crate) fn world(&self) -> &World {
         self.life.world()
     }
