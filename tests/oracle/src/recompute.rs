@@ -14,7 +14,7 @@ use std::collections::{HashMap, HashSet};
 #[derive(Default)]
 pub struct Wanted {
     pub end: i64,
-    /// Samples in it; of a metric of current values, rows. None if it is computed from others.
+    /// Samples in it; of a metric of current values, its count. None if there is nothing to count.
     pub samples: Option<i64>,
     pub outputs: Vec<Output>,
 }

@@ -5,6 +5,7 @@ use crate::epochs::Epochs;
 use crate::fields::{Cell, Row, Word, word};
 use crate::journal::Partition;
 use crate::metrics::{Facts, Form, Metric, Standing};
+use crate::number::Number;
 use crate::reading::{Counted, Reading};
 use crate::recompute::{Expected, Wanted};
 use crate::results::Key;
@@ -119,9 +120,12 @@ impl<'a> Table<'a> {
             for (cells, standing) in keys {
                 standing.clock = clock;
                 let dims: Vec<Word> = cells.iter().map(|cell| cell.canonical()).collect();
-                let (end, samples) = (start, Some(standing.count));
-                let wanted = Wanted { end, samples, outputs: outputs(standing) };
-                into.insert(Key { window: "now", set, dims, start }, wanted);
+                let outputs = outputs(standing);
+                let samples = outputs.iter().find_map(|output| match output.value {
+                    Number::Int(count) if output.name == "count" => Some(count),
+                    _ => None,
+                });
+                into.insert(Key { window: "now", set, dims, start }, Wanted { end: start, samples, outputs });
             }
         }
     }

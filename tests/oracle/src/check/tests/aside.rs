@@ -184,3 +184,26 @@ fn a_record_must_meet_the_fate_that_it_was_made_for() {
     maker.insert("ticket", without(&ticket(14, TEN), "channel"));
     assert_eq!(compare(&maker).differ.len(), 3);
 }
+
+#[test]
+fn a_late_part_of_a_span_is_taken_out_of_the_windows_that_it_missed_and_the_others_stay() {
+    let mut maker = Maker::default();
+    let offset =
+        maker.update("agent_state", &agent(2, "break", TEN), &agent(2, "available", TEN + 20 * MINUTE));
+    let late = Late {
+        partition: ("svc.service.agent_state".into(), 0),
+        offset,
+        row: 0,
+        sample: 0,
+        time: TEN + 15 * MINUTE,
+        weight: 1,
+        windows: vec!["15m"],
+        dims: vec!["40", "2"],
+        epoch: 1,
+    };
+    let time = recomputed("agent.state_time", &maker, &[late]);
+    let value = |window, start| value(&time, window, "", &[], start, "break");
+    assert_eq!(value("15m", TEN), Some(Number::Float(900.0)));
+    assert_eq!(value("15m", TEN + 15 * MINUTE), None);
+    assert_eq!(value("1h", TEN), Some(Number::Float(1_200.0)));
+}
