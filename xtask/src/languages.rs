@@ -18,8 +18,10 @@ struct Language {
     build: fn(&Path) -> Result<Vec<u8>>,
 }
 
-const ALL: [Language; 2] = [
+const ALL: [Language; 4] = [
     Language { name: "c", tools: recipes::c_tools, build: recipes::c },
+    Language { name: "go", tools: recipes::go_tools, build: recipes::go },
+    Language { name: "javascript", tools: recipes::javascript_tools, build: recipes::javascript },
     Language { name: "python", tools: recipes::python_tools, build: recipes::python },
 ];
 
@@ -84,7 +86,8 @@ fn build_one(language: &Language, tools: &str, folder: &Path) -> Result<()> {
     }
     dirs::make(&work)?;
     for file in files(&sources)? {
-        let to = work.join(file.file_name().context("a file has a name")?);
+        let to = work.join(file.strip_prefix(&sources)?);
+        dirs::make(to.parent().context("a file has a folder")?)?;
         std::fs::copy(&file, &to).with_context(|| format!("copy {}", file.display()))?;
     }
     let bytes = (language.build)(&work)?;
@@ -101,11 +104,16 @@ pub fn contract() -> PathBuf {
     dirs::workspace().join("wit/v0.1")
 }
 
-/// The files of a folder, by name.
+/// The files of a folder and the folders in it, by path.
 fn files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(folder).with_context(|| format!("read {}", folder.display()))?;
-    let paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
-    let mut files: Vec<PathBuf> = paths.into_iter().filter(|path| path.is_file()).collect();
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).with_context(|| format!("read {}", folder.display()))? {
+        let path = entry?.path();
+        match path.is_dir() {
+            true => files.extend(self::files(&path)?),
+            false => files.push(path),
+        }
+    }
     files.sort();
     Ok(files)
 }
