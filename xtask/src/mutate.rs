@@ -29,7 +29,7 @@ struct Mutation {
 const MUTATIONS: [Mutation; 4] = [
     Mutation {
         metric: "ticket.created",
-        file: "ticket/src/lib.rs",
+        file: "ticket/src/counts.rs",
         from: "c.inserted().map(|t| Sample::at(t.created_at))",
         to: "c.inserted().map(|t| Sample::at(t.created_at).times(2))",
     },
@@ -41,15 +41,15 @@ const MUTATIONS: [Mutation; 4] = [
     },
     Mutation {
         metric: "ticket.first_reply_time",
-        file: "ticket/src/lib.rs",
+        file: "ticket/src/times.rs",
         from: "value((at - t.created_at, business))",
         to: "value((at - t.created_at + Span(1), business))",
     },
     Mutation {
         metric: "call.offered",
-        file: "call/src/lib.rs",
-        from: "Sample::at(at)",
-        to: "Sample::at(at + Span(1_000_000))",
+        file: "call/src/arrivals.rs",
+        from: "Sample::at(at))",
+        to: "Sample::at(at + Span(1_000_000)))",
     },
 ];
 

@@ -95,10 +95,10 @@ impl<'c> Known<'c> {
     }
 
     fn value<'a>(&mut self, generation: u64, row: &'a RealtimeRow) -> Value<'a> {
-        if !self.outputs.contains_key(&row.metric) {
-            self.outputs.insert(row.metric.clone(), self.sink.outputs(&row.metric));
+        if !self.outputs.contains_key(row.metric.as_str()) {
+            self.outputs.insert(row.metric.to_string(), self.sink.outputs(&row.metric));
         }
-        let outputs = self.outputs.get(&row.metric).and_then(Option::as_deref);
+        let outputs = self.outputs.get(row.metric.as_str()).and_then(Option::as_deref);
         Value::new(generation, row, outputs.unwrap_or_default())
     }
 }

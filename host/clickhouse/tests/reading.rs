@@ -55,7 +55,7 @@ fn keyed(set: &str, dims: &[&str], outputs: Vec<(String, OutputValue)>) -> Realt
         metric: "all.types".into(),
         dimension_set: set.into(),
         dims: dims.iter().map(|d| d.to_string()).collect(),
-        outputs,
+        outputs: outputs.into_iter().map(|(name, value)| (name.into(), value)).collect(),
         ..row(START, 1, 0)
     }
 }
@@ -156,7 +156,7 @@ fn a_metric_over_current_values_shows_the_newest_values_and_their_minutes() {
     let now = |start, epoch, queue: &str, count| RealtimeRow {
         window: "now".into(),
         dimension_set: "queue_id".into(),
-        dims: vec![queue.into()],
+        dims: [queue.into()].into(),
         end: start,
         ..row(start, epoch, count)
     };
@@ -186,7 +186,7 @@ fn a_series_is_bounded_ascending_and_of_the_promoted_incarnation() {
     let mut rows: Vec<RealtimeRow> = (0..20).map(|m| of(m, 1, values())).collect();
     rows.push(RealtimeRow { is_final: true, ..of(9, 2, nulls()) });
     rows.push(RealtimeRow { incarnation: INCARNATION + 1, ..of(8, 9, nulls()) });
-    rows.push(RealtimeRow { dims: vec!["\\\\N".into(), "x".into(), "true".into()], ..of(8, 9, nulls()) });
+    rows.push(RealtimeRow { dims: ["\\\\N".into(), "x".into(), "true".into()].into(), ..of(8, 9, nulls()) });
     let promoted = vec![promoted("all.types", INCARNATION, 1, false)];
     sink.insert(1, &Outbox { promoted, ..realtime(rows) }).unwrap();
     let query = SeriesQuery {

@@ -226,7 +226,7 @@ fn many_rows_over_several_days_go_in_chunks_of_one_partition_each() {
 fn delivery(rows: i64) -> Outbox {
     let mut all: Vec<_> = (0..rows).map(|i| row(START + (i % 4) * DAY + i * 1_000, 5, 1)).collect();
     for (i, row) in all.iter_mut().enumerate() {
-        row.dims = vec![format!("k{i}")];
+        row.dims = [format!("k{i}")].into();
     }
     Outbox { epochs: vec![epoch(5)], ..realtime(all) }
 }

@@ -160,6 +160,7 @@ impl CatchUp {
         &mut self,
         records: &RecordBatch,
         index_of: &[u32],
+        is_dead: &dyn Fn(u32, i64) -> bool,
         run: &mut Running<'_>,
     ) -> Result<(), GuestError> {
         if let Some(joining) = &mut self.joining {
@@ -167,7 +168,9 @@ impl CatchUp {
         }
         for record in records.iter() {
             let record = Record { partition: index_of[record.partition as usize], ..record };
-            if let Some(source) = self.record(&record, run.now)
+            // A dead letter counts for all when it is redriven, whoever could read it by now.
+            let is_dead = is_dead(record.partition, record.offset);
+            if let Some(source) = self.record(&record, is_dead, run.now)
                 && self.batches[source].len() >= BATCH_ROWS
             {
                 self.process(source, run)?;
@@ -178,7 +181,7 @@ impl CatchUp {
 
     /// Decodes one record; gives the source whose batch it went to. What cannot be read was dead-lettered
     /// when the shard read it.
-    fn record(&mut self, record: &Record<'_>, now: Micros) -> Option<usize> {
+    fn record(&mut self, record: &Record<'_>, is_dead: bool, now: Micros) -> Option<usize> {
         let at = record.partition as usize;
         let topic = self.cursors[at].topic?;
         let bounds = self.joining.as_ref().map_or(&self.bounds, |joining| &joining.targets);
@@ -193,6 +196,9 @@ impl CatchUp {
             return None;
         }
         cursor.next = Some(record.offset + 1);
+        if is_dead {
+            return None;
+        }
         let Outcome::Applied { source, rows } = self.decoder.decode(topic, record, &mut self.batches) else {
             return None;
         };
@@ -218,6 +224,24 @@ impl CatchUp {
             }
         }
         Some(source)
+    }
+
+    /// Shows it the redriven dead letters that it has missed, before its cells of the epoch are saved: it may
+    /// arrive at that epoch's end. They move no mark and no time, as they did not when they were redriven.
+    pub fn take_missed(&mut self, run: &mut Running<'_>) -> Result<(), GuestError> {
+        let (missed, later) = std::mem::take(&mut self.position.missed)
+            .into_iter()
+            .partition::<Vec<_>, _>(|m| self.cursors.iter().any(|c| c.partition == m.partition));
+        self.position.missed = later;
+        for missed in missed {
+            let Some(at) = self.cursors.iter().position(|c| c.partition == missed.partition) else {
+                continue;
+            };
+            let Some(topic) = self.cursors[at].topic else { continue };
+            let offset = missed.offset;
+            self.decoder.decode(topic, &missed.record().at(at as u32, offset), &mut self.batches);
+        }
+        self.process_all(run)
     }
 
     fn process(&mut self, source: usize, run: &mut Running<'_>) -> Result<(), GuestError> {

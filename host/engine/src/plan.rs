@@ -5,7 +5,7 @@ use std::sync::Arc;
 use weir_types::contract::{MetricInfo, ValueType};
 use weir_types::schema::SourceDecl;
 use weir_types::window::{Window, overhang, pane_length};
-use weir_types::{MINUTE, Micros};
+use weir_types::{MINUTE, Micros, Name};
 
 /// Where a dimension's value comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,7 +36,7 @@ pub struct InputPlan {
 #[derive(Clone, Debug)]
 pub struct KindPlan {
     pub window: Window,
-    pub name: Arc<str>,
+    pub name: Name,
     /// How long after the end of its last window a sample still counts.
     pub correct_for: Micros,
     /// How long after its end a window is kept: until no sample can come that counts in it.
@@ -62,7 +62,7 @@ pub struct Plan {
     pub dimension_types: Vec<ValueType>,
     /// For each dimension set, which dimensions it has, ascending.
     pub sets: Vec<Vec<usize>>,
-    pub set_names: Vec<Arc<str>>,
+    pub set_names: Vec<Name>,
     pub kinds: Vec<KindPlan>,
     pub pane: Micros,
     /// Whether panes must be cut at day borders too.
@@ -93,7 +93,7 @@ impl Plan {
             inputs,
             sets: info.dimension_sets.iter().map(set).collect(),
             set_names: info.dimension_sets.iter().map(|s| weir_types::key::set_name(s).into()).collect(),
-            kinds: windows.iter().map(|w| plan_kind(*w, pane, &info.name, overrides.options)).collect(),
+            kinds: windows.iter().map(|w| plan_kind(*w, pane, info, overrides.options)).collect(),
             pane,
             by_day: windows.contains(&Window::Day),
             is_now: info.is_now(),
@@ -107,11 +107,14 @@ impl Plan {
     }
 }
 
-fn plan_kind(window: Window, pane: Micros, metric: &str, options: &crate::Options) -> KindPlan {
+fn plan_kind(window: Window, pane: Micros, info: &MetricInfo, options: &crate::Options) -> KindPlan {
     let name = window.name();
-    let own = options.correct_for_metric.get(metric).and_then(|kinds| kinds.get(&name));
-    let correct_for = own.or_else(|| options.correct_for.get(&name)).copied();
-    let correct_for = correct_for.unwrap_or(options.correct_for_default);
+    let own = options.correct_for_metric.get(&info.name).and_then(|kinds| kinds.get(&name)).copied();
+    let correct_for = own.unwrap_or_else(|| {
+        let general = options.correct_for.get(&name).copied().unwrap_or(options.correct_for_default);
+        // A text that is no duration was refused when the component was loaded.
+        general.max(info.correct_for().ok().flatten().unwrap_or(0))
+    });
     KindPlan {
         window,
         correct_for,
@@ -194,4 +197,40 @@ fn dimension_types(
             }
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shard::fakes::{info, options};
+    use weir_types::contract::Field;
+    use weir_types::{DAY, HOUR};
+
+    /// `correct_for` by window of a metric that says `extra` of itself.
+    fn corrected(extra: &str, options: &crate::Options) -> Vec<(String, Micros)> {
+        let first = Field { name: "created_at".into(), value_type: ValueType::Time, nullable: false };
+        let mut info = info("t.created", first, vec![Window::Tumbling(MINUTE), Window::Day]);
+        info.extra.push(("correct_for".into(), extra.into()));
+        let plan = Plan::new(&info, &Overrides { options }).expect("it fits");
+        plan.kinds.iter().map(|kind| (kind.name.to_string(), kind.correct_for)).collect()
+    }
+
+    #[test]
+    fn a_metric_that_needs_a_longer_correction_gets_it_in_every_window() {
+        let days = |minute, day| vec![("1m".to_string(), minute), ("day".to_string(), day)];
+        let options = options();
+        assert_eq!(corrected("26h", &options), days(26 * HOUR, 8 * DAY));
+        assert_eq!(corrected("9d", &options), days(9 * DAY, 9 * DAY));
+        assert_eq!(corrected("1s", &options), days(2 * HOUR, 8 * DAY), "it is a least, never a most");
+    }
+
+    #[test]
+    fn what_the_operator_sets_for_the_metric_stands_above_what_the_metric_says() {
+        let mut options = options();
+        let own = [("1m".to_string(), HOUR)].into();
+        options.correct_for_metric.insert("t.created".into(), own);
+        options.correct_for_metric.insert("t.other".into(), [("day".to_string(), HOUR)].into());
+        let kinds = corrected("26h", &options);
+        assert_eq!(kinds, [("1m".to_string(), HOUR), ("day".to_string(), 8 * DAY)]);
+    }
 }

@@ -9,7 +9,7 @@ use crate::rowtable::RowTable;
 use crate::shapes::Shapes;
 use crate::shared::Shared;
 use crate::sources::Sources;
-use crate::stored::{Head, Keyspace, Status, StoredMetric, StoredPosition, StoredSource};
+use crate::stored::{Head, Keyspace, Status, StoredMetric, StoredMissed, StoredPosition, StoredSource};
 use crate::versions::Versions;
 use crate::view::View;
 use crate::watermark::Watermarks;
@@ -71,6 +71,8 @@ pub struct Shard {
     rows: EpochRows,
     gaps: Vec<Gap>,
     redriven: Vec<RedrivenRecord>,
+    /// Dead letters that were applied in the running epoch: a metric whose work of it is lost has missed them.
+    taken_up: Vec<StoredMissed>,
     catalogue_changed: bool,
     prepare: Vec<Arc<MetricInfo>>,
     extra_writes: WriteSet,
@@ -118,6 +120,7 @@ impl Shard {
             rows: EpochRows::default(),
             gaps: Vec::new(),
             redriven: Vec::new(),
+            taken_up: Vec::new(),
             catalogue_changed: true,
             prepare: Vec::new(),
             extra_writes: WriteSet::default(),

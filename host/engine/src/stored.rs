@@ -15,7 +15,9 @@ use weir_types::ports::{StateError, reserved};
 use weir_types::record::TopicPartition;
 
 pub use outbox::{decode_outbox, encode_outbox};
-pub use position::{StoredPosition, StoredRun, StoredRunStart, StoredShown};
+pub use position::{
+    StoredMissed, StoredPosition, StoredRun, StoredRunStart, StoredShown, decode_position, encode_position,
+};
 pub use rows::{RowsWriter, StoredRebuild, StoredRow, StoredRowCell, StoredRows, StoredTable, decode_rows};
 
 /// The version of every format here that does not say otherwise. Raise it, and read the old one, when one changes.
@@ -432,6 +434,12 @@ fn body_of<'a>(what: &str, bytes: &'a [u8], newest: u8) -> Result<(u8, &'a [u8])
 
 fn read<T: DeserializeOwned>(what: &str, body: &[u8]) -> Result<T, StateError> {
     postcard::from_bytes(body)
+        .map_err(|e| StateError::Corrupt(format!("the stored {what} cannot be read: {e}")))
+}
+
+/// What stands first, and what follows it.
+fn read_first<'a, T: Deserialize<'a>>(what: &str, body: &'a [u8]) -> Result<(T, &'a [u8]), StateError> {
+    postcard::take_from_bytes(body)
         .map_err(|e| StateError::Corrupt(format!("the stored {what} cannot be read: {e}")))
 }
 

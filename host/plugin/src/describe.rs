@@ -19,6 +19,7 @@ pub fn info(given: wit::MetricInfo) -> Result<MetricInfo, String> {
     check_inputs(&info).map_err(named)?;
     check_dimensions(&info).map_err(named)?;
     check_windows(&info.windows).map_err(named)?;
+    check_extra(&info).map_err(named)?;
     if !info.state_versions_read.contains(&info.state_version) {
         return Err(named(format!("it writes state version {}, but does not read it", info.state_version)));
     }
@@ -220,6 +221,22 @@ fn check_windows(windows: &[Window]) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// The keys of `extra` that the host acts on. Others are somebody else's.
+fn check_extra(info: &MetricInfo) -> Result<(), String> {
+    if !is_name(info.board()) {
+        return Err(format!(
+            "its board `{}` is no name: lower-case letters, digits and _, a letter first",
+            info.board()
+        ));
+    }
+    match info.correct_for() {
+        Ok(_) => Ok(()),
+        Err(text) => Err(format!(
+            "its correct_for `{text}` is no duration: write a number and a unit, such as 26h or 8d"
+        )),
+    }
 }
 
 /// Every subset, in the dimensions' order; the grand total first.

@@ -9,10 +9,10 @@ mod common;
 use std::path::PathBuf;
 use std::sync::Arc;
 use weir_plugin::{Limits, Sandbox, SandboxOptions};
-use weir_types::SECOND;
 use weir_types::contract::{Changes, GuestError, MetricFactory, PackedColumn, PackedDictionary, pack};
 use weir_types::ports::Loader;
 use weir_types::schema::{ColumnDecl, ColumnType, Format, Reading, SourceDecl, TimeUnit};
+use weir_types::{DAY, HOUR, SECOND};
 
 /// The built plugin's bytes; None, said aloud, where no folder was named.
 fn component(file: &str) -> Option<Vec<u8>> {
@@ -28,13 +28,21 @@ fn component(file: &str) -> Option<Vec<u8>> {
     )
 }
 
-fn column(name: &str, ty: ColumnType, nullable: bool, values: &[&str]) -> ColumnDecl {
+/// A column of a type as `examples/service/weir.toml` writes it, with the values that a text may have.
+fn column((name, ty, values): &(&str, &str, &[&str])) -> ColumnDecl {
+    let kind = match ty.trim_end_matches('?') {
+        "text" => ColumnType::Text,
+        "time" => ColumnType::Time(TimeUnit::Ms),
+        "bool" => ColumnType::Bool,
+        _ => ColumnType::Int,
+    };
     let values = values.iter().map(|v| v.to_string()).collect();
-    ColumnDecl { name: name.into(), ty, nullable, values }
+    ColumnDecl { name: (*name).into(), ty: kind, nullable: ty.ends_with('?'), values }
 }
 
-fn source(name: &str, columns: Vec<ColumnDecl>) -> Arc<SourceDecl> {
-    let event_time = columns.iter().position(|c| matches!(c.ty, ColumnType::Time(_))).unwrap();
+fn source(name: &str, columns: &[(&str, &str, &[&str])]) -> Arc<SourceDecl> {
+    let columns: Vec<ColumnDecl> = columns.iter().map(column).collect();
+    let event_time = columns.iter().position(|c| c.name == "updated_at").unwrap();
     Arc::new(SourceDecl {
         name: name.into(),
         topics: vec![format!("svc.service.{name}")],
@@ -51,29 +59,108 @@ fn source(name: &str, columns: Vec<ColumnDecl>) -> Arc<SourceDecl> {
 }
 
 fn sources() -> Vec<Arc<SourceDecl>> {
-    use ColumnType::{Int, Text};
-    let time = ColumnType::Time(TimeUnit::Ms);
-    let status = ["new", "open", "pending", "solved", "closed"];
-    let ticket = vec![
-        column("id", Int, false, &[]),
-        column("queue_id", Int, false, &[]),
-        column("channel", Text, false, &["mail", "chat", "phone"]),
-        column("priority", Int, false, &[]),
-        column("status", Text, false, &status),
-        column("assignee_id", Int, true, &[]),
-        column("created_at", time, false, &[]),
-        column("first_reply_at", time, true, &[]),
-        column("updated_at", time, false, &[]),
-    ];
-    let call = vec![
-        column("id", Int, false, &[]),
-        column("queue_id", Int, false, &[]),
-        column("direction", Text, false, &["inbound", "outbound"]),
-        column("started_at", time, false, &[]),
-        column("queued_at", time, true, &[]),
-        column("updated_at", time, false, &[]),
-    ];
-    vec![source("ticket", ticket), source("call_record", call)]
+    let ticket = source(
+        "ticket",
+        &[
+            ("id", "int", &[]),
+            ("queue_id", "int", &[]),
+            ("channel", "text", &["web", "app", "email", "phone"]),
+            ("priority", "int", &[]),
+            ("customer_id", "int", &[]),
+            ("assignee_id", "int?", &[]),
+            ("status", "text", &["new", "open", "pending", "solved", "closed"]),
+            ("created_at", "time", &[]),
+            ("assigned_at", "time?", &[]),
+            ("first_reply_at", "time?", &[]),
+            ("solved_at", "time?", &[]),
+            ("closed_at", "time?", &[]),
+            ("reopen_count", "int", &[]),
+            ("reply_count", "int", &[]),
+            ("escalated", "bool", &[]),
+            ("first_reply_due_at", "time?", &[]),
+            ("resolve_due_at", "time?", &[]),
+            ("updated_at", "time", &[]),
+        ],
+    );
+    let call = source(
+        "call_record",
+        &[
+            ("id", "int", &[]),
+            ("queue_id", "int", &[]),
+            ("direction", "text", &["inbound", "outbound", "callback"]),
+            ("customer_id", "int", &[]),
+            ("agent_id", "int?", &[]),
+            (
+                "status",
+                "text",
+                &["ivr", "queued", "ringing", "talking", "held", "wrapup", "done", "abandoned"],
+            ),
+            ("started_at", "time", &[]),
+            ("queued_at", "time?", &[]),
+            ("answered_at", "time?", &[]),
+            ("ended_at", "time?", &[]),
+            ("wrapup_ended_at", "time?", &[]),
+            ("talk_seconds", "int", &[]),
+            ("hold_seconds", "int", &[]),
+            ("hold_count", "int", &[]),
+            ("missed_count", "int", &[]),
+            ("transferred_in", "bool", &[]),
+            ("transferred_out", "bool", &[]),
+            ("ended_by", "text?", &["agent", "customer", "system"]),
+            ("updated_at", "time", &[]),
+        ],
+    );
+    let session = source(
+        "im_session",
+        &[
+            ("id", "int", &[]),
+            ("queue_id", "int", &[]),
+            ("channel", "text", &["app", "web", "wechat"]),
+            ("customer_id", "int", &[]),
+            ("agent_id", "int?", &[]),
+            ("status", "text", &["bot", "queued", "active", "closed", "missed"]),
+            ("created_at", "time", &[]),
+            ("queued_at", "time?", &[]),
+            ("assigned_at", "time?", &[]),
+            ("first_reply_at", "time?", &[]),
+            ("last_customer_message_at", "time?", &[]),
+            ("last_agent_message_at", "time?", &[]),
+            ("closed_at", "time?", &[]),
+            ("customer_messages", "int", &[]),
+            ("agent_messages", "int", &[]),
+            ("reply_wait_seconds", "int", &[]),
+            ("updated_at", "time", &[]),
+        ],
+    );
+    let states = ["offline", "available", "on_contact", "wrapup", "break", "error"];
+    let agent = source(
+        "agent_state",
+        &[
+            ("agent_id", "int", &[]),
+            ("queue_id", "int", &[]),
+            ("state", "text", &states),
+            ("since", "time", &[]),
+            ("slots", "int", &[]),
+            ("slots_used", "int", &[]),
+            ("updated_at", "time", &[]),
+        ],
+    );
+    let survey = source(
+        "survey",
+        &[
+            ("id", "int", &[]),
+            ("subject", "text", &["ticket", "call", "im"]),
+            ("subject_id", "int", &[]),
+            ("queue_id", "int", &[]),
+            ("agent_id", "int?", &[]),
+            ("sent_at", "time", &[]),
+            ("score", "int?", &[]),
+            ("resolved", "bool?", &[]),
+            ("rated_at", "time?", &[]),
+            ("updated_at", "time", &[]),
+        ],
+    );
+    vec![ticket, call, session, agent, survey]
 }
 
 fn load(file: &str) -> Option<Vec<Arc<dyn MetricFactory>>> {
@@ -81,23 +168,53 @@ fn load(file: &str) -> Option<Vec<Arc<dyn MetricFactory>>> {
     Some(sandbox.load(file, &component(file)?, &sources()).unwrap())
 }
 
-#[test]
-fn the_ticket_plugin_passes_every_check() {
-    let Some(metrics) = load("ticket.wasm") else { return };
-    let mut names: Vec<&str> = metrics.iter().map(|m| m.info().name.as_str()).collect();
-    names.sort_unstable();
-    assert_eq!(names, ["ticket.backlog", "ticket.created", "ticket.first_reply_time"]);
+/// Loads a plugin, which checks every law, and gives how many metrics over events and over current
+/// values it carries.
+fn carries(file: &str) -> Option<(usize, usize)> {
+    let metrics = load(file)?;
     for metric in &metrics {
         let info = metric.info();
+        assert_eq!(info.board(), file.trim_end_matches(".wasm"), "{} in {file}", info.name);
         assert_eq!(info.dimension_sets.len(), 1 << info.dimensions.len(), "every subset of {}", info.name);
-        assert_eq!(info.is_now(), info.name == "ticket.backlog");
     }
+    let now = metrics.iter().filter(|m| m.info().is_now()).count();
+    Some((metrics.len() - now, now))
+}
+
+#[test]
+fn the_ticket_plugin_passes_every_check() {
+    let Some(carried) = carries("ticket.wasm") else { return };
+    assert_eq!(carried, (12, 8));
 }
 
 #[test]
 fn the_call_plugin_passes_every_check() {
-    let Some(metrics) = load("call.wasm") else { return };
-    assert_eq!(metrics.iter().map(|m| m.info().name.as_str()).collect::<Vec<_>>(), ["call.offered"]);
+    let Some(carried) = carries("call.wasm") else { return };
+    assert_eq!(carried, (17, 3));
+}
+
+#[test]
+fn the_im_plugin_passes_every_check() {
+    let Some(carried) = carries("im.wasm") else { return };
+    assert_eq!(carried, (8, 3));
+}
+
+#[test]
+fn the_team_plugin_passes_every_check() {
+    let Some(carried) = carries("team.wasm") else { return };
+    assert_eq!(carried, (6, 3));
+}
+
+#[test]
+fn what_a_metric_says_of_its_correction_reaches_the_host() {
+    let Some(metrics) = load("team.wasm") else { return };
+    let said = |name: &str| {
+        let metric = metrics.iter().find(|m| m.info().name == name).unwrap();
+        metric.info().correct_for().unwrap()
+    };
+    assert_eq!(said("agent.state_time"), Some(26 * HOUR));
+    assert_eq!(said("survey.response_rate"), Some(8 * DAY));
+    assert_eq!(said("survey.csat"), None);
 }
 
 #[test]

@@ -106,7 +106,7 @@ fn what_a_metric_asks_for_must_be_declared() {
 
 #[test]
 fn a_description_must_make_sense() {
-    let cases: [(fn(&mut MetricInfo), &str); 15] = [
+    let cases: [(fn(&mut MetricInfo), &str); 17] = [
         (|i| i.name = "sum".into(), "board.name"),
         (|i| i.name = "T.sum".into(), "board.name"),
         (|i| i.title = "x".repeat(61), "title"),
@@ -122,6 +122,8 @@ fn a_description_must_make_sense() {
         (|i| i.windows[0] = Window::Tumbling(-5), "not possible"),
         (|i| i.windows.clear(), "no windows"),
         (|i| i.state_versions_read = vec![2], "writes state version 3, but does not read it"),
+        (|i| i.extra.push(("correct_for".into(), "26".into())), "correct_for `26` is no duration"),
+        (|i| i.extra.push(("board".into(), "the team".into())), "board `the team` is no name"),
     ];
     for (change, words) in cases {
         let error = refusal_of(change);

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use weir_types::contract::MetricInfo;
 use weir_types::live::{CatalogueEntry, LiveRow};
 use weir_types::window::Window;
-use weir_types::{MINUTE, Micros};
+use weir_types::{MINUTE, Micros, Name};
 
 /// One value in the cache, rendered at most once for all who read it.
 #[derive(Debug)]
@@ -27,9 +27,9 @@ impl Row {
 /// What names a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
-    pub metric: Arc<str>,
-    pub window: Arc<str>,
-    pub set: Arc<str>,
+    pub metric: Name,
+    pub window: Name,
+    pub set: Name,
     pub dims: Arc<[String]>,
 }
 
@@ -78,12 +78,12 @@ impl Selector {
 struct MetricRows {
     info: Arc<MetricInfo>,
     incarnation: i64,
-    windows: BTreeMap<Arc<str>, WindowRows>,
+    windows: BTreeMap<Name, WindowRows>,
 }
 
 #[derive(Debug)]
 struct WindowRows {
-    sets: BTreeMap<Arc<str>, BTreeMap<Arc<[String]>, Arc<Row>>>,
+    sets: BTreeMap<Name, BTreeMap<Arc<[String]>, Arc<Row>>>,
     /// No row's window ends earlier: spares looking at every row for those to expire.
     earliest_end: Micros,
 }
@@ -91,7 +91,7 @@ struct WindowRows {
 /// Rows in order of metric, window, set and dimensions.
 #[derive(Debug)]
 pub(crate) struct Cache {
-    metrics: BTreeMap<Arc<str>, MetricRows>,
+    metrics: BTreeMap<Name, MetricRows>,
     rows: usize,
     rows_max: usize,
     dropped: u64,
@@ -225,7 +225,7 @@ impl MetricRows {
 
 impl WindowRows {
     /// Removes rows that ended at `before` or earlier.
-    fn expire(&mut self, metric: &Arc<str>, window: &Arc<str>, before: Micros, expired: &mut Vec<Key>) {
+    fn expire(&mut self, metric: &Name, window: &Name, before: Micros, expired: &mut Vec<Key>) {
         let mut earliest_end = Micros::MAX;
         for (set, keys) in &mut self.sets {
             keys.retain(|dims, row| {

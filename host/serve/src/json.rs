@@ -86,7 +86,7 @@ pub(crate) fn entry(entry: &CatalogueEntry, cost: Option<&MetricCost>) -> Value 
     let info = &entry.info;
     let mut object = json!({
         "name": info.name,
-        "board": info.name.split('.').next().unwrap_or_default(),
+        "board": info.board(),
         "title": info.title,
         "unit": info.unit,
         "description": info.description,

@@ -36,6 +36,22 @@ fn the_catalogue_tells_what_a_metric_is_and_what_it_costs() {
 }
 
 #[test]
+fn a_metric_stands_on_the_board_that_it_names_not_on_the_one_of_its_name() {
+    let running = started();
+    let mut offered = call_offered();
+    Arc::make_mut(&mut offered.info).extra.push(("board".into(), "team".into()));
+    running.live.publish(with_catalogue(update(2, Vec::new()), vec![ticket_created(), offered]));
+    let body = running.get("/api/v1/metrics").json();
+    let metrics = body["metrics"].as_array().unwrap();
+    let boards: Vec<_> = metrics.iter().map(|m| (m["name"].as_str(), m["board"].as_str())).collect();
+    assert_eq!(
+        boards,
+        [(Some("ticket.created"), Some("ticket")), (Some("call.offered"), Some("team"))],
+        "{body}"
+    );
+}
+
+#[test]
 fn latest_gives_values_for_programs_and_for_people() {
     let running = started();
     let body = running.get("/api/v1/latest?metric=ticket.created&window=1m&set=").json();

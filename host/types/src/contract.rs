@@ -83,6 +83,22 @@ impl MetricInfo {
     pub fn is_now(&self) -> bool {
         self.windows == [Window::Now]
     }
+
+    /// What the metric says under a key of `extra`.
+    pub fn extra(&self, key: &str) -> Option<&str> {
+        self.extra.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+    }
+
+    /// The board that shows it: the one it names, else the first part of its name.
+    pub fn board(&self) -> &str {
+        self.extra("board").unwrap_or_else(|| self.name.split('.').next().unwrap_or_default())
+    }
+
+    /// For how long after its end a window must be corrected at least, by the metric's own account;
+    /// the error is the text that is no duration.
+    pub fn correct_for(&self) -> Result<Option<Micros>, &str> {
+        self.extra("correct_for").map(|text| crate::span::parse(text).ok_or(text)).transpose()
+    }
 }
 
 /// Values of one field, packed as on the contract.

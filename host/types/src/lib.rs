@@ -9,11 +9,15 @@ pub mod contract;
 pub mod control;
 pub mod key;
 pub mod live;
+mod name;
 pub mod ports;
 pub mod record;
 pub mod rows;
 pub mod schema;
+pub mod span;
 pub mod window;
+
+pub use name::Name;
 
 /// Microseconds since the Unix epoch, UTC: the only form of time inside the host and on the contract.
 pub type Micros = i64;

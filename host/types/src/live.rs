@@ -1,9 +1,9 @@
 //! What the engine tells the serving side, once an epoch is durable.
 
-use crate::Micros;
 use crate::contract::MetricInfo;
 use crate::record::TopicPartition;
 use crate::rows::{Counts, OutputValue};
+use crate::{Micros, Name};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,9 +54,9 @@ pub struct MetricCost {
 /// The newest value of one key in one window kind.
 #[derive(Clone, Debug)]
 pub struct LiveRow {
-    pub metric: Arc<str>,
-    pub window: Arc<str>,
-    pub dimension_set: Arc<str>,
+    pub metric: Name,
+    pub window: Name,
+    pub dimension_set: Name,
     /// Canonical texts, in the set's order.
     pub dims: Arc<[String]>,
     pub start: Micros,

@@ -1,9 +1,10 @@
 //! Rows that an epoch gives to ClickHouse: what the outbox holds and delivery inserts.
 
-use crate::Micros;
 use crate::record::{Rekey, TopicPartition};
+use crate::{Micros, Name};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// One output of one slot.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,27 +24,27 @@ pub enum OutputValue {
 /// One value of `metric_realtime`. Key: metric, incarnation, window, dimension_set, dims, start.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RealtimeRow {
-    pub metric: String,
+    pub metric: Name,
     pub incarnation: i64,
     /// [`crate::window::Window::name`].
-    pub window: String,
+    pub window: Name,
     /// [`crate::key::set_name`].
-    pub dimension_set: String,
+    pub dimension_set: Name,
     /// Canonical texts ([`crate::key`]), in the set's order.
-    pub dims: Vec<String>,
+    pub dims: Arc<[String]>,
     /// Days since 1970-01-01 of the local day of `start`.
     pub day: i32,
     pub start: Micros,
     /// Equal to `start` for `now`.
     pub end: Micros,
     /// By name of the output, in the order of the metric's description.
-    pub outputs: Vec<(String, OutputValue)>,
+    pub outputs: Vec<(Name, OutputValue)>,
     pub is_final: bool,
     /// False where the window began before the metric's coverage did.
     pub complete: bool,
     pub watermark: Micros,
     /// Hex digest of the component.
-    pub digest: String,
+    pub digest: Name,
     /// The epoch that gave this row; delivery makes the version from it.
     pub epoch: u64,
     /// The epoch that first touched the window.

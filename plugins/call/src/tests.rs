@@ -1,65 +1,143 @@
+//! The catalogue's table, and rows for the tests of single metrics.
+
 #![allow(clippy::unwrap_used)]
 use super::*;
-use proptest::prelude::*;
-use weir_metric::harness::Harness;
+use weir_metric::harness::{Harness, summary};
+use weir_metric::metric::Metric;
 
-fn call() -> Call<'static> {
-    Call { queue_id: 3, direction: Text("inbound"), queued_at: None }
+/// A moment of the day that the tests play in.
+pub fn at(seconds: i64) -> Time {
+    Time::seconds(1_795_392_000 + 36_000 + seconds)
 }
 
-#[test]
-fn a_call_is_offered_when_it_is_queued() {
-    let mut harness = Harness::<Offered>::new();
-    let at = Time::seconds(1_000_000);
-    let queued = Call { queued_at: Some(at), ..call() };
-    harness.insert(&call());
-    harness.update(&call(), &queued);
-    harness.update(&queued, &queued);
-    harness.delete(&queued);
-    assert_eq!(harness.samples().len(), 1);
-    assert_eq!(harness.output("1m", &[("queue_id", "3")], at).int("count"), 1);
-    assert_eq!(harness.outputs().len(), 2 * 4);
-}
-
-#[test]
-fn a_call_that_is_born_queued_counts() {
-    let mut harness = Harness::<Offered>::new();
-    let at = Time::seconds(60);
-    harness.insert(&Call { queued_at: Some(at), ..call() });
-    assert_eq!(harness.output("day", &[], at).int("count"), 1);
-}
-
-#[test]
-fn only_inbound_calls_are_offered() {
-    let mut harness = Harness::<Offered>::new();
-    for direction in ["outbound", "callback", "inbounds", "Inbound", ""] {
-        harness.insert(&Call { direction: Text(direction), queued_at: Some(Time(0)), ..call() });
+/// An inbound call that has just begun.
+pub fn call() -> Call<'static> {
+    Call {
+        queue_id: 3,
+        direction: Text("inbound"),
+        customer_id: 900,
+        agent_id: None,
+        status: Text("ivr"),
+        queued_at: None,
+        answered_at: None,
+        ended_at: None,
+        wrapup_ended_at: None,
+        talk_seconds: 0,
+        hold_seconds: 0,
+        missed_count: 0,
+        transferred_out: false,
+        updated_at: at(0),
     }
-    assert!(harness.samples().is_empty());
+}
+
+/// That call in the queue.
+pub fn queued() -> Call<'static> {
+    Call { status: Text("queued"), queued_at: Some(at(10)), updated_at: at(10), ..call() }
+}
+
+/// Agent 41 took it after 15 seconds.
+pub fn taken() -> Call<'static> {
+    Call {
+        status: Text("talking"),
+        agent_id: Some(41),
+        answered_at: Some(at(25)),
+        updated_at: at(25),
+        ..queued()
+    }
+}
+
+/// It ended after two minutes of talk and one of hold.
+pub fn ended() -> Call<'static> {
+    Call {
+        status: Text("wrapup"),
+        ended_at: Some(at(205)),
+        talk_seconds: 120,
+        hold_seconds: 60,
+        updated_at: at(205),
+        ..taken()
+    }
+}
+
+/// And 40 seconds of wrap-up later all was done.
+pub fn done() -> Call<'static> {
+    Call { status: Text("done"), wrapup_ended_at: Some(at(245)), updated_at: at(245), ..ended() }
+}
+
+/// The customer gave up after 30 seconds in the queue.
+pub fn given_up() -> Call<'static> {
+    Call { status: Text("abandoned"), ended_at: Some(at(40)), updated_at: at(40), ..queued() }
+}
+
+/// A metric that was shown the life of one row: insert, updates, delete.
+pub fn life<M: Metric>(rows: &[Call<'static>]) -> Harness<M> {
+    let mut harness = Harness::new();
+    harness.insert(&rows[0]);
+    rows.windows(2).for_each(|pair| harness.update(&pair[0], &pair[1]));
+    harness.delete(rows.last().unwrap());
+    harness
 }
 
 #[test]
-fn the_definition_is_that_of_the_catalogue() {
+fn the_definitions_are_those_of_the_catalogue() {
+    const QUEUE: &str = "call_record by queue_id";
+    const AGENT: &str = "call_record by queue_id agent_id";
+    const PERIOD: &str = "1m 15m 1h day";
+    let period = |name: &str, by: &str, watch: &str, outputs: &str| {
+        let table = ["answered", "outbound", "missed", "talk_time", "handle_time"].contains(&name);
+        let form = if table { ", table" } else { "" };
+        format!("call.{name}: {PERIOD}{form}; {by}; watch {watch}; {outputs}")
+    };
+    let due = [
+        period("offered", QUEUE, "queued_at", "count int"),
+        period("answered", AGENT, "answered_at", "count int"),
+        period("abandoned", QUEUE, "status", "count int"),
+        period("short_abandons", QUEUE, "status", "count int"),
+        period("outbound", "call_record by agent_id", "answered_at", "count int"),
+        period("callbacks", QUEUE, "status", "count int"),
+        period("transferred_out", AGENT, "transferred_out", "count int"),
+        period("missed", "call_record by agent_id", "missed_count", "count int"),
+        format!("call.in_queue: now, table; {QUEUE}; count int"),
+        format!("call.active: now; {QUEUE}; count int"),
+        format!("call.longest_wait: now; {QUEUE}; oldest_at time? us"),
+        period(
+            "speed_of_answer",
+            QUEUE,
+            "answered_at",
+            "mean float? s, p90 float? s, max float? s, count int",
+        ),
+        period("answered_in_target", QUEUE, "answered_at", "count int"),
+        period("abandon_time", QUEUE, "status", "mean float? s, count int"),
+        period("talk_time", AGENT, "status", "mean float? s, p90 float? s, count int"),
+        period("hold_time", AGENT, "status", "mean float? s, max float? s, count int"),
+        period("wrapup_time", AGENT, "wrapup_ended_at", "mean float? s, count int"),
+        period(
+            "handle_time",
+            AGENT,
+            "wrapup_ended_at",
+            "mean float? s, p50 float? s, p90 float? s, count int",
+        ),
+        period("callers", QUEUE, "queued_at", "count int"),
+        period("busiest_customers", "call_record", "queued_at", "ids ints?, counts ints?"),
+    ];
     let infos = plugin().describe();
-    assert_eq!(infos.len(), 1);
-    assert_eq!(infos[0].name, "call.offered");
-    assert_eq!(infos[0].inputs[0].source, "call_record");
-    assert_eq!(infos[0].inputs[0].watches, ["queued_at"]);
-    assert_eq!(infos[0].dimensions, ["queue_id"]);
+    assert_eq!(infos.iter().map(summary).collect::<Vec<_>>(), due);
+    for info in &infos {
+        assert!(info.title.len() <= 60 && !info.description.contains('`'), "{}", info.name);
+        assert!(info.dimension_sets.is_empty(), "{}: every subset", info.name);
+    }
 }
 
-proptest! {
-    #[test]
-    fn minutes_add_up_to_the_day(seconds in prop::collection::vec(0i64..86_400, 0..60)) {
-        let mut harness = Harness::<Offered>::new();
-        for second in &seconds {
-            harness.insert(&Call { queued_at: Some(Time::seconds(*second)), ..call() });
-        }
-        let rows = harness.outputs();
-        let sum = |window: &str| rows.iter().filter(|(key, _)| key.window == window && key.dims == [None])
-            .map(|(_, row)| row.int("count")).sum::<i64>();
-        for window in ["1m", "15m", "1h", "day"] {
-            prop_assert_eq!(sum(window), seconds.len() as i64);
-        }
-    }
+#[test]
+fn a_metric_asks_only_for_what_it_needs() {
+    let infos = plugin().describe();
+    let fields = |name: &str| -> Vec<String> {
+        let info = infos.iter().find(|info| info.name == name).unwrap();
+        info.inputs[0].fields.iter().map(|field| field.name.clone()).collect()
+    };
+    assert_eq!(fields("call.offered"), ["queue_id", "queued_at", "direction"]);
+    assert_eq!(fields("call.in_queue"), ["queue_id", "status"]);
+    assert_eq!(
+        fields("call.handle_time"),
+        ["queue_id", "agent_id", "wrapup_ended_at", "talk_seconds", "hold_seconds", "ended_at"]
+    );
 }

@@ -2,6 +2,11 @@
 
 use weir_metric::prelude::*;
 
+mod counts;
+mod customers;
+mod standing;
+mod times;
+
 /// A row of the ticket system's table. A metric gets the fields that it names, and no others.
 #[derive(Clone, Copy, Debug, Row)]
 #[row(source = "ticket")]
@@ -12,54 +17,45 @@ pub struct Ticket<'a> {
     pub assignee_id: Option<i64>,
     pub status: Text<'a>,
     pub created_at: Time,
+    pub assigned_at: Option<Time>,
     pub first_reply_at: Option<Time>,
+    pub solved_at: Option<Time>,
+    pub closed_at: Option<Time>,
+    pub reopen_count: i64,
+    pub reply_count: i64,
+    pub escalated: bool,
+    pub first_reply_due_at: Option<Time>,
+    pub resolve_due_at: Option<Time>,
+    pub updated_at: Time,
 }
 
-/// New tickets: rows inserted, at their created_at.
-#[metric(
-    title = "Tickets created",
-    owner = "service-desk",
-    dims = [queue_id, channel, priority],
-    watch = [created_at]
-)]
-pub fn created(c: &Change<Ticket>) -> Option<Sample> {
-    c.inserted().map(|t| Sample::at(t.created_at))
+/// Whether a ticket of this status waits for someone: it is in the backlog.
+fn is_open(status: Text) -> bool {
+    status.is_in(["new", "open", "pending"])
 }
 
-/// Tickets that wait for someone: status new, open or pending.
-#[metric(title = "Ticket backlog", owner = "service-desk", dims = [queue_id, priority])]
-pub fn backlog(t: &Ticket) -> Option<Sample> {
-    t.status.is_in(["new", "open", "pending"]).then(Sample::now)
-}
-
-/// What the operator may set for [`first_reply_time`].
-#[derive(Clone, Copy, Debug, Config)]
-pub struct Settings {
-    /// The hours that count for `mean_business`.
-    #[default("Mon-Fri 09:00-18:00 UTC")]
-    business_hours: BusinessHours,
-}
-
-/// Time from creation to the first reply, at the first reply: when first_reply_at becomes set.
-#[metric(
-    title = "First reply time",
-    owner = "service-desk",
-    unit = "s",
-    dims = [queue_id, assignee_id],
-    watch = [first_reply_at],
-    values = [wait, business_wait],
-    accumulator = (
-        of(|v: &(Span, Span)| v.0, (Mean, Quantiles([0.5, 0.9]), Max, Count)),
-        of(|v: &(Span, Span)| v.1, Named("mean_business", "The arithmetic mean in business hours.", Mean)),
-    )
-)]
-pub fn first_reply_time(c: &Change<Ticket>, config: &Settings) -> Option<Sample<(Span, Span)>> {
-    let (at, t) = c.became_some(|t| t.first_reply_at)?;
-    let business = config.business_hours.between(t.created_at, at);
-    Some(Sample::at(at).value((at - t.created_at, business)))
-}
-
-export_plugin!(Created, Backlog, FirstReplyTime);
+export_plugin!(
+    counts::Created,
+    counts::Solved,
+    counts::Closed,
+    counts::Reopened,
+    counts::Escalated,
+    counts::Replies,
+    standing::Backlog,
+    standing::Unassigned,
+    standing::Pending,
+    standing::AssignedLoad,
+    standing::OldestOpen,
+    standing::AgeBuckets,
+    standing::SlaAtRisk,
+    standing::SlaOverdue,
+    times::FirstReplyTime,
+    times::ResolutionTime,
+    times::AssignmentTime,
+    times::SlaFirstReplyMet,
+    customers::Customers,
+    counts::OneTouch,
+);
 
 #[cfg(test)]
 mod tests;

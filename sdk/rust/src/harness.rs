@@ -3,6 +3,8 @@
 //! for every dimension set and window, and checks what the host would refuse.
 
 mod pack;
+mod sessions;
+mod summary;
 
 use crate::metric::{Metric, describe, open};
 use crate::packed::{Bits, I64s};
@@ -13,6 +15,7 @@ pub use pack::Key;
 use pack::{Batch, windows_of};
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
+pub use summary::summary;
 
 /// A sample as the host would see it.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,10 +69,18 @@ impl Row {
             other => panic!("{output} is {other:?}, no float"),
         }
     }
+    /// A time; None = null.
+    pub fn time(&self, output: &str) -> Option<Time> {
+        match self.get(output) {
+            Out::Time(value) => Some(*value),
+            Out::Null => None,
+            other => panic!("{output} is {other:?}, no time"),
+        }
+    }
 }
 
 /// Runs one metric. Panics with an explanation where the host would refuse the metric: it is for
-/// tests only. Calendar days are those of UTC; session windows are not kept.
+/// tests only. Calendar days are those of UTC.
 pub struct Harness<M: Metric> {
     info: MetricInfo,
     instance: Box<dyn Instance>,
@@ -77,6 +88,8 @@ pub struct Harness<M: Metric> {
     seen: Vec<Seen>,
     rejected: Vec<String>,
     slots: BTreeMap<Key, u32>,
+    /// Slots given out so far.
+    made: u32,
     metric: PhantomData<M>,
 }
 
@@ -103,6 +116,7 @@ impl<M: Metric> Harness<M> {
             seen: Vec::new(),
             rejected: Vec::new(),
             slots: BTreeMap::new(),
+            made: 0,
             metric: PhantomData,
         }
     }
@@ -148,14 +162,14 @@ impl<M: Metric> Harness<M> {
         for (name, _) in dims {
             assert!(self.info.dimensions.iter().any(|d| d == name), "the metric has no dimension {name:?}");
         }
-        let spans = windows_of(*kind, at, at);
-        let (start, end) = spans.last().map_or((0, 0), |span| (span.0, span.1));
-        let dims = self
-            .info
-            .dimensions
-            .iter()
-            .map(|name| dims.iter().find(|(given, _)| given == name).map(|(_, value)| value.to_string()));
-        let key = Key { window: window.into(), start, end, dims: dims.collect() };
+        let given = |name: &String| dims.iter().find(|(given, _)| given == name).map(|(_, v)| v.to_string());
+        let dims: Vec<Option<String>> = self.info.dimensions.iter().map(given).collect();
+        let (start, end) = match kind {
+            Window::Session(_) => self.session_at(window, &dims, at.0),
+            kind => windows_of(*kind, at, at).last().map(|span| (span.0, span.1)),
+        }
+        .unwrap_or((0, 0));
+        let key = Key { window: window.into(), start, end, dims };
         let slot = self.slots.get(&key).copied().unwrap_or(0);
         self.evaluate(slot, start, end)
     }
@@ -258,8 +272,15 @@ impl<M: Metric> Harness<M> {
             for (start, end, from, until) in windows_of(kind, at, seen.until.unwrap_or(at)) {
                 for dims in pack::keys_of(&self.info, &seen.dims) {
                     let key = Key { window: pack::window_name(kind), start, end, dims };
-                    let next = self.slots.len() as u32 + 1;
-                    let slot = *self.slots.entry(key).or_insert(next);
+                    let slot = match (kind, self.slots.get(&key)) {
+                        (Window::Session(_), _) => self.session_slot(key),
+                        (_, Some(slot)) => *slot,
+                        (_, None) => {
+                            let slot = self.new_slot();
+                            self.slots.insert(key, slot);
+                            slot
+                        }
+                    };
                     parts.slots.extend_from_slice(&slot.to_le_bytes());
                     parts.weights.extend_from_slice(&seen.weight.to_le_bytes());
                     if kind != Window::Now {
@@ -273,6 +294,11 @@ impl<M: Metric> Harness<M> {
         parts.values = samples.values.iter().map(|column| pack::repeat(column, i, n)).collect();
         parts.dictionaries = samples.dictionaries[..parts.values.len()].to_vec();
         self.instance.accumulate(&parts).unwrap_or_else(|why| panic!("accumulate gave an error: {why}"));
+    }
+
+    fn new_slot(&mut self) -> u32 {
+        self.made += 1;
+        self.made
     }
 
     fn evaluate(&self, slot: u32, start: i64, end: i64) -> Row {

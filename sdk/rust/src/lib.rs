@@ -96,12 +96,15 @@
 //! | `unit = "s"` | `"1"` | of its values |
 //! | `windows = ["5m/10s", "session-60s"]` | `1m 15m 1h day` | no key for current values |
 //! | `values = [wait]` | `value`, `value_2`, … | names of what a sample carries |
-//! | `name`, `title` | of the function's name | the name is `board.name` |
+//! | `name`, `title` | of the function's name | the name is `board.name`; `name = "im.bursts"` gives all of it |
 //! | `owner`, `version`, `deprecated`, `replaced_by` | none, the crate's version | |
 //! | `meaning_version = 2` | 1 | raise it when the same events would give other numbers |
 //! | `time_varying` | no | outputs change as time passes |
 //! | `all_rows` | only rows that give a sample | which rows the host keeps, for current values |
 //! | `fields = [a]` | none | fields to ask for besides |
+//! | `table` | no | a board shows it as a table too |
+//! | `board = "team"` | first part of the name | the board that shows it |
+//! | `correct_for = "26h"` | the operator's | how long a closed window is still corrected, at least |
 //!
 //! The doc comment is the metric's definition on the dashboard and in its docs.
 //!
@@ -112,7 +115,7 @@
 //! to hold and takes its sample back when it ceases to, so the function must look at nothing else.
 //!
 //! A second argument `&Settings` is what the operator may set: `#[derive(Config)]` on a struct, a
-//! `#[default("…")]` on each field.
+//! `#[default("…")]` on each field. [`ByKey`](config::ByKey) is a setting that may differ by queue.
 //!
 //! # Rules that the host checks
 //!
@@ -142,8 +145,13 @@ pub use weir_metric_macros::{Config, Row, metric};
 
 /// What a metric's file needs: `use weir_metric::prelude::*;`.
 pub mod prelude {
-    pub use crate::acc::{Accumulator, Count, Max, Mean, Min, Named, Quantiles, Sum, of};
+    pub use crate::acc::{
+        Accumulator, Count, CountBy, Distinct, Extent, Max, Mean, Min, Named, PerMinute, Quantiles, Sum,
+        Tally, TimeBy, TopK, of, of_some,
+    };
+    pub use crate::acc::{AgeBuckets, CountIf, DueWithin, Greatest, Least, Overdue, Ratio};
     pub use crate::business::{BusinessHours, business_seconds};
+    pub use crate::config::ByKey;
     pub use crate::log;
     pub use crate::row::Change;
     pub use crate::sample::{Refused, Sample};

@@ -28,6 +28,8 @@ pub struct About {
     pub time_varying: bool,
     pub rows: RowMemory,
     pub meaning_version: u32,
+    /// Pairs for the host and the dashboard: board, form, correct_for.
+    pub extra: &'static [(&'static str, &'static str)],
 }
 
 /// One metric. Written by `#[metric]`; nobody implements it by hand.
@@ -106,8 +108,13 @@ pub fn describe<M: Metric>() -> MetricInfo {
         state_version,
         state_versions_read,
         meaning_version: about.meaning_version,
-        extra: vec![("sdk".into(), concat!("rust ", env!("CARGO_PKG_VERSION")).into())],
+        extra: extra(about.extra),
     }
+}
+
+fn extra(given: &[(&str, &str)]) -> Vec<(String, String)> {
+    let sdk = ("sdk", concat!("rust ", env!("CARGO_PKG_VERSION")));
+    given.iter().copied().chain([sdk]).map(|(key, value)| (key.into(), value.into())).collect()
 }
 
 /// Opens an instance of a metric.

@@ -96,7 +96,7 @@ impl<O: Observed> Observed for Result<O, Refused> {
     }
 }
 
-/// What a sample can carry: nothing, a number, a time, an `Option` of these, or a tuple of up to four.
+/// What a sample can carry: nothing, a number, a time, an `Option` of these, or a tuple of up to five.
 pub trait Value: Copy + Send + 'static {
     type Writer: Default;
     type Reader<'a>;
@@ -244,6 +244,14 @@ value!(
     |value| (value.0, value.1, value.2, value.3),
     |made| made,
     [A: Part, B: Part, C: Part, D: Part]
+);
+value!(
+    5,
+    (A: 0 "value", B: 1 "value_2", C: 2 "value_3", D: 3 "value_4", E: 4 "value_5"),
+    (A, B, C, D, E),
+    |value| (value.0, value.1, value.2, value.3, value.4),
+    |made| made,
+    [A: Part, B: Part, C: Part, D: Part, E: Part]
 );
 
 /// Builds the packed samples of one call.

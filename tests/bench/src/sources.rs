@@ -1,6 +1,7 @@
-//! The two sources of the demo, and the generator's records as the reader would hand them over.
+//! The sources of the demo, and the generator's records as the reader would hand them over.
 
 use std::sync::Arc;
+pub use weir_e2e::tables::{TABLES, TOPICS};
 use weir_generator::life;
 use weir_generator::records::{Mischief, Record as Generated, Records};
 use weir_types::Micros;
@@ -10,35 +11,24 @@ use weir_types::schema::{ColumnDecl, ColumnType, Format, Reading, SourceDecl, Ti
 /// 2026-11-23T08:00:00Z in milliseconds.
 const START_MS: i64 = 1_795_420_800_000;
 pub const PARTITIONS: i32 = 4;
-/// Topics in the order of partition indexes: topic t has the indexes 4·t to 4·t + 3.
-pub const TOPICS: [&str; 2] = ["svc.service.ticket", "svc.service.call_record"];
+/// In the order of [`TOPICS`]: topic t has the indexes 4·t to 4·t + 3.
+pub const INDEXES: usize = TOPICS.len() * PARTITIONS as usize;
 const BATCH: usize = 4096;
 
-const TICKET: &[(&str, &str)] = &[
-    ("id", "int"),
-    ("queue_id", "int"),
-    ("channel", "text"),
-    ("priority", "int"),
-    ("customer_id", "int"),
-    ("assignee_id", "int?"),
-    ("status", "text"),
-    ("created_at", "time"),
-    ("first_reply_at", "time?"),
-    ("updated_at", "time"),
-];
-const CALL: &[(&str, &str)] = &[
-    ("id", "int"),
-    ("queue_id", "int"),
-    ("direction", "text"),
-    ("agent_id", "int?"),
-    ("status", "text"),
-    ("queued_at", "time?"),
-    ("updated_at", "time"),
+/// Columns by source, in the order of [`TABLES`].
+const COLUMNS: [&str; 7] = [
+    "id int, queue_id int, channel text, priority int, customer_id int, assignee_id int?, status text, created_at time, assigned_at time?, first_reply_at time?, solved_at time?, closed_at time?, reopen_count int, reply_count int, escalated bool, first_reply_due_at time?, resolve_due_at time?, updated_at time",
+    "id int, queue_id int, direction text, customer_id int, agent_id int?, status text, started_at time, queued_at time?, answered_at time?, ended_at time?, wrapup_ended_at time?, talk_seconds int, hold_seconds int, hold_count int, missed_count int, transferred_in bool, transferred_out bool, ended_by text?, updated_at time",
+    "id int, queue_id int, channel text, customer_id int, agent_id int?, status text, created_at time, queued_at time?, assigned_at time?, first_reply_at time?, last_customer_message_at time?, last_agent_message_at time?, closed_at time?, customer_messages int, agent_messages int, reply_wait_seconds int, updated_at time",
+    "agent_id int, queue_id int, state text, since time, slots int, slots_used int, updated_at time",
+    "id int, subject text, subject_id int, queue_id int, agent_id int?, sent_at time, score int?, resolved bool?, rated_at time?, updated_at time",
+    "id int, name text, team_id int, updated_at time",
+    "id int, name text, updated_at time",
 ];
 
 pub fn sources() -> Vec<Arc<SourceDecl>> {
-    let source = |name: &str, topic: &str, columns: &[(&str, &str)]| {
-        let columns: Vec<ColumnDecl> = columns.iter().map(|(name, ty)| column(name, ty)).collect();
+    let source = |((name, topic), columns): ((&str, &str), &str)| {
+        let columns: Vec<ColumnDecl> = columns.split(", ").filter_map(column).collect();
         Arc::new(SourceDecl {
             name: name.into(),
             topics: vec![topic.into()],
@@ -53,16 +43,19 @@ pub fn sources() -> Vec<Arc<SourceDecl>> {
             max_dead_share: 0.5,
         })
     };
-    vec![source("ticket", TOPICS[0], TICKET), source("call_record", TOPICS[1], CALL)]
+    TABLES.into_iter().zip(TOPICS).zip(COLUMNS).map(source).collect()
 }
 
-fn column(name: &str, ty: &str) -> ColumnDecl {
+/// From a name and a type, with a `?` if it may be null.
+fn column(text: &str) -> Option<ColumnDecl> {
+    let (name, ty) = text.split_once(' ')?;
     let kind = match ty.trim_end_matches('?') {
         "text" => ColumnType::Text,
+        "bool" => ColumnType::Bool,
         "time" => ColumnType::Time(TimeUnit::Ms),
         _ => ColumnType::Int,
     };
-    ColumnDecl { name: name.into(), ty: kind, nullable: ty.ends_with('?'), values: Vec::new() }
+    Some(ColumnDecl { name: name.into(), ty: kind, nullable: ty.ends_with('?'), values: Vec::new() })
 }
 
 /// Records of the life-cycle generator, in batches, each with the clock at its end.
@@ -77,7 +70,7 @@ pub fn stream(seed: u64, count: usize, per_second: f64) -> Stream {
     let options = life::Options::new(seed, START_MS, per_second);
     let mut records = Records::new(&options, PARTITIONS as u32, Mischief::default());
     let mut stream = Stream { batches: Vec::new(), records: 0, bytes: 0 };
-    let mut offsets = [0i64; 8];
+    let mut offsets = [0i64; INDEXES];
     let mut batch = RecordBatch::default();
     let mut end = START_MS;
     let mut take = |generated: &Generated, stream: &mut Stream| {
@@ -100,7 +93,7 @@ pub fn stream(seed: u64, count: usize, per_second: f64) -> Stream {
     stream
 }
 
-fn push(batch: &mut RecordBatch, offsets: &mut [i64; 8], generated: &Generated) {
+fn push(batch: &mut RecordBatch, offsets: &mut [i64; INDEXES], generated: &Generated) {
     let topic = TOPICS.iter().position(|t| *t == generated.topic).unwrap_or(0);
     let index = topic * PARTITIONS as usize + generated.partition as usize;
     let has = |name: &str| generated.headers.iter().any(|(n, _)| *n == name);

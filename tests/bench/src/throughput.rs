@@ -1,7 +1,7 @@
 //! Changes a second on one core.
 
 use crate::native::NativeLoader;
-use crate::sources::{PARTITIONS, Stream, TOPICS, sources, stream};
+use crate::sources::{INDEXES, PARTITIONS, Stream, TOPICS, sources, stream};
 use anyhow::{Context, Result, anyhow, bail};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -49,6 +49,8 @@ const ASKED: [&[&str]; 2] = [
     &["queue_id", "channel", "priority", "assignee_id", "status", "created_at", "first_reply_at"],
     &["queue_id", "direction", "queued_at"],
 ];
+/// Of the sources that none of them reads.
+const NOTHING: &[&str] = &[];
 
 /// What a run of the engine gave besides its rate.
 #[derive(Default)]
@@ -124,7 +126,7 @@ fn components() -> Result<Vec<(String, Vec<u8>)>> {
 }
 
 fn asked(source: usize, decl: &SourceDecl) -> BTreeSet<usize> {
-    ASKED[source].iter().filter_map(|name| decl.column(name)).collect()
+    ASKED.get(source).unwrap_or(&NOTHING).iter().filter_map(|name| decl.column(name)).collect()
 }
 
 fn rate(records: usize, began: Instant) -> f64 {
@@ -141,7 +143,7 @@ fn run_decoder(stream: &Stream, sources: &[Arc<SourceDecl>]) -> f64 {
         let name = TOPICS[partition as usize / PARTITIONS as usize];
         decoder.topics().iter().position(|t| t == name).unwrap_or(0)
     };
-    let topics: Vec<usize> = (0..8).map(topic).collect();
+    let topics: Vec<usize> = (0..INDEXES as u32).map(topic).collect();
     let began = Instant::now();
     for (_, batch) in &stream.batches {
         for record in batch.iter() {
@@ -214,7 +216,7 @@ fn run_engine(
     let monotonic: weir_types::ports::Monotonic = Arc::new(move || start.elapsed());
     let mut shard = recover(engine_options(sources, components), store.clone(), loader, monotonic)?;
     join_initial(&mut shard, &*store, loader, 1, 0)?;
-    for index in 0..8u32 {
+    for index in 0..INDEXES as u32 {
         let topic = TOPICS[index as usize / PARTITIONS as usize].to_string();
         let partition = TopicPartition { topic, partition: index as i32 % PARTITIONS };
         shard.apply(SourceEvent::Partition { index, partition }, 0);

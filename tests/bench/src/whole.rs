@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use weir_e2e::clickhouse::{ClickHouse, Server};
 use weir_e2e::host::{Config, Host};
 use weir_e2e::kafka::Kafka;
+use weir_e2e::tables::TOPICS;
 use weir_e2e::{net, paths};
 use weir_generator::binlog::Position;
 use weir_generator::debezium::{self, Envelope};
@@ -17,7 +18,6 @@ use weir_generator::life::ticket::{CHANNELS, Status, Ticket};
 use weir_ingest::{Producer, Properties};
 
 pub const TICKET: &str = "svc.service.ticket";
-const CALL: &str = "svc.service.call_record";
 const PARTITIONS: i32 = 4;
 const LIMIT: Duration = Duration::from_secs(600);
 
@@ -42,7 +42,7 @@ impl Whole {
         let dir = paths::run_dir(&std::env::temp_dir(), &format!("weir-bench-{name}"))?;
         let clickhouse = ClickHouse::started(&bins, &chdb, &dir)?;
         let kafka = Kafka::started(&kafka, &dir)?;
-        let topics = [(TICKET.to_owned(), PARTITIONS), (CALL.to_owned(), PARTITIONS)];
+        let topics = TOPICS.map(|topic| (topic.to_owned(), PARTITIONS));
         weir_ingest::create_topics(&properties(&kafka), &topics, Duration::from_secs(30))?;
         let server = clickhouse.server();
         let mut config = Config::example()?;

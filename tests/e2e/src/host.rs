@@ -92,6 +92,15 @@ impl Config {
         found.next().with_context(|| format!("examples/service/weir.toml declares no source {name}"))
     }
 
+    /// Leaves these sources only.
+    pub fn keep_sources(&mut self, names: &[&str]) -> &mut Config {
+        let name = |source: &toml::Value| source.get("name").and_then(toml::Value::as_str).map(str::to_owned);
+        if let Some(sources) = self.table.get_mut("source").and_then(toml::Value::as_array_mut) {
+            sources.retain(|source| name(source).is_some_and(|name| names.contains(&name.as_str())));
+        }
+        self
+    }
+
     /// Declares a source in the format of `debezium`, `canal` or `maxwell`. The latter two write times as
     /// text.
     pub fn written_by(&mut self, source: &str, writer: &str) -> Result<()> {

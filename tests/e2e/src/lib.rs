@@ -17,5 +17,6 @@ pub mod minio;
 pub mod net;
 pub mod paths;
 pub mod process;
+pub mod tables;
 pub mod tally;
 pub mod wait;

@@ -4,12 +4,13 @@ mod common;
 
 use anyhow::{Context, Result, ensure};
 use common::load::Load;
-use common::{CALL, Dir, LIMIT, TICKET, configuration};
+use common::{Dir, LIMIT, configuration};
 use std::time::Duration;
 use weir_e2e::clickhouse::ClickHouse;
 use weir_e2e::host::Host;
 use weir_e2e::kafka::Kafka;
 use weir_e2e::paths::{self, Bins};
+use weir_e2e::tables::TOPICS;
 use weir_e2e::{net, wait};
 use weir_ingest::Properties;
 
@@ -62,7 +63,8 @@ impl World {
         let clickhouse = ClickHouse::started(&bins, &paths::from_env(paths::CHDB_LIB)?, &dir.0)?;
         let kafka = Kafka::started(&paths::from_env(paths::KAFKA)?, &dir.0)?;
         let properties = Properties::from([("bootstrap.servers".to_owned(), kafka.bootstrap())]);
-        weir_ingest::create_topics(&properties, &[(TICKET.into(), 4), (CALL.into(), 4)], LIMIT)?;
+        let topics = TOPICS.map(|topic| (topic.to_owned(), 4));
+        weir_ingest::create_topics(&properties, &topics, LIMIT)?;
         let mut config = configuration(&kafka.bootstrap())?;
         config.clickhouse(&clickhouse.server());
         config.set("limits", "waiting", std::env::var(WAITING).unwrap_or_else(|_| BUDGET.into()));

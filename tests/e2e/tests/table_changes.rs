@@ -46,6 +46,7 @@ impl Service {
         )?;
         let connect = Connect::start(&paths::from_env(paths::CONNECT)?, &dir.0, &kafka, &mariadb, "service")?;
         let mut config = common::configuration(&kafka.bootstrap())?;
+        config.keep_sources(&["ticket", "call_record"]);
         config.clickhouse(&clickhouse.server()).set("epoch", "suspend_after_rows", 20);
         let mut host = Host::new(&bins, &dir.0, net::free_port()?, &config)?;
         host.start()?;

@@ -3,10 +3,9 @@
 
 use crate::debezium::topic;
 use crate::dice::Dice;
-use crate::life::call::{Call, Status as CallStatus};
-use crate::life::ticket::Ticket;
-use crate::life::{Row, RowChange};
+use crate::life::RowChange;
 use crate::records::{Record, Records};
+use crate::stranger;
 
 /// Ids from here on are of bad records, so that they meet no row of the life.
 const FIRST_ID: i64 = 2_000_000_000;
@@ -29,13 +28,13 @@ pub enum Fault {
     NullKey,
     /// An insert without `queue_id`.
     MissingField,
-    /// An insert whose time (`created_at`, `queued_at`) is a word.
+    /// An insert whose time (`created_at`, `queued_at`, `since`, `sent_at`) is a word.
     TimeInWords,
     /// An insert whose `queue_id` is a word.
     QueueInWords,
     /// An insert whose `queue_id` is a number in quotes, which is allowed.
     QuotedNumber,
-    /// An update whose after image lacks `status` and `direction`.
+    /// An update whose after image lacks `status` and `direction`, `state`, or `rated_at`.
     MissingInAfter,
     /// A tombstone of a key that never was.
     Tombstone,
@@ -81,11 +80,13 @@ impl Fault {
     }
 }
 
-/// The `number`-th bad record, on the topics in turn. A header says what must become of it.
+/// The `number`-th bad record, on the topics of [`stranger::TABLES`] in turn. A header says what must become
+/// of it.
 pub fn record(records: &mut Records, dice: &mut Dice, number: u64, at: i64) -> Record {
-    let fault = FAULTS[(number / 2 % FAULTS.len() as u64) as usize];
-    let of_ticket = number.is_multiple_of(2);
-    let (before, after) = rows(records, dice, FIRST_ID + number as i64, at, of_ticket);
+    let tables = stranger::TABLES.len() as u64;
+    let fault = FAULTS[(number / tables % FAULTS.len() as u64) as usize];
+    let table = stranger::TABLES[(number % tables) as usize];
+    let (before, after) = stranger::rows(records.world(), dice, FIRST_ID + number as i64, at, table);
     let update = fault == Fault::MissingInAfter;
     let change = RowChange { at, before: update.then_some(before), after: Some(after), correction: false };
     let mut record = records.render_alone(&change);
@@ -98,21 +99,18 @@ pub fn record(records: &mut Records, dice: &mut Dice, number: u64, at: i64) -> R
         Fault::NullKey => record.key = None,
         Fault::MissingField => edit(&mut record, |value| without(value, "queue_id")),
         Fault::TimeInWords => edit(&mut record, |value| {
-            let value = replaced(value, "created_at", "\"just now\"");
-            replaced(&value, "queued_at", "\"just now\"")
+            let times = ["created_at", "queued_at", "since", "sent_at"];
+            times.iter().fold(value.to_string(), |value, time| replaced(&value, time, "\"just now\""))
         }),
         Fault::QueueInWords => edit(&mut record, |value| replaced(value, "queue_id", "\"the long one\"")),
         Fault::QuotedNumber => edit(&mut record, |value| replaced(value, "queue_id", "\"101\"")),
         Fault::MissingInAfter => edit(&mut record, |value| match value.split_once(",\"after\":") {
-            Some((before, after)) => {
-                format!("{before},\"after\":{}", without(&without(after, "status"), "direction"))
-            }
+            Some((before, after)) => format!("{before},\"after\":{}", without_watched(after)),
             // Canal and Maxwell complete the before image from the only one there is.
-            None => without(&without(value, "status"), "direction"),
+            None => without_watched(value),
         }),
         Fault::Tombstone => record.value = None,
         Fault::UnknownTable => edit(&mut record, |value| {
-            let table = if of_ticket { "ticket" } else { "call_record" };
             value.replace(&format!("\"table\":\"{table}\""), "\"table\":\"audit_log\"")
         }),
         Fault::RegistryFramed => record.value = Some(b"\0\0\0\0\x07\x02\x0etickets\x06web".to_vec()),
@@ -122,7 +120,7 @@ pub fn record(records: &mut Records, dice: &mut Dice, number: u64, at: i64) -> R
 
 /// A good insert of `bytes` and more: a column that nobody declared holds a long text.
 pub fn large(records: &mut Records, dice: &mut Dice, at: i64, bytes: usize) -> Record {
-    let (_, after) = rows(records, dice, FIRST_ID - 1, at, true);
+    let (_, after) = stranger::rows(records.world(), dice, FIRST_ID - 1, at, "ticket");
     let mut record =
         records.render_alone(&RowChange { at, before: None, after: Some(after), correction: false });
     record.topic = topic("ticket");
@@ -132,24 +130,16 @@ pub fn large(records: &mut Records, dice: &mut Dice, at: i64, bytes: usize) -> R
     record
 }
 
-/// A row that an update finds and what it makes of it: something that counts.
-pub(crate) fn rows(records: &Records, dice: &mut Dice, id: i64, at: i64, of_ticket: bool) -> (Row, Row) {
-    let (ticket, call) = records.strangers(id, at, dice);
-    if of_ticket {
-        let before = ticket;
-        let after = Ticket { first_reply_at: Some(at), ..before.clone() };
-        (Row::Ticket(before), Row::Ticket(after))
-    } else {
-        let before = Call { direction: "inbound", queued_at: None, ..call };
-        let after = Call { queued_at: Some(at), status: CallStatus::Queued, ..before.clone() };
-        (Row::Call(before), Row::Call(after))
-    }
-}
-
 fn edit(record: &mut Record, change: impl FnOnce(&str) -> String) {
     if let Some(value) = &record.value {
         record.value = Some(change(&String::from_utf8_lossy(value)).into_bytes());
     }
+}
+
+/// Without what says that something happened.
+fn without_watched(json: &str) -> String {
+    let watched = ["status", "direction", "state", "rated_at"];
+    watched.iter().fold(json.to_string(), |json, field| without(&json, field))
 }
 
 /// Every value of `field` replaced.

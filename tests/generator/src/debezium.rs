@@ -1,18 +1,34 @@
 //! Bytes as Debezium's MariaDB connector writes them, without the schema envelope.
 
 use crate::binlog::Position;
-use crate::life::Row;
-use crate::life::call::Call;
-use crate::life::ticket::Ticket;
+use crate::row::{Cell, Row};
 
 /// Name of the connector, first part of every topic.
 pub const PREFIX: &str = "svc";
 pub const DATABASE: &str = "service";
 
+/// The topic of a table; one that nobody knows is a ticket's.
 pub fn topic(table: &str) -> &'static str {
     match table {
-        "ticket" => "svc.service.ticket",
-        _ => "svc.service.call_record",
+        "agent" => "svc.service.agent",
+        "agent_state" => "svc.service.agent_state",
+        "call_record" => "svc.service.call_record",
+        "im_session" => "svc.service.im_session",
+        "queue" => "svc.service.queue",
+        "survey" => "svc.service.survey",
+        _ => "svc.service.ticket",
+    }
+}
+
+/// The key of a row's record: `{"id":N}`, of agents' states `{"agent_id":N}`.
+pub fn key_of(out: &mut Vec<u8>, row: &Row) {
+    match row {
+        Row::State(row) => {
+            out.extend_from_slice(b"{\"agent_id\":");
+            int(out, row.agent_id);
+            out.push(b'}');
+        }
+        row => key(out, row.id()),
     }
 }
 
@@ -80,13 +96,7 @@ fn source(out: &mut Vec<u8>, envelope: &Envelope) {
         gtid_text(out, gtid);
     }
     out.extend_from_slice(b",\"file\":\"binlog.");
-    let mut number = [b'0'; 6];
-    let mut rest = file;
-    for digit in number.iter_mut().rev() {
-        *digit = b'0' + (rest % 10) as u8;
-        rest /= 10;
-    }
-    out.extend_from_slice(&number);
+    file_number(out, file);
     out.extend_from_slice(b"\",\"pos\":");
     int(out, pos as i64);
     out.extend_from_slice(b",\"row\":");
@@ -112,84 +122,39 @@ fn gtid_text(out: &mut Vec<u8>, gtid: u64) {
 }
 
 fn image(out: &mut Vec<u8>, row: Option<&Row>) {
-    match row {
-        None => out.extend_from_slice(b"null"),
-        Some(Row::Ticket(row)) => ticket(out, row),
-        Some(Row::Call(row)) => call(out, row),
-    }
-}
-
-fn ticket(out: &mut Vec<u8>, row: &Ticket) {
-    number(out, "{\"id\":", row.id);
-    number(out, ",\"queue_id\":", row.queue_id);
-    text(out, ",\"channel\":", Some(row.channel));
-    number(out, ",\"priority\":", row.priority);
-    number(out, ",\"customer_id\":", row.customer_id);
-    optional(out, ",\"assignee_id\":", row.assignee_id);
-    text(out, ",\"status\":", Some(row.status.text()));
-    number(out, ",\"created_at\":", row.created_at);
-    optional(out, ",\"assigned_at\":", row.assigned_at);
-    optional(out, ",\"first_reply_at\":", row.first_reply_at);
-    optional(out, ",\"solved_at\":", row.solved_at);
-    optional(out, ",\"closed_at\":", row.closed_at);
-    number(out, ",\"reopen_count\":", row.reopen_count);
-    number(out, ",\"reply_count\":", row.reply_count);
-    number(out, ",\"escalated\":", row.escalated);
-    optional(out, ",\"first_reply_due_at\":", row.first_reply_due_at);
-    optional(out, ",\"resolve_due_at\":", row.resolve_due_at);
-    number(out, ",\"updated_at\":", row.updated_at);
-    out.push(b'}');
-}
-
-fn call(out: &mut Vec<u8>, row: &Call) {
-    number(out, "{\"id\":", row.id);
-    number(out, ",\"queue_id\":", row.queue_id);
-    text(out, ",\"direction\":", Some(row.direction));
-    number(out, ",\"customer_id\":", row.customer_id);
-    optional(out, ",\"agent_id\":", row.agent_id);
-    text(out, ",\"status\":", Some(row.status.text()));
-    number(out, ",\"started_at\":", row.started_at);
-    optional(out, ",\"queued_at\":", row.queued_at);
-    optional(out, ",\"answered_at\":", row.answered_at);
-    optional(out, ",\"ended_at\":", row.ended_at);
-    optional(out, ",\"wrapup_ended_at\":", row.wrapup_ended_at);
-    number(out, ",\"talk_seconds\":", row.talk_seconds);
-    number(out, ",\"hold_seconds\":", row.hold_seconds);
-    number(out, ",\"hold_count\":", row.hold_count);
-    number(out, ",\"missed_count\":", row.missed_count);
-    number(out, ",\"transferred_in\":", row.transferred_in);
-    number(out, ",\"transferred_out\":", row.transferred_out);
-    text(out, ",\"ended_by\":", row.ended_by);
-    number(out, ",\"updated_at\":", row.updated_at);
-    out.push(b'}');
-}
-
-fn number(out: &mut Vec<u8>, name: &str, value: i64) {
-    out.extend_from_slice(name.as_bytes());
-    int(out, value);
-}
-
-fn optional(out: &mut Vec<u8>, name: &str, value: Option<i64>) {
-    out.extend_from_slice(name.as_bytes());
-    match value {
-        Some(value) => int(out, value),
-        None => out.extend_from_slice(b"null"),
-    }
-}
-
-/// The texts of the life hold nothing that JSON would escape.
-fn text(out: &mut Vec<u8>, name: &str, value: Option<&str>) {
-    out.extend_from_slice(name.as_bytes());
-    match value {
-        Some(value) => {
-            out.push(b'"');
-            out.extend_from_slice(value.as_bytes());
-            out.push(b'"');
+    let Some(row) = row else {
+        out.extend_from_slice(b"null");
+        return;
+    };
+    let start = out.len();
+    row.each(|column, cell| {
+        out.extend_from_slice(column.json.as_bytes());
+        match cell {
+            Cell::Null => out.extend_from_slice(b"null"),
+            Cell::Number(value) | Cell::Time(value) => int(out, value),
+            Cell::Text(text) => {
+                out.push(b'"');
+                out.extend_from_slice(text.as_bytes());
+                out.push(b'"');
+            }
         }
-        None => out.extend_from_slice(b"null"),
-    }
+    });
+    // The first column's comma.
+    out[start] = b'{';
+    out.push(b'}');
 }
 
-fn int(out: &mut Vec<u8>, value: i64) {
+pub(crate) fn int(out: &mut Vec<u8>, value: i64) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// The number at the end of a binlog file's name: six digits.
+pub(crate) fn file_number(out: &mut Vec<u8>, file: u32) {
+    let mut number = [b'0'; 6];
+    let mut rest = file;
+    for digit in number.iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    out.extend_from_slice(&number);
 }

@@ -7,8 +7,7 @@ use crate::debezium::{self, Envelope};
 use crate::dice::{Dice, mix};
 use crate::foreign::{self, Writer};
 use crate::late;
-use crate::life::call::Call;
-use crate::life::ticket::Ticket;
+use crate::life::world::World;
 use crate::life::{Life, Options, Row, RowChange};
 use std::collections::VecDeque;
 
@@ -94,7 +93,8 @@ impl Records {
                 .map(|row| {
                     let mut record = Record { at: start_ms, ..Record::default() };
                     self.address(&mut record, row);
-                    record.value = Some(foreign::bootstrap(row, start_ms.div_euclid(1_000)));
+                    let value = record.value.get_or_insert_with(Vec::new);
+                    foreign::bootstrap(value, row, start_ms.div_euclid(1_000));
                     record
                 })
                 .collect(),
@@ -167,10 +167,8 @@ impl Records {
         &self.batch[..self.used]
     }
 
-    /// A new ticket and a new call, as they would come in at `at`.
-    pub(crate) fn strangers(&self, id: i64, at: i64, dice: &mut Dice) -> (Ticket, Call) {
-        let world = self.life.world();
-        (Ticket::new(id, at, dice, world), Call::new(id, at, dice, world))
+    pub(crate) fn world(&self) -> &World {
+        self.life.world()
     }
 
     /// The one record of an insert or update, outside the batch.
@@ -203,10 +201,9 @@ impl Records {
 
     /// Delete of the old key, tombstone, insert of the new key: all at one position.
     fn render_rekey(&mut self, change: &RowChange, old: &Row, new: &Row) {
-        let mut old_key = Vec::new();
-        debezium::key(&mut old_key, old.id());
-        let mut new_key = Vec::new();
-        debezium::key(&mut new_key, new.id());
+        let (mut old_key, mut new_key) = (Vec::new(), Vec::new());
+        debezium::key_of(&mut old_key, old);
+        debezium::key_of(&mut new_key, new);
         self.render_one(change, 'd', old, Some(old), None, false);
         self.batch[self.used - 1].headers.push(("__debezium.newkey", new_key));
         self.render_tombstone(change.at, old);
@@ -226,7 +223,8 @@ impl Records {
         let position = self.binlog.append(row.table(), op, change.at, 310);
         let mut record = self.take_buffer(change.at);
         self.address(&mut record, row);
-        record.value = Some(foreign::value(self.writer, before, after, &position, change.at));
+        let value = record.value.get_or_insert_with(Vec::new);
+        foreign::value(value, self.writer, before, after, &position, change.at);
         if change.correction {
             record.headers.push(("generator.correction", b"1".to_vec()));
         }
@@ -270,15 +268,17 @@ impl Records {
     /// Topic, partition and key.
     fn address(&self, record: &mut Record, row: &Row) {
         record.topic = debezium::topic(row.table());
-        if self.writer != Writer::Debezium {
-            record.partition = (mix(foreign::family(row.id()) as u64) % self.partitions) as i32;
-            record.key = foreign::key(self.writer, row);
-            return;
-        }
-        record.partition = (mix(row.id() as u64) % self.partitions) as i32;
         let key = record.key.get_or_insert_with(Vec::new);
         key.clear();
-        debezium::key(key, row.id());
+        if self.writer == Writer::Debezium {
+            record.partition = (mix(row.id() as u64) % self.partitions) as i32;
+            debezium::key_of(key, row);
+            return;
+        }
+        record.partition = (mix(foreign::family(row.id()) as u64) % self.partitions) as i32;
+        if !foreign::key(key, self.writer, row) {
+            record.key = None;
+        }
     }
 
     /// A record whose buffers may have been in use before.

@@ -1,19 +1,25 @@
 //! The life as SQL transactions, for a real database with a real connector behind it.
 
+use crate::civil;
 use crate::clock::Clock;
 use crate::dice::Dice;
-use crate::life::call::Call;
-use crate::life::ticket::Ticket;
-use crate::life::{Life, Row, RowChange};
+use crate::life::{Life, RowChange};
+use crate::row::{Cell, Row};
 use anyhow::{Context, Result};
 use mysql::prelude::Queryable;
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// The tables, as the service owns them.
-pub const SCHEMA: &str = include_str!("../../../examples/service/schema.sql");
+/// The service's tables, in the order in which they are made.
+pub const MIGRATIONS: [&str; 6] = [
+    include_str!("../../../examples/service/migrations/0001_ticket.sql"),
+    include_str!("../../../examples/service/migrations/0002_call_record.sql"),
+    include_str!("../../../examples/service/migrations/0003_im_session.sql"),
+    include_str!("../../../examples/service/migrations/0004_agent_state.sql"),
+    include_str!("../../../examples/service/migrations/0005_survey.sql"),
+    include_str!("../../../examples/service/migrations/0006_lookup.sql"),
+];
 
 /// Rows in one INSERT of the preparation.
 const PREPARE_ROWS: usize = 200;
@@ -55,7 +61,7 @@ impl Target {
 /// Creates the tables where they are missing and inserts the rows that stand at the start. The same
 /// seed, start and rate must then be given to [`run`], else its updates meet other rows.
 pub fn prepare(connection: &mut mysql::Conn, life: &Life) -> Result<u64> {
-    for statement in statements(SCHEMA) {
+    for statement in MIGRATIONS.into_iter().flat_map(statements) {
         connection.query_drop(&statement).with_context(|| format!("cannot execute {statement}"))?;
     }
     let mut inserted = 0;
@@ -150,105 +156,44 @@ fn name(change: &RowChange) -> String {
 pub fn statement(change: &RowChange) -> String {
     match (&change.before, &change.after) {
         (None, Some(row)) => format!("{}({})", insert_start(row), values(row)),
-        (Some(row), None) => format!("DELETE FROM {} WHERE id={}", row.table(), row.id()),
+        (Some(row), None) => format!("DELETE FROM {} WHERE {}={}", row.table(), row.key(), row.id()),
         (Some(old), Some(new)) => {
-            let changed: Vec<String> = columns(old)
+            let changed: Vec<String> = old
+                .cells()
                 .into_iter()
-                .zip(columns(new))
+                .zip(new.cells())
                 .filter(|(old, new)| old.1 != new.1)
-                .map(|(_, (name, value))| format!("{name}={value}"))
+                .map(|(_, (name, value))| format!("{name}={}", literal(value)))
                 .collect();
-            format!("UPDATE {} SET {} WHERE id={}", new.table(), changed.join(","), old.id())
+            format!("UPDATE {} SET {} WHERE {}={}", new.table(), changed.join(","), old.key(), old.id())
         }
         (None, None) => "DO 0".into(),
     }
 }
 
 fn insert_start(row: &Row) -> String {
-    let names: Vec<&str> = columns(row).into_iter().map(|(name, _)| name).collect();
+    let names: Vec<&str> = row.cells().into_iter().map(|(name, _)| name).collect();
     format!("INSERT INTO {} ({}) VALUES ", row.table(), names.join(","))
 }
 
 fn values(row: &Row) -> String {
-    let values: Vec<String> = columns(row).into_iter().map(|(_, value)| value).collect();
+    let values: Vec<String> = row.cells().into_iter().map(|(_, value)| literal(value)).collect();
     values.join(",")
 }
 
-type Columns = Vec<(&'static str, String)>;
-
-fn columns(row: &Row) -> Columns {
-    match row {
-        Row::Ticket(row) => ticket(row),
-        Row::Call(row) => call(row),
-    }
-}
-
-fn ticket(row: &Ticket) -> Columns {
-    vec![
-        ("id", row.id.to_string()),
-        ("queue_id", row.queue_id.to_string()),
-        ("channel", quoted(Some(row.channel))),
-        ("priority", row.priority.to_string()),
-        ("customer_id", row.customer_id.to_string()),
-        ("assignee_id", number(row.assignee_id)),
-        ("status", quoted(Some(row.status.text()))),
-        ("created_at", time(Some(row.created_at))),
-        ("assigned_at", time(row.assigned_at)),
-        ("first_reply_at", time(row.first_reply_at)),
-        ("solved_at", time(row.solved_at)),
-        ("closed_at", time(row.closed_at)),
-        ("reopen_count", row.reopen_count.to_string()),
-        ("reply_count", row.reply_count.to_string()),
-        ("escalated", row.escalated.to_string()),
-        ("first_reply_due_at", time(row.first_reply_due_at)),
-        ("resolve_due_at", time(row.resolve_due_at)),
-        ("updated_at", time(Some(row.updated_at))),
-    ]
-}
-
-fn call(row: &Call) -> Columns {
-    vec![
-        ("id", row.id.to_string()),
-        ("queue_id", row.queue_id.to_string()),
-        ("direction", quoted(Some(row.direction))),
-        ("customer_id", row.customer_id.to_string()),
-        ("agent_id", number(row.agent_id)),
-        ("status", quoted(Some(row.status.text()))),
-        ("started_at", time(Some(row.started_at))),
-        ("queued_at", time(row.queued_at)),
-        ("answered_at", time(row.answered_at)),
-        ("ended_at", time(row.ended_at)),
-        ("wrapup_ended_at", time(row.wrapup_ended_at)),
-        ("talk_seconds", row.talk_seconds.to_string()),
-        ("hold_seconds", row.hold_seconds.to_string()),
-        ("hold_count", row.hold_count.to_string()),
-        ("missed_count", row.missed_count.to_string()),
-        ("transferred_in", row.transferred_in.to_string()),
-        ("transferred_out", row.transferred_out.to_string()),
-        ("ended_by", quoted(row.ended_by)),
-        ("updated_at", time(Some(row.updated_at))),
-    ]
-}
-
-fn number(value: Option<i64>) -> String {
-    value.map_or_else(|| "NULL".into(), |value| value.to_string())
-}
-
 /// The texts of the life hold nothing that SQL would escape.
-fn quoted(value: Option<&str>) -> String {
-    value.map_or_else(|| "NULL".into(), |value| format!("'{value}'"))
-}
-
-/// A `DATETIME(3)` literal in UTC.
-fn time(ms: Option<i64>) -> String {
-    let Some(ms) = ms else { return "NULL".into() };
-    match jiff::Timestamp::from_millisecond(ms) {
-        Ok(at) => {
-            let mut text = String::new();
-            // Writing to a string cannot fail.
-            let _ = write!(text, "'{}'", at.strftime("%Y-%m-%d %H:%M:%S.%3f"));
-            text
+fn literal(cell: Cell<'_>) -> String {
+    match cell {
+        Cell::Null => "NULL".into(),
+        Cell::Number(value) => value.to_string(),
+        Cell::Text(text) => format!("'{text}'"),
+        Cell::Time(ms) => {
+            let mut text = Vec::with_capacity(23);
+            civil::text(&mut text, ms);
+            format!("'{}'", String::from_utf8_lossy(&text))
         }
-        Err(_) => "NULL".into(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -74,7 +74,7 @@ fn queue(row: &RealtimeRow) -> Option<i64> {
 }
 
 fn key(row: &RealtimeRow) -> Key {
-    (WINDOWS.iter().position(|(name, _)| *name == row.window).unwrap_or(WINDOWS.len()), queue(row), row.start)
+    (WINDOWS.iter().position(|(name, _)| row.window == *name).unwrap_or(WINDOWS.len()), queue(row), row.start)
 }
 
 impl Auditor<'_> {

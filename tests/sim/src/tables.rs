@@ -3,6 +3,8 @@
 use crate::world::{Breach, Mutation};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use weir_types::Name;
 use weir_types::ports::LostFuture;
 use weir_types::record::TopicPartition;
 use weir_types::rows::{DeadLetterRow, EpochRow, LateEventRow, Outbox, PromotedRow, RealtimeRow, version};
@@ -17,7 +19,7 @@ pub struct Held<T> {
 }
 
 /// metric, incarnation, window, dimension set, dims, start
-pub type RowKey = (String, i64, String, String, Vec<String>, i64);
+pub type RowKey = (Name, i64, Name, Name, Arc<[String]>, i64);
 /// metric, incarnation, partition, offset, row, sample
 pub type LateKey = (String, i64, TopicPartition, i64, u32, u32);
 

@@ -18,9 +18,9 @@ use weir_e2e::clickhouse::{ClickHouse, Server};
 use weir_e2e::host::{Config, Host};
 use weir_e2e::paths::Bins;
 use weir_e2e::process::Process;
+use weir_e2e::tables::TABLES;
 use weir_e2e::wait;
 
-pub const TOPICS: [&str; 2] = ["svc.service.ticket", "svc.service.call_record"];
 /// On the clock: 10 real seconds at 60 times the speed. Longer than a killed process needs to come back.
 pub const IDLE_AFTER: &str = "10m";
 /// How much faster than real time the clock runs where numbers are checked, so that windows close.
@@ -112,11 +112,11 @@ impl World {
         }
         if setup.checked {
             config.clock(&clock.origin.to_string(), setup.speed());
-            for source in ["ticket", "call_record"] {
+            for source in TABLES {
                 config.source(source)?.insert("idle_after".into(), IDLE_AFTER.into());
             }
         }
-        for source in ["ticket", "call_record"] {
+        for source in TABLES {
             config.written_by(source, &setup.format)?;
         }
         if let Some(length) = setup.epoch {

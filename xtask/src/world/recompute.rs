@@ -1,6 +1,6 @@
 //! After a run: what the oracle needs, and how it is asked.
 
-use super::{IDLE_AFTER, TOPICS, Upstream, World};
+use super::{IDLE_AFTER, Upstream, World};
 use crate::say;
 use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use std::time::Duration;
 use weir_e2e::host::Status;
 use weir_e2e::mariadb;
 use weir_e2e::process;
+use weir_e2e::tables::TOPICS;
 use weir_e2e::tally;
 
 const JOURNAL_LIMIT: Duration = Duration::from_secs(120);

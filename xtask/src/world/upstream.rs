@@ -1,6 +1,6 @@
 //! Where changes come from.
 
-use super::{DemoClock, Parts, Setup, TOPICS};
+use super::{DemoClock, Parts, Setup};
 use crate::say;
 use anyhow::{Context, Result};
 use std::path::Path;
@@ -11,6 +11,7 @@ use weir_e2e::connect::Connect;
 use weir_e2e::kafka::Kafka;
 use weir_e2e::mariadb::{self, MariaDb};
 use weir_e2e::process::{self, Process};
+use weir_e2e::tables::TOPICS;
 use weir_e2e::wait;
 
 const PARTITIONS: u32 = 4;

@@ -8,7 +8,7 @@ use weir_embedded::clickhouse::Process;
 use weir_types::contract::{Field, Input, MetricInfo, Output, RowMemory, ValueType};
 use weir_types::rows::{EpochRow, Outbox, OutputValue, PromotedRow, RealtimeRow};
 use weir_types::window::Window;
-use weir_types::{DAY, MINUTE};
+use weir_types::{DAY, MINUTE, Name};
 
 pub const INCARNATION: i64 = 7;
 /// 2023-11-14, 00:00.
@@ -130,8 +130,8 @@ pub fn row(start: i64, epoch: u64, count: i64) -> RealtimeRow {
         metric: "a.count".into(),
         incarnation: INCARNATION,
         window: "1m".into(),
-        dimension_set: String::new(),
-        dims: vec![],
+        dimension_set: Name::default(),
+        dims: [].into(),
         day: start.div_euclid(DAY) as i32,
         start,
         end: start + MINUTE,

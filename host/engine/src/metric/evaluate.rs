@@ -62,7 +62,7 @@ impl Metric {
             let interval = Interval { start: vanished.start, end: vanished.end };
             let slot = Slot::of_nothing(set, key, vanished.epoch_first);
             let row = self.row(&slot, kind, interval, true, Vec::new(), boundary, shared);
-            rows.live.push(self.live_row(&row, kind, set, true));
+            rows.live.push(live_row(&row, true));
             rows.outbox.realtime.push(RealtimeRow { deleted: true, ..row });
         }
     }
@@ -182,14 +182,14 @@ impl Metric {
         let (is_final, empty) = (slot.is_final, slot.weight == 0);
         // A session's end is not in the row's key: when it moves, there is a new row to give.
         let moves = self.plan.kinds[kind as usize].gap().is_some();
-        let hash = outputs::hash(&values, moves.then_some(interval.end));
+        let hash = outputs::hash(&values, moves.then_some(interval.end), &mut rows.scratch);
         let decision = emit::decide(slot.emitted, hash, is_final, empty || ticking[kind as usize]);
         let newest = self.is_newest(number, slot, kind, interval);
         let show = newest && (slot.shown != Some(hash) || empty || (decision == Decision::Emit && is_final));
         if show || decision == Decision::Emit || (history && !empty) {
             let row = self.row(slot, kind, interval, is_final, values, boundary, shared);
             if show {
-                rows.live.push(self.live_row(&row, kind, slot.set, empty));
+                rows.live.push(live_row(&row, empty));
             }
             if history && !empty {
                 let start = boundary.clock - boundary.clock.rem_euclid(MINUTE);
@@ -229,42 +229,25 @@ impl Metric {
             true => (boundary.clock, boundary.clock, self.entry.coverage == Micros::MIN),
             false => (interval.start, interval.end, interval.start >= self.entry.coverage),
         };
-        let names = self.info.outputs.iter().map(|o| o.name.clone());
         RealtimeRow {
-            metric: self.info.name.clone(),
+            metric: self.names.metric.clone(),
             incarnation: self.entry.incarnation,
-            window: self.plan.kinds[kind as usize].name.to_string(),
-            dimension_set: self.plan.set_names[slot.set as usize].to_string(),
-            dims: self.projections[slot.set as usize].space.render(slot.key, &shared.texts),
+            window: self.plan.kinds[kind as usize].name.clone(),
+            dimension_set: self.plan.set_names[slot.set as usize].clone(),
+            dims: self.projections[slot.set as usize].space.render(slot.key, &shared.texts).into(),
             day: shared.calendar.local_day_number(start),
             start,
             end,
-            outputs: names.zip(values).collect(),
+            outputs: self.names.outputs.iter().cloned().zip(values).collect(),
             is_final,
             complete,
             watermark: self.watermarks.closing,
-            digest: self.entry.digest.clone(),
+            digest: self.names.digest.clone(),
             epoch: boundary.epoch,
             epoch_first: slot.epoch_first,
             samples: slot.samples,
             late: slot.late,
             deleted: false,
-        }
-    }
-
-    fn live_row(&self, row: &RealtimeRow, kind: u16, set: u16, gone: bool) -> LiveRow {
-        LiveRow {
-            metric: self.name.clone(),
-            window: self.plan.kinds[kind as usize].name.clone(),
-            dimension_set: self.plan.set_names[set as usize].clone(),
-            dims: row.dims.as_slice().into(),
-            start: row.start,
-            end: row.end,
-            outputs: row.outputs.iter().map(|(_, value)| value.clone()).collect(),
-            is_final: row.is_final,
-            complete: row.complete,
-            samples: row.samples,
-            gone,
         }
     }
 
@@ -326,5 +309,22 @@ impl Metric {
         self.instance.release(&released)?;
         self.numbers.give_back(released);
         Ok(())
+    }
+}
+
+/// What the serving side is shown of a row.
+fn live_row(row: &RealtimeRow, gone: bool) -> LiveRow {
+    LiveRow {
+        metric: row.metric.clone(),
+        window: row.window.clone(),
+        dimension_set: row.dimension_set.clone(),
+        dims: row.dims.clone(),
+        start: row.start,
+        end: row.end,
+        outputs: row.outputs.iter().map(|(_, value)| value.clone()).collect(),
+        is_final: row.is_final,
+        complete: row.complete,
+        samples: row.samples,
+        gone,
     }
 }

@@ -21,11 +21,11 @@ use cells::{CellTable, PaneRule};
 use sessions::Sessions;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use weir_types::Micros;
 use weir_types::contract::{GuestError, MetricFactory, MetricInfo, MetricInstance};
 use weir_types::live::{CatalogueEntry, LiveRow, MetricCost};
 use weir_types::ports::StateError;
 use weir_types::rows::Outbox;
+use weir_types::{Micros, Name};
 use windows::{Numbers, Windows};
 
 pub use absorb::{ImageBatch, Running};
@@ -80,8 +80,14 @@ pub struct Metric {
     whole: bool,
     /// Nanoseconds of the running epoch by stage.
     pub stages: BTreeMap<&'static str, u64>,
-    /// Prefixes of names for the serving side, made once.
-    name: Arc<str>,
+    names: Names,
+}
+
+/// What all its rows share.
+struct Names {
+    metric: Name,
+    digest: Name,
+    outputs: Vec<Name>,
 }
 
 /// What one epoch gives besides state.
@@ -89,6 +95,7 @@ pub struct Metric {
 pub struct EpochRows {
     pub outbox: Outbox,
     pub live: Vec<LiveRow>,
+    scratch: Vec<u8>,
 }
 
 /// The end of an epoch, as metrics see it.
@@ -117,7 +124,11 @@ impl Metric {
             peaks: cold::Peaks::default(),
             space: shared.space_for(&plan),
             projections: projections.collect(),
-            name: info.name.as_str().into(),
+            names: Names {
+                metric: info.name.as_str().into(),
+                digest: entry.digest.as_str().into(),
+                outputs: info.outputs.iter().map(|o| o.name.as_str().into()).collect(),
+            },
             info,
             plan,
             entry,

@@ -43,11 +43,14 @@ pub fn text(dictionary: &PackedDictionary, code: i64) -> String {
 }
 
 /// A hash of values, and of the end of a window that can move, that is the same in every process and
-/// version.
-pub fn hash(values: &[OutputValue], end: Option<Micros>) -> u64 {
-    let mut bytes = postcard::to_allocvec(values).unwrap_or_default();
+/// version. `scratch` is only there to be used again.
+pub fn hash(values: &[OutputValue], end: Option<Micros>, scratch: &mut Vec<u8>) -> u64 {
+    scratch.clear();
+    // Serializing plain data into memory cannot fail.
+    let mut bytes = postcard::to_extend(values, std::mem::take(scratch)).unwrap_or_default();
     bytes.extend(end.iter().flat_map(|end| end.to_le_bytes()));
     let mut first = [0; 8];
     first.copy_from_slice(&blake3::hash(&bytes).as_bytes()[..8]);
+    *scratch = bytes;
     u64::from_le_bytes(first)
 }

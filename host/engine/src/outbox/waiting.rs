@@ -2,10 +2,12 @@
 
 use super::weight;
 use std::collections::HashMap;
+use std::sync::Arc;
+use weir_types::Name;
 use weir_types::rows::{Outbox, RealtimeRow};
 
 /// What makes rows of `metric_realtime` one row.
-pub(super) type RowKey = (String, i64, String, String, Vec<String>, i64);
+pub(super) type RowKey = (Name, i64, Name, Name, Arc<[String]>, i64);
 
 /// Rows of several epochs, coalesced: the newest row of a key stands for all.
 #[derive(Debug, Default)]

@@ -2,6 +2,7 @@
 
 use super::waiting::RowKey;
 use std::mem::size_of;
+use weir_types::Name;
 use weir_types::record::TopicPartition;
 use weir_types::rows::{
     AuditRow, DeadLetterRow, EpochRow, Gap, LateEventRow, Outbox, OutputValue, PromotedRow, RealtimeRow,
@@ -26,11 +27,10 @@ pub fn weight(rows: &Outbox) -> usize {
         + sum(&rows.audit, audit)
 }
 
-/// Bytes of a row in a map of rows: its own, and the texts of its key once more.
+/// Bytes of a row in a map of rows. Its key holds no text of its own, and names stand once for all rows.
 pub(super) fn coalesced(row: &RealtimeRow) -> usize {
-    let key = text(&row.metric) + text(&row.window) + text(&row.dimension_set) + texts(&row.dims);
-    let outputs = PIECE + sum(&row.outputs, |(name, value)| size_of::<String>() + text(name) + output(value));
-    MAP * size_of::<(RowKey, RealtimeRow)>() + 2 * key + outputs + text(&row.digest)
+    let outputs = PIECE + sum(&row.outputs, |(_, value)| size_of::<Name>() + output(value));
+    MAP * size_of::<(RowKey, RealtimeRow)>() + texts(&row.dims) + outputs
 }
 
 fn sum<T>(rows: &[T], one: impl Fn(&T) -> usize) -> usize {

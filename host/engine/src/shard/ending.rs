@@ -3,7 +3,7 @@
 use super::{EpochCommit, Shard};
 use crate::metric::{Boundary, Chunks, EpochRows, Metric, MetricError};
 use crate::outbox;
-use crate::stored::encode;
+use crate::stored::{encode, encode_position};
 use crate::watermark::Watermarks;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -165,6 +165,7 @@ impl Shard {
             gaps: std::mem::take(&mut self.gaps),
             redriven: std::mem::take(&mut self.redriven),
         });
+        self.taken_up.clear();
         outbox::put(&mut rows.outbox, boundary.epoch, &self.keys, &mut writes);
         let noted = delivered.clamp(self.head.delivered, self.head.delivered + NOTED_MOST);
         (self.head.delivered + 1..=noted).for_each(|e| outbox::delete(e, &self.keys, &mut writes));
@@ -186,7 +187,7 @@ impl Shard {
         self.head.metrics = self.opened().map(|m| m.entry.clone()).chain(resting).collect();
         for (metric, position) in std::mem::take(&mut self.positions) {
             match position {
-                Some(position) => writes.put(self.keys.position(&metric), encode(&position)),
+                Some(position) => writes.put(self.keys.position(&metric), encode_position(&position)),
                 None => writes.delete(self.keys.position(&metric)),
             }
         }

@@ -6,7 +6,9 @@ use crate::catchup::CatchUp;
 use crate::metric::{Boundary, Chunks, EpochRows, ImageBatch, Metric, MetricError, Running};
 use crate::plan::Plan;
 use crate::shapes::Column;
-use crate::stored::{Status, StoredMetric, StoredPartition, StoredPosition, StoredShown, decode};
+use crate::stored::{
+    Status, StoredMetric, StoredMissed, StoredPartition, StoredPosition, StoredShown, decode_position,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use weir_types::Micros;
@@ -64,6 +66,7 @@ impl Shard {
             partitions: live.clone(),
             shown: Vec::new(),
             watermarks: self.marks_by_source(),
+            missed: Vec::new(),
         };
         let starts = self.shapes.starts(columns(metric).into_iter());
         for ((source, partition), start) in &starts {
@@ -102,10 +105,14 @@ impl Shard {
 
     /// Where a metric stands whose work of the running epoch is lost: where the shard stood before it.
     pub(super) fn position_before(&self) -> StoredPosition {
+        let is_past = |m: &&StoredMissed| {
+            self.head.partitions.get(&m.partition).is_some_and(|stands| m.offset < stands.next)
+        };
         StoredPosition {
             partitions: self.head.partitions.clone(),
             shown: Vec::new(),
             watermarks: self.head.watermarks.clone(),
+            missed: self.taken_up.iter().filter(is_past).cloned().collect(),
         }
     }
 
@@ -220,7 +227,8 @@ impl Shard {
         let epoch = self.head.epoch + 1;
         let (shared, rows) = (&mut self.shared, &mut self.rows);
         let mut run = Running { shared, rows, epoch, now, monotonic: &*monotonic };
-        let done = self.catchups[at].read(records, index_of, &mut run);
+        let is_dead = |partition, offset| self.sources.is_dead(partition, offset);
+        let done = self.catchups[at].read(records, index_of, &is_dead, &mut run);
         self.read_any = true;
         match done {
             Ok(()) => self.try_arrive(at, now),
@@ -274,6 +282,13 @@ impl Shard {
         let live = self.next_by_index();
         let mut going = Vec::new();
         for mut catchup in std::mem::take(&mut self.catchups) {
+            let monotonic = self.monotonic.clone();
+            let Boundary { epoch, clock: now, .. } = boundary;
+            let mut run = Running { shared: &mut self.shared, rows, epoch, now, monotonic: &*monotonic };
+            if let Err(error) = catchup.take_missed(&mut run) {
+                self.rest(catchup.metric, error.to_string());
+                continue;
+            }
             let watermarks = catchup.advance(boundary.clock);
             match self.end_metric(&mut catchup.metric, boundary, watermarks, share, writes, rows) {
                 Ok(()) => {
@@ -368,6 +383,21 @@ impl Shard {
         self.ask();
     }
 
+    /// A stopped metric over events that reads a topic: it would miss what is redriven now, if it is past it.
+    pub(super) fn stopped_reader_of(&self, topic: &str) -> Option<&str> {
+        let reads = |info: &MetricInfo| {
+            let mut sources = self.options.sources.iter();
+            !info.is_now()
+                && sources.any(|s| {
+                    s.topics.iter().any(|t| t == topic) && info.inputs.iter().any(|i| i.source == s.name)
+                })
+        };
+        let suspended = self.suspended.iter().map(|s| (&s.metric.entry, Some(&s.metric.info)));
+        let resting = self.resting.iter().map(|(e, info)| (e, info.as_ref()));
+        let mut stopped = suspended.chain(resting).filter(|(e, _)| e.status != Status::Retired);
+        stopped.find(|(_, info)| info.is_none_or(|i| reads(i))).map(|(e, _)| e.name.as_str())
+    }
+
     pub(crate) fn is_stopped(&self, name: &str) -> bool {
         self.stopped(name).is_some()
     }
@@ -386,7 +416,7 @@ impl Shard {
         store: &dyn StateStore,
     ) -> Result<StoredPosition, StateError> {
         match store.get(&self.keys.position(name))? {
-            Some(bytes) => decode("position", &bytes),
+            Some(bytes) => decode_position(&bytes),
             // Stopped by a host that kept none: where the shard stands.
             None => Ok(self.position_before()),
         }

@@ -9,7 +9,7 @@ use crate::outbox::Waiting;
 use std::path::Path;
 use weir_state::{Claim, Export, Store};
 use weir_types::rows::RealtimeRow;
-use weir_types::{HOUR, SECOND};
+use weir_types::{HOUR, Name, SECOND};
 
 const SHARD: &str = "0";
 const PER_EPOCH: usize = 10;
@@ -17,7 +17,7 @@ const PER_EPOCH: usize = 10;
 /// Rows by key: the greatest version stands; None where it marks a deleted row.
 #[derive(Default)]
 struct Table {
-    rows: BTreeMap<(String, i64, String, String, Vec<String>, Micros), (u64, Option<RealtimeRow>)>,
+    rows: BTreeMap<(Name, i64, Name, Name, Arc<[String]>, Micros), (u64, Option<RealtimeRow>)>,
 }
 
 impl Table {

@@ -161,7 +161,7 @@ pub fn numbers(rows: &[RealtimeRow], metric: &str, window: &str) -> Numbers {
     };
     rows.iter()
         .filter(|r| r.metric == metric && r.window == window)
-        .map(|r| ((r.dimension_set.clone(), r.dims.clone(), r.start, r.end), (int(r, 0), int(r, 1))))
+        .map(|r| ((r.dimension_set.to_string(), r.dims.to_vec(), r.start, r.end), (int(r, 0), int(r, 1))))
         .filter(|(_, number)| *number != (0, 0))
         .collect()
 }

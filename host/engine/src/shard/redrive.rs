@@ -2,6 +2,7 @@
 
 use super::Shard;
 use crate::deadset::Standing;
+use crate::stored::StoredMissed;
 use weir_decode::Outcome;
 use weir_types::Micros;
 use weir_types::control::Redriven;
@@ -21,6 +22,11 @@ impl Shard {
         if !self.catchups.is_empty() {
             // One that reads the records again would count what it reads and what is shown to it.
             let why = "a metric is catching up: try again once it has".to_string();
+            return vec![Redriven::Refused(why); all.len()];
+        }
+        if self.positions.values().any(Option::is_none) {
+            // Should it fail within this epoch, it would stand where its own reader stood.
+            let why = "a metric has come back in this epoch: try again".to_string();
             return vec![Redriven::Refused(why); all.len()];
         }
         // What has been read before them is shown before them.
@@ -46,6 +52,11 @@ impl Shard {
                 name.partition, name.topic
             ));
         };
+        if let Some(metric) = self.stopped_reader_of(&name.topic) {
+            return Redriven::Refused(format!(
+                "metric {metric} is stopped and would miss it: mend or retire that metric first"
+            ));
+        }
         if !self.sources.is_dead(partition, offset) {
             return Redriven::Refused(
                 "it is no dead letter of this state: redriven before, or never dead".into(),
@@ -67,6 +78,10 @@ impl Shard {
         (letter.clock, letter.epoch, letter.outcome) = (now, self.head.epoch + 1, outcome);
         if let Redriven::Dead { code, reason } = &answer {
             (letter.code, letter.reason) = (code.clone(), reason.clone());
+        }
+        if answer == Redriven::Applied {
+            let partition = letter.partition.clone();
+            self.taken_up.push(StoredMissed::new(partition, offset, one.record.clone()));
         }
         self.redriven.push(RedrivenRecord { partition: letter.partition.clone(), offset, outcome });
         self.rows.outbox.dead_letters.push(letter);

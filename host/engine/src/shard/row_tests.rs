@@ -275,10 +275,10 @@ impl Reading {
         let commit = self.shard.end_epoch(self.clock, true, None, 0).expect("reads");
         self.store.write(commit.writes).expect("writes");
         for row in &commit.outbox.latest {
-            self.newest.insert((row.dimension_set.clone(), row.dims.clone()), count(row));
+            self.newest.insert((row.dimension_set.to_string(), row.dims.to_vec()), count(row));
         }
         for row in commit.outbox.realtime.iter().filter(|r| r.metric == "t.created") {
-            let key = (row.window.clone(), row.dimension_set.clone(), row.dims.clone(), row.start);
+            let key = (row.window.to_string(), row.dimension_set.to_string(), row.dims.to_vec(), row.start);
             self.created.insert(key, count(row));
         }
         self.late += commit.outbox.late_events.len();

@@ -131,7 +131,7 @@ pub(super) fn created(raws: &[Raw]) -> Numbers {
 
 pub(super) fn emitted(rows: &[RealtimeRow]) -> Numbers {
     let created = rows.iter().filter(|r| r.metric == "t.created");
-    let key = |r: &RealtimeRow| (r.window.clone(), r.dimension_set.clone(), r.dims.clone(), r.start);
+    let key = |r: &RealtimeRow| (r.window.to_string(), r.dimension_set.to_string(), r.dims.to_vec(), r.start);
     created.map(|r| (key(r), count(r))).collect()
 }
 
@@ -155,7 +155,7 @@ pub(super) fn open(raws: &[Raw]) -> BTreeMap<(String, Vec<String>), i64> {
 }
 
 pub(super) fn shown(latest: &[RealtimeRow]) -> BTreeMap<(String, Vec<String>), i64> {
-    let rows = latest.iter().map(|r| ((r.dimension_set.clone(), r.dims.clone()), count(r)));
+    let rows = latest.iter().map(|r| ((r.dimension_set.to_string(), r.dims.to_vec()), count(r)));
     rows.filter(|(_, n)| *n != 0).collect()
 }
 

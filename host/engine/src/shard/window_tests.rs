@@ -399,7 +399,7 @@ fn was_late(time: Micros, window: &str, watermark: Micros) -> bool {
 
 /// Starts whose last row deletes them although FINAL shows them, or the other way round.
 fn deleted_and_live(emitted: &[RealtimeRow], rows: &[RealtimeRow]) -> Vec<(Vec<String>, Micros)> {
-    let key = |r: &RealtimeRow| (r.window.clone(), r.dimension_set.clone(), r.dims.clone(), r.start);
+    let key = |r: &RealtimeRow| (r.window.to_string(), r.dimension_set.to_string(), r.dims.to_vec(), r.start);
     let mut last = std::collections::BTreeMap::new();
     last.extend(emitted.iter().map(|r| (key(r), r.deleted)));
     let live: std::collections::BTreeSet<_> = rows.iter().map(key).collect();

@@ -166,13 +166,13 @@ mod tests {
         let rest = (any::<i64>(), any::<i64>(), any::<[bool; 3]>(), any::<u64>(), any::<i32>());
         (head, rest, prop::collection::vec(value(), 0..3), prop::collection::vec(".{0,4}", 0..3)).prop_map(
             |((incarnation, window, set, epoch, name), (start, end, flags, samples, day), values, dims)| {
-                let named = |(at, value): (usize, OutputValue)| (format!("o{name}{at}"), value);
+                let named = |(at, value): (usize, OutputValue)| (format!("o{name}{at}").into(), value);
                 RealtimeRow {
                     metric: "m".into(),
                     incarnation,
-                    window: format!("{window}h"),
-                    dimension_set: format!("set{set}"),
-                    dims,
+                    window: format!("{window}h").into(),
+                    dimension_set: format!("set{set}").into(),
+                    dims: dims.into(),
                     day,
                     start,
                     end,
@@ -180,7 +180,7 @@ mod tests {
                     is_final: flags[0],
                     complete: flags[1],
                     watermark: start / 2,
-                    digest: format!("d{epoch}"),
+                    digest: format!("d{epoch}").into(),
                     epoch,
                     epoch_first: samples / 3,
                     samples,

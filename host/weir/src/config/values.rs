@@ -3,8 +3,9 @@
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use weir_types::Micros;
+use weir_types::span::parse as parse_span;
 use weir_types::window::Window;
-use weir_types::{DAY, HOUR, MINUTE, Micros, SECOND};
 
 /// A duration: a number and a unit, `ms`, `s`, `m`, `h` or `d`, several of them added (`1h30m`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,33 +24,6 @@ pub struct Size(pub usize);
 /// A text, a number or a truth value, kept as text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Scalar(pub String);
-
-/// The duration in microseconds.
-pub fn parse_span(text: &str) -> Option<Micros> {
-    let mut rest = text.trim();
-    let mut total: Micros = 0;
-    if rest.is_empty() {
-        return None;
-    }
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
-        let number: Micros = rest[..digits].parse().ok()?;
-        rest = rest[digits..].trim_start();
-        let letters = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
-        let unit = match &rest[..letters] {
-            "us" => 1,
-            "ms" => 1_000,
-            "s" => SECOND,
-            "m" | "min" => MINUTE,
-            "h" => HOUR,
-            "d" => DAY,
-            _ => return None,
-        };
-        total = total.checked_add(number.checked_mul(unit)?)?;
-        rest = rest[letters..].trim_start();
-    }
-    Some(total)
-}
 
 fn parse_size(text: &str) -> Option<usize> {
     let text = text.trim();
@@ -152,18 +126,6 @@ impl<'de> Deserialize<'de> for Scalar {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_duration_is_numbers_with_units() {
-        assert_eq!(parse_span("1s"), Some(SECOND));
-        assert_eq!(parse_span("250ms"), Some(250_000));
-        assert_eq!(parse_span("1h30m"), Some(90 * MINUTE));
-        assert_eq!(parse_span("8d"), Some(8 * DAY));
-        assert_eq!(parse_span("0s"), Some(0));
-        for wrong in ["", "5", "s", "5 weeks", "-1s", "1.5h", "99999999999999d"] {
-            assert_eq!(parse_span(wrong), None, "{wrong}");
-        }
-    }
 
     #[test]
     fn a_size_is_a_number_with_a_unit() {

@@ -29,10 +29,14 @@ pub struct Args {
     meaning_version: Option<LitInt>,
     time_varying: bool,
     all_rows: bool,
+    board: Option<LitStr>,
+    correct_for: Option<LitStr>,
+    table: bool,
 }
 
 const KEYS: &str = "keys are name, title, unit, owner, version, deprecated, replaced_by, dims, dimension_sets, \
-                    watch, fields, values, windows, accumulator, meaning_version, time_varying, all_rows";
+                    watch, fields, values, windows, accumulator, meaning_version, time_varying, all_rows, \
+                    board, correct_for, table";
 
 impl Parse for Args {
     fn parse(input: ParseStream) -> Result<Self> {
@@ -42,6 +46,7 @@ impl Parse for Args {
             match key.to_string().as_str() {
                 "time_varying" => args.time_varying = true,
                 "all_rows" => args.all_rows = true,
+                "table" => args.table = true,
                 _ => {
                     input.parse::<Token![=]>()?;
                     args.value(&key, input)?;
@@ -86,6 +91,8 @@ impl Args {
                     Punctuated::<LitStr, Token![,]>::parse_terminated(&list)?.into_iter().collect();
             }
             "accumulator" => self.accumulator = Some(input.parse()?),
+            "board" => self.board = Some(input.parse()?),
+            "correct_for" => self.correct_for = Some(input.parse()?),
             "meaning_version" => self.meaning_version = Some(input.parse()?),
             _ => return Err(Error::new_spanned(key, KEYS)),
         }
@@ -295,6 +302,7 @@ fn about(args: &Args, function: &ItemFn, called: &Ident, now: bool) -> Result<To
     let windows = windows(args, now)?;
     let time_varying = args.time_varying;
     let rows = if args.all_rows { quote!(All) } else { quote!(Live) };
+    let extra = extra(args).into_iter().map(|(key, value)| quote!((#key, #value)));
     let meaning = args.meaning_version.as_ref().map_or(quote!(1), |v| quote!(#v));
     Ok(quote! {
         ::weir_metric::metric::About {
@@ -314,8 +322,17 @@ fn about(args: &Args, function: &ItemFn, called: &Ident, now: bool) -> Result<To
             time_varying: #time_varying,
             rows: ::weir_metric::raw::RowMemory::#rows,
             meaning_version: #meaning,
+            extra: &[#(#extra),*],
         }
     })
+}
+
+/// What the host and the dashboard look up under `extra`.
+fn extra(args: &Args) -> Vec<(&'static str, String)> {
+    let texts = [("board", &args.board), ("correct_for", &args.correct_for)];
+    let given = |(key, text): (&'static str, &Option<LitStr>)| Some((key, text.as_ref()?.value()));
+    let form = args.table.then(|| ("form", "table".to_owned()));
+    texts.into_iter().filter_map(given).chain(form).collect()
 }
 
 /// The doc comment as one line.

@@ -1,7 +1,7 @@
 //! Count, Sum, Mean, Min and Max. Counts and sums wrap at their width instead of trapping: wrapping
 //! addition keeps the laws, and 2⁶³ rows do not occur.
 
-use super::{Accumulator, At, Number, OutputsWriter, Weighed, nullable, write_exact};
+use super::{Accumulator, At, Number, OutputsWriter, Weighed, counted, nullable, write_exact};
 use crate::packed::{Reader, put_signed};
 use crate::raw::{Output, ValueType};
 
@@ -12,8 +12,7 @@ pub struct Count;
 impl<V: 'static> Accumulator<V> for Count {
     type State = i64;
     fn outputs(&self, _: &str) -> Vec<Output> {
-        let count = nullable("count", ValueType::Int, "1", "How many samples there are.");
-        vec![Output { nullable: false, ..count }]
+        vec![counted("count", "How many samples there are.")]
     }
     fn retracts(&self) -> bool {
         true

@@ -3,13 +3,29 @@
 
 mod basic;
 mod combine;
+mod distinct;
+mod flow;
+mod multiset;
 mod out;
 mod quantiles;
+mod share;
+mod some;
+mod split;
+mod standing;
+mod topk;
 
 pub use basic::{Count, Max, Mean, Min, Sum};
 pub use combine::{Named, Of, of};
+pub use distinct::{Distinct, DistinctState};
+pub use flow::{Extent, PerMinute, Tally};
+pub use multiset::Multiset;
 pub use out::OutputsWriter;
 pub use quantiles::{Quantiles, QuantilesState};
+pub use share::{CountIf, Ratio, Sums};
+pub use some::{OfSome, of_some};
+pub use split::{ByKind, CountBy, TimeBy};
+pub use standing::{AgeBuckets, Deadlines, DueWithin, Greatest, Least, Overdue};
+pub use topk::{TopK, TopKState};
 
 use crate::packed::Reader;
 use crate::raw::{Output, ValueType};
@@ -107,6 +123,11 @@ pub(crate) fn nullable(name: &str, value_type: ValueType, unit: &str, descriptio
         unit: unit.into(),
         description: description.into(),
     }
+}
+
+/// A number that is never null.
+pub(crate) fn counted(name: &str, description: &str) -> Output {
+    Output { nullable: false, ..nullable(name, ValueType::Int, "1", description) }
 }
 
 /// Writes an integer of `N` as the type that its exact outputs have.

@@ -35,9 +35,15 @@ impl OutputsWriter {
         OutputsWriter { columns: columns.collect(), next: 0, fault: None }
     }
 
-    /// No value.
+    /// No value, or no list.
     pub fn null(&mut self) {
-        self.put(None, |output| output.nullable && !output.is_list, "null");
+        match self.columns.get_mut(self.next) {
+            Some(column) if column.output.is_list && column.output.nullable => {
+                column.end_list(false);
+                self.next += 1;
+            }
+            _ => self.put(None, |output| output.nullable && !output.is_list, "null"),
+        }
     }
     pub fn int(&mut self, value: i64) {
         // A time is an integer too; what it means stands in the output.
@@ -88,8 +94,7 @@ impl OutputsWriter {
         match self.columns.get_mut(self.next) {
             Some(column) if column.output.is_list && column.output.value_type == ty => {
                 bits.for_each(|bits| column.values.extend_from_slice(&bits.to_le_bytes()));
-                column.offsets.extend_from_slice(&((column.values.len() / 8) as u32).to_le_bytes());
-                column.validity.push(true);
+                column.end_list(true);
             }
             column => {
                 let name = column.map_or_else(|| "beyond the last".into(), |c| c.output.name.clone());
@@ -129,6 +134,11 @@ impl OutputsWriter {
 }
 
 impl ColumnWriter {
+    /// Ends a slot's list; one that is null has no elements.
+    fn end_list(&mut self, there: bool) {
+        self.offsets.extend_from_slice(&((self.values.len() / 8) as u32).to_le_bytes());
+        self.validity.push(there);
+    }
     fn code(&mut self, text: &str) -> u64 {
         if let Some(code) = self.codes.get(text) {
             return *code;

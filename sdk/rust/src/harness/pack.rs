@@ -116,6 +116,9 @@ pub fn out(output: &Output, column: &Column, texts: &Dictionary) -> Out {
         ValueType::Text => Out::Text(view.text(i).into()),
     };
     if output.is_list {
+        if !Bits::new("validity", &column.validity, 1).is_ok_and(|bits| bits.get(0)) {
+            return Out::Null;
+        }
         let n = column.values.len() / 8;
         let flat = Column { values: column.values.clone(), ..Default::default() };
         let view = view(output.value_type, &flat, n, texts);
@@ -152,7 +155,8 @@ pub fn windows_of(window: Window, at: Time, until: Time) -> Vec<(i64, i64, i64, 
         Window::Day => (86_400_000_000, 86_400_000_000),
         Window::Sliding { size, step } => (size, step),
         Window::Now => return vec![(0, 0, 0, 0)],
-        Window::Session(_) => return Vec::new(),
+        // A run of its own; the harness joins it with others.
+        Window::Session(gap) => return vec![(at.0, until.0.max(at.0) + gap, at.0, until.0)],
     };
     let last = if until > at { until.0 - 1 } else { at.0 };
     let mut start = (at.0 - size).div_euclid(step) * step + step;

@@ -93,6 +93,30 @@ fn a_span_counts_in_each_window_that_it_touches() {
     assert!(harness.output("1m", &[], Time(0)).is_null("sum"));
 }
 
+/// Doors opened one after the other.
+#[metric(dims = [room], watch = [opened_at], windows = ["session-60s"])]
+fn bursts(c: &Change<Door>) -> Option<Sample> {
+    c.became_some(|d| d.opened_at).map(|(at, _)| Sample::at(at))
+}
+
+#[test]
+fn samples_not_further_apart_than_the_gap_are_one_session_whatever_their_order() {
+    let mut harness = Harness::<Bursts>::new();
+    // 0, 60 and 120 hang together, once 60 is there; 181 is too far away.
+    for second in [120, 0, 181, 60] {
+        harness.insert(&Door { opened_at: Some(Time::seconds(second)), ..door() });
+    }
+    let runs: Vec<(i64, i64, i64)> = harness
+        .outputs()
+        .iter()
+        .filter(|(key, _)| key.dims == [None])
+        .map(|(key, row)| (key.start / 1_000_000, key.end / 1_000_000, row.int("count")))
+        .collect();
+    assert_eq!(runs, [(0, 180, 3), (181, 241, 1)]);
+    assert_eq!(harness.output("session-60s", &[("room", "hall")], Time::seconds(90)).int("count"), 3);
+    assert_eq!(harness.output("session-60s", &[], Time::seconds(300)).int("count"), 0);
+}
+
 #[test]
 fn current_values_follow_the_row() {
     let mut harness = Harness::<Locked>::new();
@@ -123,4 +147,34 @@ fn a_row_tells_its_cells() {
     assert_eq!(door().cell("room"), Some(Cell::Text("hall")));
     assert_eq!(door().cell("floor"), Some(Cell::Null));
     assert_eq!(door().cell("cellar"), None);
+}
+
+/// When the door that stands open longest was opened, and how many were before now.
+#[metric(dims = [room, floor], table, time_varying, unit = "us", accumulator = (Least, Overdue))]
+fn oldest(d: &Door) -> Option<Sample<Time>> {
+    d.opened_at.map(|at| Sample::now().value(at))
+}
+
+#[test]
+fn a_summary_says_in_one_line_what_the_host_would_learn() {
+    assert_eq!(
+        summary(&describe::<OpenSpan>()),
+        "door.open_span: 1m 2m/1m; door by room; watch ; sum int?, count int"
+    );
+    assert_eq!(
+        summary(&describe::<Oldest>()),
+        "door.oldest: now varying, table; door by room floor; least time? us, count int"
+    );
+}
+
+#[test]
+fn outputs_over_time_are_read_at_the_time_that_is_set() {
+    let mut harness = Harness::<Oldest>::new();
+    harness.insert(&Door { opened_at: Some(Time(70)), ..door() });
+    for (now, overdue) in [(70, 0), (71, 1)] {
+        harness.set_time(Time(now));
+        let out = harness.output("now", &[("room", "hall")], Time(0));
+        assert_eq!((out.time("least"), out.int("count")), (Some(Time(70)), overdue));
+    }
+    assert_eq!(harness.output("now", &[("room", "attic")], Time(0)).time("least"), None);
 }

@@ -31,6 +31,12 @@ fn power(l: &Lamp) -> Option<Sample<i64>> {
     l.watts.map(|watts| Sample::now().value(watts))
 }
 
+/// Lamps lit, in short.
+#[metric(name = "hall.lit", board = "house", correct_for = "26h", table, windows = ["5m/10s", "session-60s"])]
+fn lit_briefly(c: &Change<Lamp>) -> Option<Sample> {
+    c.became_some(|l| l.lit_at).map(|(at, _)| Sample::at(at))
+}
+
 fn ints(values: &[i64], validity: &[u8]) -> Column {
     let values = values.iter().flat_map(|v| v.to_le_bytes()).collect();
     Column { values, validity: validity.to_vec(), offsets: Vec::new() }
@@ -74,6 +80,20 @@ fn columns_become_rows_and_samples_become_columns() {
     assert_eq!(samples.values, [ints(&[0], &[])]);
     assert!(samples.weights.is_empty() && samples.times_validity.is_empty() && samples.images.is_empty());
     assert_eq!(describe::<Lit>().name, "light.lit");
+}
+
+#[test]
+fn the_host_learns_board_form_and_correction_of_a_metric() {
+    let info = describe::<LitBriefly>();
+    let extra: Vec<(&str, &str)> = info.extra.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    let sdk = concat!("rust ", env!("CARGO_PKG_VERSION"));
+    assert_eq!(extra, [("board", "house"), ("correct_for", "26h"), ("form", "table"), ("sdk", sdk)]);
+    assert_eq!(info.name, "hall.lit");
+    assert_eq!(
+        info.windows,
+        [Window::Sliding { size: 300_000_000, step: 10_000_000 }, Window::Session(60_000_000)]
+    );
+    assert_eq!(describe::<Lit>().extra, [("sdk".to_string(), sdk.to_string())]);
 }
 
 #[test]

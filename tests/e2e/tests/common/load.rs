@@ -9,6 +9,7 @@ use weir_e2e::clickhouse::Server;
 use weir_e2e::host::{Config, Host};
 use weir_e2e::paths::Bins;
 use weir_e2e::process::{self, Process};
+use weir_e2e::tables::TABLES;
 
 const DAY_MS: i64 = 86_400_000;
 /// 08:00 UTC.
@@ -51,7 +52,7 @@ impl Load {
     /// The host's part: the clock, and all metrics that the oracle knows.
     pub fn configure(&self, config: &mut Config) -> Result<()> {
         config.clock(&self.origin, self.speed).plugin(&component("call.wasm")?);
-        for source in ["ticket", "call_record"] {
+        for source in TABLES {
             config.source(source)?.insert("idle_after".into(), IDLE_AFTER.into());
         }
         Ok(())

@@ -13,6 +13,7 @@ use weir_e2e::broker::Broker;
 use weir_e2e::clickhouse::ClickHouse;
 use weir_e2e::host::{Config, Host};
 use weir_e2e::paths::{self, Bins};
+use weir_e2e::tables::{TABLES, TOPICS};
 use weir_e2e::{net, wait};
 use weir_ingest::{Producer, Properties};
 
@@ -55,7 +56,7 @@ impl World {
         let dir = Dir::new(name)?;
         let bins = paths::bins_from_env()?;
         let clickhouse = ClickHouse::started(&bins, &paths::from_env(paths::CHDB_LIB)?, &dir.0)?;
-        let broker = Broker::start(&bins, &dir.0, &[(TICKET, 4), (CALL, 4)])?;
+        let broker = Broker::start(&bins, &dir.0, &TOPICS.map(|topic| (topic, 4)))?;
         let mut config = configuration(&broker.bootstrap)?;
         config.clickhouse(&clickhouse.server());
         prepare(&mut config)?;
@@ -88,7 +89,7 @@ pub fn configuration(bootstrap: &str) -> Result<Config> {
     for window in ["1m", "15m", "1h", "day"] {
         config.set("emit_every", window, "0s");
     }
-    for source in ["ticket", "call_record"] {
+    for source in TABLES {
         config.source(source)?.insert("idle_after".into(), "2s".into());
     }
     Ok(config)

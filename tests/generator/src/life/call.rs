@@ -2,7 +2,7 @@
 //! transferred (a new row in another queue), outbound, called back.
 
 use super::world::World;
-use super::{Next, Outcome};
+use super::{Contact, Next, Outcome};
 use crate::dice::Dice;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +91,7 @@ impl Call {
             id,
             queue_id: world.queue_at(dice, time),
             direction: "inbound",
-            customer_id: dice.between(10_000, 60_000),
+            customer_id: world.customer(dice),
             agent_id: None,
             status: Status::Ivr,
             started_at: time,
@@ -112,7 +112,7 @@ impl Call {
             0..12 => {
                 call.direction = "outbound";
                 call.status = Status::Ringing;
-                call.agent_id = Some(world.agent(dice, call.queue_id));
+                call.agent_id = world.agent_or_partner(dice, call.queue_id);
             }
             12..18 => {
                 call.direction = "callback";
@@ -129,6 +129,7 @@ impl Call {
     pub fn transferred(from: &Call, id: i64, time: i64, dice: &mut Dice, world: &World) -> Call {
         let mut call = Call::new(id, time, dice, world);
         call.direction = "inbound";
+        call.queue_id = world.queue(dice);
         call.agent_id = None;
         call.customer_id = from.customer_id;
         call.transferred_in = 1;
@@ -143,18 +144,21 @@ impl Call {
 
     /// Carries out one step at `time` and says what follows.
     pub fn step(&mut self, step: Step, time: i64, dice: &mut Dice, world: &World) -> Outcome<Step> {
-        let mut outcome = Outcome { deleted: false, correction: false, next: None };
+        let mut outcome = Outcome::default();
         let seconds = (time - self.updated_at) / 1_000;
         match step {
+            Step::Start if self.status == Status::Ringing => outcome.contact = Contact::Take(self.agent_id),
             Step::Start | Step::Touch => {}
             Step::Queue => self.queue_directly(time),
             Step::Ring => {
                 self.status = Status::Ringing;
-                self.agent_id = Some(world.agent(dice, self.queue_id));
+                self.agent_id = world.agent_or_partner(dice, self.queue_id);
+                outcome.contact = Contact::Take(self.agent_id);
             }
             Step::Miss => {
                 self.status = Status::Queued;
                 self.missed_count += 1;
+                outcome.contact = Contact::Miss;
             }
             Step::Answer => {
                 self.status = Status::Talking;
@@ -175,10 +179,13 @@ impl Call {
                 self.ended_at = Some(time);
                 self.ended_by = Some(dice.pick(&["agent", "customer", "customer"]));
                 self.transferred_out |= i64::from(step == Step::Transfer);
+                outcome.contact = Contact::Wrap;
             }
             Step::Wrapped => {
                 self.status = Status::Done;
                 self.wrapup_ended_at = Some(time);
+                outcome.contact = Contact::Free(true);
+                outcome.survey = true;
             }
             Step::Abandon => {
                 self.status = Status::Abandoned;
@@ -189,6 +196,7 @@ impl Call {
                 self.status = Status::Done;
                 self.ended_at = Some(time);
                 self.ended_by = Some("system");
+                outcome.contact = Contact::Free(false);
             }
             Step::Delete => outcome.deleted = true,
             Step::Correct => {
@@ -204,11 +212,12 @@ impl Call {
     }
 
     fn correct(&mut self, dice: &mut Dice, world: &World) {
-        match dice.below(4) {
+        match dice.below(5) {
             0 => self.queue_id = world.queue(dice),
             1 => self.talk_seconds += dice.between(1, 60),
             // Unset; if the call is mended once more, set again to a time that is long past.
             2 => self.queued_at = None,
+            3 => self.ended_at = self.ended_at.map(|ended| ended + dice.between(-20_000, 1)),
             _ => self.queued_at = Some(self.started_at + dice.between(1, 30_000)),
         }
     }
@@ -219,13 +228,15 @@ impl Call {
         let (step, after) = match self.status {
             Status::Ivr if chance < 10.0 => (Step::Abandon, dice.between(3_000, 30_000)),
             Status::Ivr => (Step::Queue, dice.between(4_000, 25_000)),
-            Status::Queued if chance < 9.0 => (Step::Abandon, dice.around(40_000)),
+            // Some hang up as soon as they hear the music.
+            Status::Queued if chance < 2.5 => (Step::Abandon, dice.between(500, 5_000)),
+            Status::Queued if chance < 9.0 => (Step::Abandon, dice.around(45_000)),
             Status::Queued => (Step::Ring, dice.around(15_000)),
             Status::Ringing if outbound && chance < 25.0 => (Step::GiveUp, 30_000),
             Status::Ringing if !outbound && chance < 10.0 => (Step::Miss, 20_000),
             Status::Ringing => (Step::Answer, dice.between(2_000, 12_000)),
             Status::Talking if chance < 20.0 && self.hold_count < 3 => (Step::Hold, dice.around(60_000)),
-            Status::Talking if chance < 27.0 && !outbound => (Step::Transfer, dice.around(90_000)),
+            Status::Talking if chance < 26.0 && !outbound => (Step::Transfer, dice.around(90_000)),
             Status::Talking if chance < 30.0 && step != Step::Touch => (Step::Touch, dice.around(30_000)),
             Status::Talking => (Step::End, dice.around(150_000)),
             Status::Held => (Step::Resume, dice.around(25_000)),

@@ -1,30 +1,44 @@
-//! The life of a service centre in row changes: linked life cycles of tickets and calls, the same for
-//! the same seed.
+//! The life of a service centre in row changes: linked life cycles of tickets, calls, IM sessions, agents
+//! and surveys, the same for the same seed.
 //!
 //! Everything runs on event time in milliseconds. A change is *committed* (`at`) up to three seconds
 //! after it *happened* (`updated_at`), so the rows come out of order; the changes of one row never do.
 //! Rows that are finished are forgotten, so memory holds only what lives.
 
+pub mod agent;
+mod beings;
 pub mod call;
+pub mod lookup;
+pub mod session;
+pub mod survey;
 pub mod ticket;
 pub(crate) mod world;
 
 use crate::dice::Dice;
+pub use crate::row::Row;
+use beings::Being;
 use call::Call;
+use lookup::Lookups;
+use session::Session;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use survey::Survey;
 use ticket::Ticket;
-use world::{PEAK, World};
+use world::World;
 
-/// Changes of a ticket and of a call on average, deletes included: with them a wanted rate of changes
-/// becomes a rate of arrivals. A test holds them to the truth.
-const CHANGES_PER_TICKET: f64 = 8.3;
-const CHANGES_PER_CALL: f64 = 6.4;
-/// The share of all changes that are changes of tickets.
-const TICKET_SHARE: f64 = 0.45;
+/// Changes that an arrival brings on average, those of its surveys and agents and its delete included:
+/// with it a wanted rate of changes becomes a rate of arrivals. A test holds it to the truth.
+const CHANGES_PER_ARRIVAL: f64 = 7.6;
+/// In percent of the arrivals; the rest are IM sessions.
+const TICKETS: f64 = 40.0;
+const CALLS: f64 = 36.0;
+/// One change in so many is a clerk's: names, teams, slots, queues of agents.
+const CLERK_EVERY: f64 = 150.0;
 /// Rows that are alive at the start, at most about so many: a snapshot should fit any broker.
 const STANDING_MAX: f64 = 4_000.0;
 const WARM_UP_MAX_S: f64 = 3.0 * 3_600.0;
+/// Ids of tickets, calls, sessions and surveys begin here; what ended before the life has lower ones.
+const FIRST_ID: i64 = 1_000_000;
 
 /// How the life runs.
 #[derive(Clone, Debug)]
@@ -57,33 +71,6 @@ impl Options {
     }
 }
 
-#[derive(Clone, Debug, PartialEq)]
-pub enum Row {
-    Ticket(Ticket),
-    Call(Call),
-}
-
-impl Row {
-    pub fn id(&self) -> i64 {
-        match self {
-            Row::Ticket(row) => row.id,
-            Row::Call(row) => row.id,
-        }
-    }
-    pub fn updated_at(&self) -> i64 {
-        match self {
-            Row::Ticket(row) => row.updated_at,
-            Row::Call(row) => row.updated_at,
-        }
-    }
-    pub fn table(&self) -> &'static str {
-        match self {
-            Row::Ticket(_) => "ticket",
-            Row::Call(_) => "call_record",
-        }
-    }
-}
-
 /// One change of one row. Without `before` an insert, without `after` a delete; if the ids differ, the
 /// primary key was changed.
 #[derive(Clone, Debug)]
@@ -104,25 +91,48 @@ pub struct Next<S> {
     pub after: i64,
 }
 
+fn next<S>(step: S, after: i64) -> Option<Next<S>> {
+    Some(Next { step, after })
+}
+
+/// What a step did to the agent who handles the contact.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Contact {
+    #[default]
+    Same,
+    /// Given to this agent, or to a partner.
+    Take(Option<i64>),
+    /// Over, but to be written about.
+    Wrap,
+    /// Done with; the flag says whether [`Contact::Wrap`] came before.
+    Free(bool),
+    /// Rang without an answer.
+    Miss,
+}
+
 /// What a step did.
 #[derive(Clone, Copy, Debug)]
 pub struct Outcome<S> {
     pub deleted: bool,
     pub correction: bool,
+    pub contact: Contact,
+    /// The customer may be asked how it was.
+    pub survey: bool,
     /// None: nothing will happen to this row any more.
     pub next: Option<Next<S>>,
 }
 
-#[derive(Clone, Debug)]
-enum Being {
-    Ticket(Ticket, ticket::Step),
-    Call(Call, call::Step),
+impl<S> Default for Outcome<S> {
+    fn default() -> Self {
+        Outcome { deleted: false, correction: false, contact: Contact::Same, survey: false, next: None }
+    }
 }
 
 /// An endless sequence of row changes, in order of commit.
 #[derive(Debug)]
 pub struct Life {
     world: World,
+    lookups: Lookups,
     dice: Dice,
     /// (commit time, number of the plan, place in `beings`): what happens next comes first.
     plan: BinaryHeap<Reverse<(i64, u64, usize)>>,
@@ -131,48 +141,91 @@ pub struct Life {
     free: Vec<usize>,
     next_arrival: i64,
     arrivals_per_ms: f64,
-    ticket_arrivals: f64,
-    ticket_id: i64,
-    call_id: i64,
+    clerk_every_ms: i64,
+    ids: Ids,
     standing: Vec<Row>,
+    /// The next change, made already: not everything that is planned changes a row.
+    ready: RowChange,
     punctual: bool,
+}
+
+/// The last id of each table.
+#[derive(Debug)]
+struct Ids {
+    ticket: i64,
+    call: i64,
+    session: i64,
+    survey: i64,
+}
+
+fn new_id(last: &mut i64) -> i64 {
+    *last += 1;
+    *last
 }
 
 impl Life {
     /// Lives unseen for a while first, so that there is something at the start: see [`Life::standing`].
     pub fn new(options: &Options) -> Life {
-        let tickets = options.changes_per_second * TICKET_SHARE / CHANGES_PER_TICKET;
-        let calls = options.changes_per_second * (1.0 - TICKET_SHARE) / CHANGES_PER_CALL;
-        let warm_up_s = (STANDING_MAX / (tickets + calls)).min(WARM_UP_MAX_S);
+        let arrivals = options.changes_per_second / CHANGES_PER_ARRIVAL;
+        let warm_up_s = (STANDING_MAX / arrivals).min(WARM_UP_MAX_S);
         let begin = options.start_ms - (warm_up_s * 1_000.0) as i64;
+        let dice = Dice::new(options.seed);
+        let (queues, agents) = (options.queues.max(1), options.agents.max(1));
+        let times = (begin, options.start_ms);
+        let (world, shifts) = World::new(options.seed, queues, agents, times, &mut dice.fork(5));
         let mut life = Life {
-            world: World::new(options.seed, options.queues, options.agents),
-            dice: Dice::new(options.seed).fork(1),
+            world,
+            lookups: Lookups::new(queues, agents, begin, &mut dice.fork(6)),
+            dice: dice.fork(1),
             plan: BinaryHeap::new(),
             planned: 0,
             beings: Vec::new(),
             free: Vec::new(),
             next_arrival: begin,
-            arrivals_per_ms: (tickets + calls) / 1_000.0,
-            ticket_arrivals: 100.0 * tickets / (tickets + calls),
-            ticket_id: 0,
-            call_id: 0,
+            arrivals_per_ms: arrivals / 1_000.0,
+            clerk_every_ms: (CLERK_EVERY * 1_000.0 / options.changes_per_second) as i64,
+            ids: Ids { ticket: FIRST_ID, call: FIRST_ID, session: FIRST_ID, survey: FIRST_ID },
             standing: Vec::new(),
+            ready: RowChange { at: begin, before: None, after: None, correction: false },
             punctual: options.punctual,
         };
-        for _ in 0..options.old_tickets {
-            life.ticket_id += 1;
-            let (ticket, step) = Ticket::standing(life.ticket_id, begin, &mut life.dice, &life.world);
-            let at = options.start_ms + life.dice.between(0, 3_600_000);
-            life.add(Being::Ticket(ticket, step), at);
+        for (place, step, at) in shifts {
+            life.add(Being::Agent(place, step), at);
         }
+        life.add(Being::Clerk, begin);
+        life.add_old_rows(options, begin);
         life.next_arrival = life.arrival_after(begin);
-        while life.next_at() < options.start_ms {
-            life.next_change();
+        while life.due() < options.start_ms {
+            life.happen();
         }
         life.standing = life.beings.iter().flatten().filter_map(Being::row_if_inserted).collect();
+        life.standing.extend(life.world.staff.rows().cloned().map(Row::State));
+        life.standing.extend(life.lookups.rows());
         life.standing.sort_by_key(|row| (row.table(), row.id()));
+        life.ready = life.make_change();
         life
+    }
+
+    /// Tickets and surveys from long before. Something happens soon to many of them, so that even a short
+    /// run sees every turn.
+    fn add_old_rows(&mut self, options: &Options, begin: i64) {
+        for n in 0..options.old_tickets {
+            let id = new_id(&mut self.ids.ticket);
+            let (ticket, step) = Ticket::standing(id, begin, &mut self.dice, &self.world);
+            let at = options.start_ms + self.soon();
+            self.add(Being::Ticket(ticket, step), at);
+            if n % 3 == 0 {
+                let id = new_id(&mut self.ids.survey);
+                let row = Survey::standing(id, begin, &mut self.dice, &self.world);
+                let at = options.start_ms + self.soon();
+                self.add(Being::Survey(row, survey::Step::Rate), at);
+            }
+        }
+    }
+
+    fn soon(&mut self) -> i64 {
+        let within = self.dice.pick(&[30_000, 600_000, 3_600_000]);
+        self.dice.between(0, within)
     }
 
     /// The rows of the database at the start: what a snapshot finds.
@@ -191,56 +244,40 @@ impl Life {
 
     /// When the next change is committed.
     pub fn next_at(&self) -> i64 {
-        let planned = self.plan.peek().map_or(i64::MAX, |Reverse((at, _, _))| *at);
-        planned.min(self.next_arrival)
+        self.ready.at
     }
 
     /// The next change, in order of commit.
     pub fn next_change(&mut self) -> RowChange {
+        let next = self.make_change();
+        std::mem::replace(&mut self.ready, next)
+    }
+
+    fn make_change(&mut self) -> RowChange {
         loop {
-            let due = self.plan.peek().map_or(i64::MAX, |Reverse((at, _, _))| *at);
-            if self.next_arrival <= due {
-                self.arrive();
-                continue;
-            }
-            let Some(Reverse((at, _, place))) = self.plan.pop() else { continue };
-            if let Some(being) = self.beings[place].take() {
-                self.free.push(place);
-                return self.happen(being, at);
+            if let Some(change) = self.happen() {
+                return change;
             }
         }
     }
 
-    fn happen(&mut self, being: Being, at: i64) -> RowChange {
-        match being {
-            Being::Ticket(row, step) => {
-                let step = if self.punctual { step.punctual() } else { step };
-                let insert = step == ticket::Step::Create;
-                let time = if insert { row.updated_at } else { self.event_time(at, row.updated_at) };
-                let mut after = row.clone();
-                let outcome = after.step(step, time, &mut self.dice, &self.world);
-                if let Some(next) = outcome.next {
-                    self.add(Being::Ticket(after.clone(), next.step), at + next.after.max(50));
-                }
-                change(at, insert, outcome.deleted, outcome.correction, Row::Ticket(row), Row::Ticket(after))
-            }
-            Being::Call(row, step) => {
-                let step = if self.punctual { step.punctual() } else { step };
-                let insert = step == call::Step::Start;
-                let time = if insert { row.updated_at } else { self.event_time(at, row.updated_at) };
-                let mut after = row.clone();
-                let outcome = after.step(step, time, &mut self.dice, &self.world);
-                if let Some(next) = outcome.next {
-                    self.add(Being::Call(after.clone(), next.step), at + next.after.max(50));
-                }
-                if step == call::Step::Transfer {
-                    self.call_id += 1;
-                    let row = Call::transferred(&after, self.call_id, time, &mut self.dice, &self.world);
-                    self.add(Being::Call(row, call::Step::Start), at);
-                }
-                change(at, insert, outcome.deleted, outcome.correction, Row::Call(row), Row::Call(after))
-            }
+    /// When something is planned next.
+    fn due(&self) -> i64 {
+        let planned = self.plan.peek().map_or(i64::MAX, |Reverse((at, _, _))| *at);
+        planned.min(self.next_arrival)
+    }
+
+    /// Carries out what is planned next.
+    fn happen(&mut self) -> Option<RowChange> {
+        let due = self.plan.peek().map_or(i64::MAX, |Reverse((at, _, _))| *at);
+        if self.next_arrival <= due {
+            self.arrive();
+            return None;
         }
+        let Reverse((at, _, place)) = self.plan.pop()?;
+        let being = self.beings[place].take()?;
+        self.free.push(place);
+        self.carry_out(being, at)
     }
 
     /// When a change committed at `at` happened: mostly just before, sometimes up to three seconds, and
@@ -253,25 +290,29 @@ impl Life {
     fn arrive(&mut self) {
         let at = self.next_arrival;
         let time = self.event_time(at, i64::MIN);
-        if self.dice.percent(self.ticket_arrivals) {
-            self.ticket_id += 1;
-            let row = Ticket::new(self.ticket_id, time, &mut self.dice, &self.world);
-            self.add(Being::Ticket(row, ticket::Step::Create), at);
+        let kind = self.dice.share() * 100.0;
+        let being = if kind < TICKETS {
+            let id = new_id(&mut self.ids.ticket);
+            Being::Ticket(Ticket::new(id, time, &mut self.dice, &self.world), ticket::Step::Create)
+        } else if kind < TICKETS + CALLS {
+            let id = new_id(&mut self.ids.call);
+            Being::Call(Call::new(id, time, &mut self.dice, &self.world), call::Step::Start, None)
         } else {
-            self.call_id += 1;
-            let row = Call::new(self.call_id, time, &mut self.dice, &self.world);
-            self.add(Being::Call(row, call::Step::Start), at);
-        }
+            let id = new_id(&mut self.ids.session);
+            Being::Session(Session::new(id, time, &mut self.dice, &self.world), session::Step::Start, None)
+        };
+        self.add(being, at);
         self.next_arrival = self.arrival_after(at);
     }
 
-    /// The next arrival after `time`: drawn at the greatest rate, kept by the rate of its moment.
+    /// The next arrival after `time`: drawn at the greatest rate, kept by the rate of its moment (Lewis and
+    /// Shedler, "Simulation of Nonhomogeneous Poisson Processes by Thinning").
     fn arrival_after(&mut self, time: i64) -> i64 {
-        let mean_ms = 1.0 / (self.arrivals_per_ms * PEAK);
+        let mean_ms = 1.0 / (self.arrivals_per_ms * self.world.peak);
         let mut at = time as f64;
         loop {
             at += -(1.0 - self.dice.share()).ln() * mean_ms;
-            if self.dice.share() * PEAK < self.world.activity(at as i64) {
+            if self.dice.share() * self.world.peak < self.world.activity(at as i64) {
                 return (at as i64).max(time);
             }
         }
@@ -291,20 +332,6 @@ impl Life {
         self.planned += 1;
         self.plan.push(Reverse((at, self.planned, place)));
     }
-}
-
-impl Being {
-    /// None while the insert is still to come.
-    fn row_if_inserted(&self) -> Option<Row> {
-        match self {
-            Being::Ticket(row, step) => (*step != ticket::Step::Create).then(|| Row::Ticket(row.clone())),
-            Being::Call(row, step) => (*step != call::Step::Start).then(|| Row::Call(row.clone())),
-        }
-    }
-}
-
-fn change(at: i64, insert: bool, deleted: bool, correction: bool, before: Row, after: Row) -> RowChange {
-    RowChange { at, before: (!insert).then_some(before), after: (!deleted).then_some(after), correction }
 }
 
 #[cfg(test)]

@@ -107,7 +107,7 @@ impl Ticket {
                 CHANNELS[3],
             ]),
             priority,
-            customer_id: dice.between(10_000, 60_000),
+            customer_id: world.customer(dice),
             assignee_id: None,
             status: Status::New,
             created_at: time,
@@ -132,20 +132,43 @@ impl Ticket {
             _ => dice.between(3 * DAY, 12 * DAY),
         };
         let mut ticket = Ticket::new(id, now - age, dice, world);
+        if dice.percent(15.0) {
+            // Soon over its time.
+            ticket.resolve_due_at = Some(now + dice.between(0, 2 * HOUR));
+        }
         ticket.updated_at = dice.between(ticket.created_at, now);
-        if dice.percent(30.0) {
-            return (ticket, Step::Assign);
+        if dice.percent(25.0) {
+            return (ticket, dice.pick(&[Step::Assign, Step::Assign, Step::FirstReply, Step::Escalate]));
         }
         ticket.status = Status::Open;
         ticket.assignee_id = Some(world.agent(dice, ticket.queue_id));
         ticket.assigned_at = Some(ticket.updated_at);
-        let step = dice.pick(&[Step::FirstReply, Step::FirstReply, Step::NoteReply, Step::Solve]);
+        if dice.percent(50.0) {
+            let step = dice.pick(&[Step::FirstReply, Step::FirstReply, Step::NoteReply, Step::Solve]);
+            return (ticket, step);
+        }
+        ticket.first_reply_at = ticket.assigned_at;
+        ticket.reply_count = dice.between(1, 6);
+        let pick = dice.below(10);
+        ticket.status = match pick {
+            0..3 => Status::Pending,
+            3..7 => Status::Solved,
+            _ => Status::Open,
+        };
+        ticket.solved_at = (ticket.status == Status::Solved).then_some(ticket.updated_at);
+        let step = match pick {
+            0 | 1 => Step::CustomerReply,
+            3 | 4 => Step::Close,
+            5 | 6 => Step::Reopen,
+            9 => Step::Reply,
+            _ => Step::Solve,
+        };
         (ticket, step)
     }
 
     /// Carries out one step at `time` and says what follows.
     pub fn step(&mut self, step: Step, time: i64, dice: &mut Dice, world: &World) -> Outcome<Step> {
-        let mut outcome = Outcome { deleted: false, correction: false, next: None };
+        let mut outcome = Outcome::default();
         match step {
             // The insert itself: the row is as it was made.
             Step::Create => {}
@@ -168,6 +191,7 @@ impl Ticket {
             Step::Solve => {
                 self.status = Status::Solved;
                 self.solved_at = Some(time);
+                outcome.survey = true;
             }
             Step::Reopen => {
                 self.status = Status::Open;

@@ -114,44 +114,76 @@ fn the_snapshot_reads_the_standing_rows_once() {
     assert_eq!(parse(snapshot.last().unwrap())["source"]["snapshot"], "last");
 }
 
+/// All faults on all topics.
+const ALL_BAD: u64 = 65;
+
 #[test]
 fn bad_records_come_beside_the_same_good_ones() {
     let keys = |records: &[Record]| -> Vec<_> {
-        let good = |r: &&Record| r.key.as_ref().is_some_and(|k| k.len() < 16);
+        let good = |r: &&Record| !r.headers.iter().any(|(name, _)| *name == bad::INJECTED);
         records.iter().filter(good).map(|r| (r.at, r.topic, r.key.clone())).collect()
     };
     let good = take(&mut records(Mischief::default()), 2_000);
-    let with_bad = take(&mut records(Mischief { bad: 26, ..Mischief::default() }), 2_000);
-    assert_eq!(with_bad.len(), good.len() + 26);
+    let with_bad = take(&mut records(Mischief { bad: ALL_BAD, ..Mischief::default() }), 2_000);
+    assert_eq!(with_bad.len(), good.len() + ALL_BAD as usize);
     assert_eq!(keys(&with_bad), keys(&good));
     let unreadable = with_bad
         .iter()
         .filter_map(|r| r.value.as_ref())
         .filter(|v| serde_json::from_slice::<Value>(v).is_err());
-    assert_eq!(unreadable.count(), 6, "no JSON, cut off, framed: of each topic one");
-    assert_eq!(with_bad.iter().filter(|r| r.key.is_none()).count(), 2);
+    assert_eq!(unreadable.count(), 15, "no JSON, cut off, framed: of each topic one");
+    assert_eq!(with_bad.iter().filter(|r| r.key.is_none()).count(), 5);
+}
+
+#[test]
+fn a_bad_record_differs_from_a_good_one_in_just_what_its_fault_says() {
+    let mut records = records(Mischief::default());
+    for (number, table) in crate::stranger::TABLES.iter().enumerate() {
+        let mut of = |fault: bad::Fault| {
+            let fault = bad::FAULTS.iter().position(|f| *f == fault).unwrap() as u64;
+            let number = fault * crate::stranger::TABLES.len() as u64 + number as u64;
+            bad::record(&mut records, &mut Dice::new(number), number, START)
+        };
+        let missing = parse(&of(bad::Fault::MissingField));
+        assert_eq!(missing["source"]["table"], *table);
+        assert!(missing["after"].get("queue_id").is_none() && missing["after"].get("updated_at").is_some());
+        let in_words = parse(&of(bad::Fault::TimeInWords));
+        assert!(in_words["after"].as_object().unwrap().values().any(|v| v == "just now"), "{in_words}");
+        let in_after = parse(&of(bad::Fault::MissingInAfter));
+        let columns = |image: &str| in_after[image].as_object().unwrap().len();
+        assert!(columns("after") < columns("before"), "{in_after}");
+        assert_eq!(parse(&of(bad::Fault::UnknownTable))["source"]["table"], "audit_log");
+        assert_eq!(parse(&of(bad::Fault::QuotedNumber))["after"]["queue_id"], "101");
+    }
 }
 
 #[test]
 fn late_records_lie_in_every_reach_of_the_corrections_and_some_far_ahead() {
     const HOUR: i64 = 3_600_000;
     let records = take(&mut records(Mischief { late_every: 10, ..Mischief::default() }), 1_200);
-    let late: Vec<&Record> =
-        records.iter().filter(|r| r.key.as_ref().is_some_and(|k| k.starts_with(b"{\"id\":3000"))).collect();
+    let is_late =
+        |key: &[u8]| [&b"{\"id\":3000"[..], b"{\"agent_id\":3000"].iter().any(|k| key.starts_with(k));
+    let late: Vec<&Record> = records.iter().filter(|r| r.key.as_ref().is_some_and(|k| is_late(k))).collect();
     assert_eq!(late.len(), 120);
     let mut reached = BTreeSet::new();
     let (mut inserts, mut say_old) = (0, 0);
     for record in late {
         let value = parse(record);
         let after = &value["after"];
-        let time = after["first_reply_at"].as_i64().or_else(|| after["queued_at"].as_i64()).unwrap();
+        let times = ["first_reply_at", "queued_at", "since", "rated_at"];
+        let time = times.iter().find_map(|name| after[name].as_i64()).unwrap();
         let back = record.at - time;
         let bounds = [-HOUR, 5_000, 2 * HOUR, 6 * HOUR, 48 * HOUR, 192 * HOUR];
-        reached.insert(bounds.iter().filter(|bound| back > **bound).count());
+        let reach = bounds.iter().filter(|bound| back > **bound).count();
+        reached.insert((record.topic, reach));
         inserts += usize::from(value["op"] == "c");
         say_old += usize::from(after["updated_at"].as_i64().unwrap() < record.at);
     }
-    assert_eq!(reached, (0..=6).collect(), "ahead, in time, and too late for more and more windows");
+    for table in crate::stranger::TABLES {
+        let of_table: BTreeSet<usize> =
+            reached.iter().filter(|(topic, _)| *topic == debezium::topic(table)).map(|r| r.1).collect();
+        assert_eq!(of_table, (0..=6).collect(), "{table}: ahead, in time, and too late for more and more");
+    }
     assert!((40..80).contains(&inserts) && (40..80).contains(&say_old), "{inserts} {say_old}");
 }
 
@@ -164,8 +196,8 @@ fn a_bad_record_says_what_must_become_of_it() {
         }
         counts
     };
-    let counts = fates(take(&mut records(Mischief { bad: 26, ..Mischief::default() }), 2_000));
-    let expected = [("dead", 12), ("excluded", 8), ("good", 2), ("skipped", 4)];
+    let counts = fates(take(&mut records(Mischief { bad: ALL_BAD, ..Mischief::default() }), 2_000));
+    let expected = [("dead", 30), ("excluded", 20), ("good", 5), ("skipped", 10)];
     assert_eq!(counts, expected.map(|(fate, n)| (fate.to_string(), n)).into());
     assert!(fates(take(&mut records(Mischief::default()), 2_000)).is_empty());
 }
@@ -248,7 +280,8 @@ fn every_writer_tells_the_same_life() {
                 Writer::Maxwell => value["data"].clone(),
             };
             let text = |v: &Value| v.as_str().map_or_else(|| v.to_string(), str::to_string);
-            told.push(["id", "queue_id", "status", "customer_id"].map(|name| text(&row[name])));
+            let names = ["id", "agent_id", "queue_id", "status", "state", "score", "name", "slots_used"];
+            told.push(names.map(|name| text(&row[name])));
         }
         told
     };
@@ -268,7 +301,8 @@ fn maxwell_s_places_grow_and_a_row_keeps_its_partition_when_its_key_changes() {
         let at = (place.0.to_string(), place.1.parse::<u64>().unwrap(), value["xoffset"].as_u64().unwrap());
         assert!(at > last, "{at:?} after {last:?}");
         last = at;
-        let (id, before) = (value["data"]["id"].clone(), value["old"].get("id").cloned());
+        let key = if record.topic.ends_with("agent_state") { "agent_id" } else { "id" };
+        let (id, before) = (value["data"][key].clone(), value["old"].get(key).cloned());
         assert_eq!(
             *homes.entry((record.topic, id.to_string())).or_insert(record.partition),
             record.partition
@@ -282,4 +316,72 @@ fn maxwell_s_places_grow_and_a_row_keeps_its_partition_when_its_key_changes() {
         }
     }
     assert!(rekeys > 0);
+}
+
+#[test]
+fn every_table_reads_back_from_every_format() {
+    for writer in [Writer::Debezium, Writer::Canal, Writer::Maxwell] {
+        let options = Options::new(5, START, 10.0);
+        let mut life = crate::life::Life::new(&options);
+        let mut records = Records::new(&options, 4, Mischief::default()).written_by(writer);
+        let mut seen = BTreeSet::new();
+        for _ in 0..20_000 {
+            let change = life.next_change();
+            let record = records.next_batch().last().unwrap().clone();
+            let Some(after) = &change.after else { continue };
+            let value = parse(&record);
+            let (image, topic) = match writer {
+                Writer::Debezium => (&value["after"], &value["source"]["table"]),
+                Writer::Canal => (&value["data"][0], &value["table"]),
+                Writer::Maxwell => (&value["data"], &value["table"]),
+            };
+            assert_eq!(topic, after.table());
+            assert_eq!(record.topic, debezium::topic(after.table()));
+            let read = image.as_object().unwrap();
+            let wrote = after.cells();
+            assert!(read.keys().map(String::as_str).eq(wrote.iter().map(|(name, _)| *name)), "{value}");
+            for (name, cell) in wrote {
+                let expected = expected(cell, writer);
+                assert_eq!(read[name], expected, "{writer:?} {}.{name}", after.table());
+            }
+            seen.insert(after.table());
+        }
+        assert_eq!(seen, crate::row::TABLES.into(), "{writer:?}");
+    }
+}
+
+/// A cell as a writer shows it.
+fn expected(cell: crate::row::Cell<'_>, writer: Writer) -> Value {
+    use crate::row::Cell;
+    match cell {
+        Cell::Null => Value::Null,
+        Cell::Number(n) if writer == Writer::Canal => n.to_string().into(),
+        Cell::Number(n) => n.into(),
+        Cell::Time(ms) if writer == Writer::Debezium => ms.into(),
+        Cell::Time(ms) => {
+            let at = jiff::Timestamp::from_millisecond(ms).unwrap();
+            at.strftime("%Y-%m-%d %H:%M:%S.%3f").to_string().into()
+        }
+        Cell::Text(text) => text.into(),
+    }
+}
+
+#[test]
+fn the_example_declares_every_table_with_its_columns() {
+    let config: toml::Table = include_str!("../../../../examples/service/weir.toml").parse().unwrap();
+    let sources = config["source"].as_array().unwrap();
+    let life = crate::life::Life::new(&Options::new(5, START, 10.0));
+    for table in crate::row::TABLES {
+        let source = sources.iter().find(|s| s["name"].as_str() == Some(table)).unwrap();
+        assert_eq!(source["topics"][0].as_str(), Some(debezium::topic(table)));
+        assert_eq!(source["table"].as_str(), Some(table));
+        let row = life.standing().iter().find(|row| row.table() == table).unwrap();
+        assert_eq!(source["primary_key"][0].as_str(), Some(row.key()));
+        let mut declared: Vec<&str> =
+            source["columns"].as_table().unwrap().keys().map(String::as_str).collect();
+        let mut columns: Vec<&str> = row.cells().into_iter().map(|(name, _)| name).collect();
+        declared.sort_unstable();
+        columns.sort_unstable();
+        assert_eq!(declared, columns, "{table}");
+    }
 }

@@ -22,6 +22,24 @@ pub struct Tape {
     told: bool,
 }
 
+impl Tape {
+    fn batch(&self, index: u32, from: usize, upto: usize) -> RecordBatch {
+        let mut batch = RecordBatch::default();
+        for offset in from..upto {
+            let text = &self.records[offset];
+            batch.push(Record {
+                partition: index,
+                offset: offset as i64,
+                timestamp: None,
+                key: Some(key_of(text).as_bytes()),
+                value: Some(text.as_bytes()),
+                rekey: Default::default(),
+            });
+        }
+        batch
+    }
+}
+
 /// The key of a record whose images have an id; any other for one that has none.
 pub fn key_of(text: &str) -> String {
     let id = text.find("\"id\":").map(|at| &text[at + 5..at + 5 + text[at + 5..].find(',').expect("comma")]);
@@ -97,19 +115,7 @@ impl Feed {
                 continue;
             }
             let upto = tape.records.len().min(tape.next + self.per_batch);
-            let mut batch = RecordBatch::default();
-            for offset in tape.next..upto {
-                let text = tape.records[offset].as_bytes();
-                let key = key_of(&tape.records[offset]);
-                batch.push(Record {
-                    partition: index,
-                    offset: offset as i64,
-                    timestamp: None,
-                    key: Some(key.as_bytes()),
-                    value: Some(text),
-                    rekey: Default::default(),
-                });
-            }
+            let batch = tape.batch(index, tape.next, upto);
             tape.next = upto;
             if !batch.is_empty() {
                 self.queue.push_back(SourceEvent::Records(batch));
@@ -207,6 +213,22 @@ impl Rig {
             letter: letter.clone(),
         };
         self.shard.redrive(&letters.iter().map(redrive).collect::<Vec<_>>(), self.clock)
+    }
+
+    /// All records from where it stands, and the end, for each metric that catches up.
+    pub fn catch_up(&mut self) {
+        let names = self.shard.catchups.iter().map(|c| c.metric.info.name.clone()).collect::<Vec<_>>();
+        for name in names {
+            for (index, tape) in (0..).zip(&self.feed.tapes) {
+                let Some(catchup) = self.shard.catchups.iter().find(|c| c.metric.info.name == name) else {
+                    break;
+                };
+                let from = catchup.start().get(&tape.name).map_or(0, |at| at.next as usize);
+                let records = tape.batch(index, from, tape.records.len());
+                self.shard.catch_up(&name, &records, &[0, 1], self.clock);
+                self.shard.catch_up_reached_end(&name, index, self.clock);
+            }
+        }
     }
 
     /// As [`Rig::finish`] after so many turns.

@@ -5,6 +5,7 @@ use super::super::*;
 use super::feed::{Feed, Rig};
 use super::holds::open_with;
 use super::*;
+use crate::recover::admit;
 use proptest::prelude::*;
 use weir_types::control::Redriven;
 use weir_types::rows::{DeadLetterRow, DeadOutcome};
@@ -156,6 +157,88 @@ fn a_change_that_was_redriven_is_a_repeat_when_the_upstream_sends_it_again() {
     rig.turns(30);
     let outbox = rig.finish();
     assert_eq!((emitted(&outbox.realtime), shown(&outbox.latest)), (created(&raws), open(&raws)));
+}
+
+/// Stops every metric in the running epoch.
+fn stop_all(rig: &mut Rig) {
+    let all = (0..rig.shard.metrics.len()).map(|at| (at, "a trap".to_string())).collect();
+    rig.shard.quarantine(all);
+    rig.turn();
+}
+
+/// Pushes mended versions, and lets them read what they have missed.
+fn mend_all(rig: &mut Rig) {
+    rig.end_epoch(false);
+    admit(&mut rig.shard, "mended.wasm", metrics(), &*rig.store, 1, rig.clock).expect("taken up");
+    rig.turn();
+}
+
+fn catch_up_all(rig: &mut Rig) {
+    for _ in 0..6 {
+        rig.catch_up();
+        rig.turn();
+    }
+    assert!(rig.shard.catalogue().iter().all(|e| e.status == "live"));
+}
+
+#[test]
+fn a_metric_that_reads_a_dead_letter_by_itself_while_catching_up_counts_it_when_it_is_redriven() {
+    for restored in [false, true] {
+        let raws = life(16, 300);
+        let records = json_of(&raws);
+        let feed = Feed::new(&[("t", records.clone()), ("o", Vec::new())], 40);
+        let mut rig = Rig::new(feed, BASE + 3000 * SECOND, open_with(1.0, WRONG_KEY));
+        rig.turns(2);
+        // Stopped among dead letters; those behind it are dead for all too.
+        stop_all(&mut rig);
+        rig.turns(30);
+        assert_eq!(rig.letters.len(), 300);
+        rig.reopen(open_with(1.0, RIGHT_KEY));
+        rig.turns(2);
+        let letters = rig.letters.clone();
+        let stopped = rig.redrive(&letters);
+        assert!(
+            matches!(&stopped[0], Redriven::Refused(why) if why.contains("t.created is stopped")),
+            "{stopped:?}"
+        );
+        mend_all(&mut rig);
+        assert_eq!(names(&rig.redrive(&letters)), vec!["refused"; 300], "while one catches up");
+        catch_up_all(&mut rig);
+        if restored {
+            rig.restart();
+            rig.turns(4);
+        }
+        assert_eq!(names(&rig.redrive(&letters)), vec!["applied"; 300]);
+        let outbox = rig.finish();
+        assert_eq!(emitted(&outbox.realtime), created(&raws), "restored {restored}");
+        assert_eq!(shown(&outbox.latest), open(&raws), "restored {restored}");
+    }
+}
+
+#[test]
+fn a_metric_that_fails_in_the_epoch_of_a_redrive_has_the_dead_letters_of_that_epoch_once() {
+    for restored in [false, true] {
+        let raws = life(18, 300);
+        let mut rig = rig(&json_of(&raws), 200);
+        rig.turns(20);
+        let letters = rig.letters.clone();
+        assert_eq!(names(&rig.redrive(&letters[..150])), vec!["applied"; 150]);
+        stop_all(&mut rig);
+        if restored {
+            rig.restart();
+            rig.turns(3);
+        }
+        mend_all(&mut rig);
+        if restored {
+            rig.restart();
+            rig.turns(3);
+        }
+        catch_up_all(&mut rig);
+        assert_eq!(names(&rig.redrive(&letters[150..])), vec!["applied"; 50]);
+        let outbox = rig.finish();
+        assert_eq!(emitted(&outbox.realtime), created(&raws), "restored {restored}");
+        assert_eq!(shown(&outbox.latest), open(&raws), "restored {restored}");
+    }
 }
 
 proptest! {

@@ -5,8 +5,8 @@ use rustc_hash::FxHashMap;
 use serde::ser::SerializeSeq;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;
-use weir_types::Micros;
 use weir_types::rows::{OutputValue, RealtimeRow};
+use weir_types::{Micros, Name};
 
 /// Rows of one table; borrowed to be written, owned when read.
 #[derive(Serialize, Deserialize)]
@@ -48,7 +48,7 @@ struct Row<'a> {
 
 /// Values of a row's outputs, without their names.
 enum Values<'a> {
-    Named(&'a [(String, OutputValue)]),
+    Named(&'a [(Name, OutputValue)]),
     Bare(Vec<OutputValue>),
 }
 
@@ -88,8 +88,36 @@ impl<'a> Series<'a> {
 
     /// None: a row names a head that is not there.
     pub fn into_rows(self) -> Option<Vec<RealtimeRow>> {
-        let heads = self.heads;
+        let heads: Vec<Shared> = self.heads.into_iter().map(Shared::from).collect();
         self.rows.into_iter().map(|row| heads.get(row.head as usize).map(|head| row.under(head))).collect()
+    }
+}
+
+/// A head whose names its rows share.
+struct Shared {
+    metric: Name,
+    incarnation: i64,
+    window: Name,
+    dimension_set: Name,
+    digest: Name,
+    watermark: Micros,
+    epoch: u64,
+    names: Vec<Name>,
+}
+
+impl From<Head<'_>> for Shared {
+    fn from(head: Head<'_>) -> Shared {
+        let name = |text: &Cow<'_, str>| Name::from(&**text);
+        Shared {
+            metric: name(&head.metric),
+            incarnation: head.incarnation,
+            window: name(&head.window),
+            dimension_set: name(&head.dimension_set),
+            digest: name(&head.digest),
+            watermark: head.watermark,
+            epoch: head.epoch,
+            names: head.names.iter().map(name).collect(),
+        }
     }
 }
 
@@ -110,8 +138,8 @@ impl<'a> Head<'a> {
     /// Whether all that it holds is also the row's. Metric, window and set are known to be.
     fn is_of(&self, row: &RealtimeRow) -> bool {
         (self.incarnation, self.watermark, self.epoch) == (row.incarnation, row.watermark, row.epoch)
-            && self.digest == row.digest
-            && self.names.iter().eq(row.outputs.iter().map(|(name, _)| name))
+            && *self.digest == *row.digest
+            && self.names.iter().map(|name| &**name).eq(row.outputs.iter().map(|(name, _)| name.as_str()))
     }
 }
 
@@ -119,7 +147,7 @@ impl<'a> Row<'a> {
     fn of(row: &'a RealtimeRow, head: u32) -> Row<'a> {
         Row {
             head,
-            dims: Cow::Borrowed(&row.dims),
+            dims: Cow::Borrowed(&*row.dims),
             day: row.day,
             start: row.start,
             length: row.end.wrapping_sub(row.start),
@@ -133,25 +161,25 @@ impl<'a> Row<'a> {
         }
     }
 
-    fn under(self, head: &Head<'_>) -> RealtimeRow {
+    fn under(self, head: &Shared) -> RealtimeRow {
         let values = match self.values {
             Values::Bare(values) => values,
             Values::Named(named) => named.iter().map(|(_, value)| value.clone()).collect(),
         };
         RealtimeRow {
-            metric: head.metric.to_string(),
+            metric: head.metric.clone(),
             incarnation: head.incarnation,
-            window: head.window.to_string(),
-            dimension_set: head.dimension_set.to_string(),
-            dims: self.dims.into_owned(),
+            window: head.window.clone(),
+            dimension_set: head.dimension_set.clone(),
+            dims: self.dims.into_owned().into(),
             day: self.day,
             start: self.start,
             end: self.start.wrapping_add(self.length),
-            outputs: head.names.iter().map(|name| name.to_string()).zip(values).collect(),
+            outputs: head.names.iter().cloned().zip(values).collect(),
             is_final: self.is_final,
             complete: self.complete,
             watermark: head.watermark,
-            digest: head.digest.to_string(),
+            digest: head.digest.clone(),
             epoch: head.epoch,
             epoch_first: self.epoch_first,
             samples: self.samples,
