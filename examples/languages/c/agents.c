@@ -5,7 +5,15 @@
 
 #define DAY 86400000000LL
 
-static const char *const names[STATES] = {"available", "on_contact", "wrapup", "break", "error"};
+/* Offline, in which an agent is not there, and the states that have an output. */
+static const char *const names[1 + STATES] = {"offline", "available", "on_contact", "wrapup", "break", "error"};
+
+static void refuse(written *out, uint32_t row, const char *reason) {
+    out->rejects = realloc(out->rejects, (out->refused + 1) * sizeof(*out->rejects));
+    if (out->rejects == NULL) abort();
+    out->rejects[out->refused].row = row;
+    metric_string_dup(&out->rejects[out->refused++].reason, reason);
+}
 
 static fault time_observe(const weir_metric_types_changes_t *changes, written *out) {
     uint32_t n = changes->rows;
@@ -17,24 +25,25 @@ static fault time_observe(const weir_metric_types_changes_t *changes, written *o
     const weir_metric_types_dictionary_t *texts = &changes->dictionaries.ptr[2];
     size_t known = texts->offsets.len ? texts->offsets.len / 4 - 1 : 0;
     if (known && !are_offsets(texts->offsets, known, texts->bytes.len)) return "state: wrong dictionary";
-    /* The number of each text's output; `offline` and states that nobody knows have none. */
+    /* Texts are compared once for a batch, rows by number. */
     int *number = zeroed(known, sizeof(int));
-    for (size_t i = 0; i < known; i++) number[i] = is_one_of(texts, i, STATES, names);
+    for (size_t i = 0; i < known; i++) number[i] = is_one_of(texts, i, 1 + STATES, names);
     for (uint32_t row = 0; row < n; row++) {
         if (!bit_at(changes->before_present, row) || !bit_at(changes->after_present, row)) continue;
         uint64_t code = (uint64_t)i64_at(state->values, row);
         int64_t start = i64_at(left->values, row), end = i64_at(entered->values, row);
-        if (end <= start || code >= known || number[code] < 0) continue;
+        if (code >= known || number[code] < 0) {
+            refuse(out, row, "its state is none that an agent has");
+            continue;
+        }
+        if (number[code] == 0 || end <= start) continue;
         if (minus(end, start) > DAY) {
-            out->rejects = realloc(out->rejects, (out->refused + 1) * sizeof(*out->rejects));
-            if (out->rejects == NULL) abort();
-            out->rejects[out->refused].row = row;
-            metric_string_dup(&out->rejects[out->refused++].reason, "a span over 24 h");
+            refuse(out, row, "more than 24 hours in one state");
             continue;
         }
         put_sample(out, row, start);
         put_i64(&out->untils, end);
-        put_i64(&out->values[0], number[code]);
+        put_i64(&out->values[0], number[code] - 1);
     }
     free(number);
     return NULL;
@@ -82,6 +91,7 @@ static void time_describe(weir_metric_types_metric_info_t *info) {
     put_output(info, "wrapup:float", "s", "Seconds in the state wrapup.");
     put_output(info, "break:float", "s", "Seconds in the state break.");
     put_output(info, "error:float", "s", "Seconds in the state error.");
+    put_extra(info, "board", "team");
     put_extra(info, "form", "table");
     put_extra(info, "correct_for", "26h");
 }

@@ -151,6 +151,7 @@ static void backlog_describe(weir_metric_types_metric_info_t *info) {
     put_input(info, "ticket", "queue_id:int priority:int status:text", "");
     put_dimensions(info, "queue_id priority");
     put_windows(info, "now");
+    put_extra(info, "form", "table");
     put_output(info, "count:int", "1", "How many samples there are.");
 }
 
@@ -161,6 +162,7 @@ static void reply_describe(weir_metric_types_metric_info_t *info) {
     put_dimensions(info, "queue_id assignee_id");
     put_windows(info, "1m 15m 1h day");
     put_values(info, "wait:int business_wait:int");
+    put_extra(info, "form", "table");
     put_output(info, "mean:float?", "s", "The arithmetic mean.");
     put_output(info, "p50:float?", "s", "50 % of the values are at most this; within 1 %.");
     put_output(info, "p90:float?", "s", "90 % of the values are at most this; within 1 %.");

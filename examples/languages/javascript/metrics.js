@@ -95,7 +95,7 @@ class Backlog {
     "queue_id:int priority:int status:text",
     ["queue_id", "priority"],
     [COUNT],
-    { windows: [{ tag: "now" }] },
+    { windows: [{ tag: "now" }], extra: [["form", "table"]] },
   );
 
   observeImage({ rows: n, columns, dictionaries }) {
@@ -126,7 +126,12 @@ class FirstReplyTime {
       COUNT,
       output("mean_business:float?", "s", "The arithmetic mean in business hours."),
     ],
-    { watches: ["first_reply_at"], unit: "s", values: fields("wait:int business_wait:int") },
+    {
+      watches: ["first_reply_at"],
+      unit: "s",
+      values: fields("wait:int business_wait:int"),
+      extra: [["form", "table"]],
+    },
   );
 
   constructor(config) {
@@ -149,7 +154,8 @@ class FirstReplyTime {
     const [rows, times, waits, business] = [[], [], [], []];
     for (let row = 0; row < n; row++) {
       if (!there(row) || !isSet(row) || (was(row) && wasSet(row))) continue;
-      const [from, to] = [created[row], replied[row]];
+      const from = created[row];
+      const to = replied[row];
       rows.push(row);
       times.push(to);
       waits.push(saturated(to - from));
@@ -178,6 +184,7 @@ class StateTime {
       windows: [tumbling(15), tumbling(60), { tag: "day" }],
       values: fields("state:int"),
       extra: [
+        ["board", "team"],
         ["form", "table"],
         ["correct_for", "26h"],
       ],
@@ -190,15 +197,21 @@ class StateTime {
     const code = codes("state", before[2].values, n);
     const left = i64s("since", before[3].values, n);
     const entered = i64s("since", after[3].values, n);
-    // The number of each text's output; `offline` and states that nobody knows have none.
-    const known = texts(dictionaries[2]).map((text) => STATES.indexOf(text));
+    // The number of each text's output; -1 is offline, -2 a state that nobody knows.
+    const known = texts(dictionaries[2]).map((text) => ["offline", ...STATES].indexOf(text) - 1);
     const [rows, starts, untils, states, rejects] = [[], [], [], [], []];
     for (let row = 0; row < n; row++) {
       if (!was(row) || !there(row)) continue;
-      const [state, start, end] = [known[code(row)], left[row], entered[row]];
+      const state = known[code(row)];
+      const start = left[row];
+      const end = entered[row];
+      if (!(state >= -1)) {
+        rejects.push({ row, reason: "its state is none that an agent has" });
+        continue;
+      }
       if (state < 0 || end <= start) continue;
       if (end - start > DAY) {
-        rejects.push({ row, reason: "a span over 24 h" });
+        rejects.push({ row, reason: "more than 24 hours in one state" });
         continue;
       }
       rows.push(row);

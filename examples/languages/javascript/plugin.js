@@ -55,10 +55,8 @@ export const metricApi = {
     const untils = packedUntils.length > 0 ? i64s("untils", packedUntils, n) : times;
     if (values.length !== State.values) throw new Wrong(`${values.length} columns of values`);
     const columns = values.map((column) => i64s("values", column.values, n));
-    for (let i = 0; i < n; i++) {
-      if (weights[i] < 0n && !State.retracts) throw new Wrong("the metric takes no sample back");
-      at(into[i]).add(weights[i], times[i], untils[i], columns.map((column) => column[i]));
-    }
+    if (!State.retracts && weights.some((weight) => weight < 0n)) throw new Wrong("the metric takes no sample back");
+    State.addAll(at, into, { weights, times, untils, columns });
   }),
 
   merge: told((packedInto, packedFrom) => {

@@ -1,18 +1,24 @@
 // Quantiles from fixed buckets, 64 an octave: the arithmetic of sdk/rust/src/acc/quantiles.rs, so that both give the
 // same bytes. A bucket's middle is at most 1/128 off any value in it.
 
-/** How many bits a number has that is not negative. */
-function bitLength(magnitude) {
-  const high = Number(magnitude >> 32n);
-  return high > 0 ? 64 - Math.clz32(high) : 32 - Math.clz32(Number(magnitude));
-}
+/** How many bits a whole Number has that is not negative. */
+const bitLength = (n) => (n >= 2 ** 32 ? 64 - Math.clz32(n / 2 ** 32) : 32 - Math.clz32(n));
 
 /** 0 for 0, positive for positive values, mirrored for negative ones; ascending with the value. */
 export function bucket(value) {
-  const magnitude = value < 0n ? -value : value;
-  const shift = Math.max(0, bitLength(magnitude) - 7);
-  const index = (shift << 6) + Number(magnitude >> BigInt(shift));
-  return value < 0n ? -index : index;
+  const near = Number(value);
+  const magnitude = near < 0 ? -near : near;
+  let index;
+  if (magnitude <= Number.MAX_SAFE_INTEGER) {
+    const shift = Math.max(0, bitLength(magnitude) - 7);
+    index = shift * 64 + Math.floor(magnitude / 2 ** shift);
+  } else {
+    // What a Number does not hold exactly.
+    const exact = value < 0n ? -value : value;
+    const shift = exact.toString(2).length - 7;
+    index = shift * 64 + Number(exact >> BigInt(shift));
+  }
+  return near < 0 ? -index : index;
 }
 
 function middle(bucket) {

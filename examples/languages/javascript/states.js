@@ -19,8 +19,8 @@ export class Count {
   static retracts = true;
   n = 0n;
 
-  add(weight) {
-    this.n += weight;
+  static addAll(at, into, { weights }) {
+    for (let i = 0; i < into.length; i++) at(into[i]).n += weights[i];
   }
   merge(other) {
     this.n += other.n;
@@ -49,12 +49,17 @@ export class Waits {
   greatest = null;
   counts = new Map();
 
-  add(weight, start, until, [wait, business]) {
-    this.sum += wait * weight;
-    this.business += business * weight;
-    this.n += weight;
-    if (this.greatest === null || wait > this.greatest) this.greatest = wait;
-    this.count(bucket(wait), weight);
+  static addAll(at, into, { weights, columns: [waits, business] }) {
+    for (let i = 0; i < into.length; i++) {
+      const state = at(into[i]);
+      const wait = waits[i];
+      const weight = weights[i];
+      state.sum += wait * weight;
+      state.business += business[i] * weight;
+      state.n += weight;
+      if (state.greatest === null || wait > state.greatest) state.greatest = wait;
+      state.count(bucket(wait), weight);
+    }
   }
   count(number, weight) {
     this.counts.set(number, (this.counts.get(number) ?? 0n) + weight);
@@ -122,9 +127,12 @@ export class Spent {
   static retracts = true;
   micros = new Array(STATES).fill(0n);
 
-  add(weight, start, until, [state]) {
-    if (state < 0n || state >= BigInt(STATES)) throw new Wrong(`there is no state ${state}`);
-    this.micros[Number(state)] += (until - start) * weight;
+  static addAll(at, into, { weights, times, untils, columns: [states] }) {
+    for (let i = 0; i < into.length; i++) {
+      const state = Number(states[i]);
+      if (!(state >= 0 && state < STATES)) throw new Wrong(`there is no state ${state}`);
+      at(into[i]).micros[state] += (untils[i] - times[i]) * weights[i];
+    }
   }
   merge(other) {
     for (let i = 0; i < STATES; i++) this.micros[i] += other.micros[i];

@@ -30,10 +30,13 @@ class BusinessHours:
 
     def up_to(self, time):
         """Business time from the Monday before 1970 until `time`."""
-        week, in_week = divmod(saturated(saturated(time + self.offset) - MONDAY), WEEK)
-        day, in_day = divmod(in_week, DAY)
-        today = min(max(in_day, self.opens), self.closes) - self.opens if self.works[day] else 0
-        return week * self.before[7] + self.before[day] + today
+        local = saturated(saturated(time + self.offset) - MONDAY)
+        in_week = local % WEEK
+        whole = local // WEEK * self.before[7] + self.before[in_week // DAY]
+        in_day = in_week % DAY
+        if not self.works[in_week // DAY] or in_day <= self.opens:
+            return whole
+        return whole + (in_day if in_day < self.closes else self.closes) - self.opens
 
     def between(self, start, end):
         """The business time in [start, end); negative if `end` is before `start`."""

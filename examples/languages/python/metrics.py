@@ -52,6 +52,7 @@ class Backlog:
         ["queue_id", "priority"],
         [COUNT],
         windows=[Window_Now()],
+        extra=[("form", "table")],
     )
 
     def __init__(self, config):
@@ -95,6 +96,7 @@ class FirstReplyTime:
         watches=["first_reply_at"],
         unit="s",
         values=[field("wait"), field("business_wait")],
+        extra=[("form", "table")],
     )
 
     def __init__(self, config):
@@ -143,7 +145,7 @@ class StateTime:
         unit="s",
         windows=[Window_Tumbling(15 * MINUTE), Window_Tumbling(HOUR), Window_Day()],
         values=[field("state")],
-        extra=[("form", "table"), ("correct_for", "26h")],
+        extra=[("board", "team"), ("form", "table"), ("correct_for", "26h")],
     )
 
     def __init__(self, config):
@@ -155,17 +157,21 @@ class StateTime:
         after = bits("after-present", changes.after_present, n)
         codes = i64s("state", changes.before[2].values, n)
         left, entered = (i64s("since", image[3].values, n) for image in (changes.before, changes.after))
-        # The number of each text's output; `offline` and states that nobody knows have none.
-        known = [self.names.index(t) if t in self.names else None for t in map(bytes.decode, texts(changes.dictionaries[2]))]
+        # The number of each text's output; -1 is offline, None a state that nobody knows.
+        numbers = {name.encode(): number for number, name in enumerate(["offline", *self.names], -1)}
+        known = [numbers.get(text) for text in texts(changes.dictionaries[2])]
         rows, starts, ends, states, rejects = [], [], [], [], []
         for row in range(n):
-            if not (before[row] and after[row]) or entered[row] <= left[row]:
+            if not (before[row] and after[row]):
                 continue
             state = known[codes[row]]
             if state is None:
+                rejects.append(Reject(row=row, reason="its state is none that an agent has"))
+                continue
+            if state < 0 or entered[row] <= left[row]:
                 continue
             if entered[row] - left[row] > DAY:
-                rejects.append(Reject(row=row, reason="a span over 24 h"))
+                rejects.append(Reject(row=row, reason="more than 24 hours in one state"))
                 continue
             rows.append(row)
             starts.append(left[row])

@@ -78,7 +78,7 @@ LEAST, GREATEST = -(1 << 63), (1 << 63) - 1
 
 def saturated(value):
     """A difference of two times as the nearest i64: a nonsense time in a row must not end the metric."""
-    return min(max(value, LEAST), GREATEST)
+    return value if LEAST <= value <= GREATEST else LEAST if value < 0 else GREATEST
 
 
 def put_varint(out, value):

@@ -80,8 +80,7 @@ class MetricApi(exports.MetricApi):
         if len(values) != metric.state.VALUES:
             raise Wrong(f"{len(values)} columns of values")
         columns = [i64s("values", column.values, n) for column in values]
-        for slot, *sample in zip(slots, weights, starts, ends, *columns):
-            held.at(slot).add(*sample)
+        metric.state.add_all(held.at, slots, weights, starts, ends, columns)
 
     @told
     def merge(self, into, from_):

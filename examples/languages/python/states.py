@@ -1,9 +1,14 @@
 """What a slot holds, for each kind of metric. Sums are integers, so that any order and grouping gives the
 same bytes; division happens once, in `columns`."""
 
+from collections import Counter
+
 from contract import floats, ints
 from packed import Wrong, put_signed, put_varint
 from quantiles import bucket, quantile
+
+# A weight of 1, packed.
+ONE = (1).to_bytes(8, "little")
 
 
 class Count:
@@ -16,8 +21,15 @@ class Count:
     def __init__(self):
         self.n = 0
 
-    def add(self, weight, start, until):
-        self.n += weight
+    @staticmethod
+    def add_all(at, slots, weights, starts, untils, columns):
+        # Nearly always each sample counts once, and then nothing is done for a single one.
+        if weights.tobytes() == ONE * len(weights):
+            for slot, n in Counter(slots).items():
+                at(slot).n += n
+            return
+        for slot, weight in zip(slots, weights):
+            at(slot).n += weight
 
     def merge(self, other):
         self.n += other.n
@@ -48,14 +60,17 @@ class Waits:
         self.greatest = None
         self.counts = {}
 
-    def add(self, weight, start, until, wait, business):
-        self.sum += wait * weight
-        self.business += business * weight
-        self.n += weight
-        if self.greatest is None or wait > self.greatest:
-            self.greatest = wait
-        number = bucket(wait)
-        self.counts[number] = self.counts.get(number, 0) + weight
+    @staticmethod
+    def add_all(at, slots, weights, starts, untils, columns):
+        for slot, weight, wait, business in zip(slots, weights, *columns):
+            state = at(slot)
+            state.sum += wait * weight
+            state.business += business * weight
+            state.n += weight
+            if state.greatest is None or wait > state.greatest:
+                state.greatest = wait
+            number = bucket(wait)
+            state.counts[number] = state.counts.get(number, 0) + weight
 
     def merge(self, other):
         self.sum += other.sum
@@ -127,10 +142,12 @@ class Spent:
     def __init__(self):
         self.micros = [0] * self.STATES
 
-    def add(self, weight, start, until, state):
-        if not 0 <= state < self.STATES:
-            raise Wrong(f"there is no state {state}")
-        self.micros[state] += (until - start) * weight
+    @staticmethod
+    def add_all(at, slots, weights, starts, untils, columns):
+        for slot, weight, start, until, state in zip(slots, weights, starts, untils, *columns):
+            if not 0 <= state < Spent.STATES:
+                raise Wrong(f"there is no state {state}")
+            at(slot).micros[state] += (until - start) * weight
 
     def merge(self, other):
         self.micros = [a + b for a, b in zip(self.micros, other.micros)]

@@ -61,6 +61,7 @@ var backlog = metric{
 		Inputs:      input("ticket", "queue_id:int priority:int status:text", ""),
 		Dimensions:  []string{"queue_id", "priority"},
 		Windows:     []weir_metric_types.Window{weir_metric_types.MakeWindowNow()},
+		Extra:       []weir_metric_types.Extra{extra("form", "table")},
 		Outputs:     []weir_metric_types.Output{countOutput},
 	}),
 	empty: func() state { return &count{} },
@@ -102,6 +103,7 @@ var firstReplyTime = metric{
 			countOutput,
 			output("mean_business:float?", "s", "The arithmetic mean in business hours."),
 		},
+		Extra: []weir_metric_types.Extra{extra("form", "table")},
 	}),
 	values: 2,
 	empty:  func() state { return &waits{} },
@@ -130,7 +132,8 @@ var firstReplyTime = metric{
 	},
 }
 
-var stateNames = []string{"available", "on_contact", "wrapup", "break", "error"}
+// Offline, in which an agent is not there, and the states that have an output.
+var stateNames = []string{"offline", "available", "on_contact", "wrapup", "break", "error"}
 
 // The span that ends with a change of state, for the state that was left.
 var stateTime = metric{
@@ -150,7 +153,7 @@ var stateTime = metric{
 			output("break:float", "s", "Seconds in the state break."),
 			output("error:float", "s", "Seconds in the state error."),
 		},
-		Extra: []weir_metric_types.Extra{extra("form", "table"), extra("correct_for", "26h")},
+		Extra: []weir_metric_types.Extra{extra("board", "team"), extra("form", "table"), extra("correct_for", "26h")},
 	}),
 	values: 1,
 	empty:  func() state { return &spent{} },
@@ -162,7 +165,6 @@ var stateTime = metric{
 		states, _, wrong := scalars("state", changes.Before[2], n)
 		left, _, err := scalars("since", changes.Before[3], n)
 		entered, _, after := scalars("since", changes.After[3], n)
-		// `offline` and states that nobody knows have no output.
 		known, unreadable := places(changes.Dictionaries[2], stateNames)
 		if err = errors.Join(wrong, err, after, unreadable); err != nil {
 			return err
@@ -171,16 +173,23 @@ var stateTime = metric{
 		out.ofBefore = true
 		for row := range n {
 			start, end, code := left.at(row), entered.at(row), uint64(states.at(row))
-			if !was.at(row) || !is.at(row) || end <= start || code >= uint64(len(known)) || known[code] < 0 {
+			if !was.at(row) || !is.at(row) {
+				continue
+			}
+			if code >= uint64(len(known)) || known[code] < 0 {
+				out.refuse(row, "its state is none that an agent has")
+				continue
+			}
+			if known[code] == 0 || end <= start {
 				continue
 			}
 			if minus(end, start) > day {
-				out.refuse(row, "a span over 24 h")
+				out.refuse(row, "more than 24 hours in one state")
 				continue
 			}
 			out.sample(row, start)
 			out.untils = putI64(out.untils, end)
-			out.values[0] = putI64(out.values[0], int64(known[code]))
+			out.values[0] = putI64(out.values[0], int64(known[code]-1))
 		}
 		return nil
 	},

@@ -134,3 +134,33 @@ fn times_at_the_ends_of_an_i64_give_the_same_samples() {
         }
     });
 }
+
+/// Slots of one epoch that do not go into one call.
+const MANY: u32 = 40_000;
+
+#[test]
+fn more_slots_than_a_call_takes_are_saved_loaded_merged_and_released() {
+    let slots: Vec<u32> = (1..=MANY).collect();
+    let others: Vec<u32> = slots.iter().map(|slot| slot + MANY).collect();
+    let waits: Vec<i64> = slots.iter().map(|slot| i64::from(*slot) * 1_234_567).collect();
+    let parts = Parts {
+        slots: pack::u32s(&slots),
+        weights: pack::i64s(&vec![1; waits.len()]),
+        times: pack::i64s(&waits),
+        untils: vec![],
+        values: vec![scalars(&waits), scalars(&waits)],
+        dictionaries: vec![PackedDictionary::default(); 2],
+    };
+    each(|language, metric| {
+        let (mut one, mut other) = (metric.open().unwrap(), metric.open().unwrap());
+        one.accumulate(&parts).unwrap();
+        let states = one.save(&slots).unwrap();
+        assert_eq!(states.offsets.len(), 4 * (MANY as usize + 1), "{language}");
+        other.load(&slots, &states, 1).unwrap();
+        other.merge(&others, &slots).unwrap();
+        assert_eq!(other.save(&others).unwrap(), states, "{language}: loaded, then merged");
+        other.release(&slots).unwrap();
+        assert!(other.save(&slots).unwrap().bytes.is_empty(), "{language}: released");
+        assert_eq!(other.save(&others[20_000..]).unwrap(), one.save(&slots[20_000..]).unwrap(), "{language}");
+    });
+}

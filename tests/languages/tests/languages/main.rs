@@ -12,7 +12,7 @@ use built::{METRICS, languages, load, loader};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 use weir_languages::{cost, run, stream};
-use weir_types::contract::MetricInfo;
+use weir_types::contract::{MetricInfo, Output};
 
 const RECORDS: usize = 3_000;
 /// What the recorded stream is: another one would be another test.
@@ -27,18 +27,23 @@ fn the_stream_is_the_one_that_was_recorded() {
     assert_eq!(hasher.finalize().to_hex().as_str(), STREAM);
 }
 
-/// What describes a metric, without what says who wrote it and how; in which order it asks for fields is its affair.
+/// What decides the rows. In which order it asks for fields is a metric's own affair, and so is what its samples
+/// carry; texts for people may differ.
 fn meaning(info: &MetricInfo) -> MetricInfo {
     let mut inputs = info.inputs.clone();
     inputs.iter_mut().for_each(|input| input.fields.sort_by(|a, b| a.name.cmp(&b.name)));
+    let outputs = info.outputs.iter().map(|o| Output { description: String::new(), ..o.clone() }).collect();
+    // The others say where it is shown, and who made it.
+    let extra = info.extra.iter().filter(|(key, _)| key == "correct_for").cloned().collect();
     MetricInfo {
         inputs,
+        outputs,
+        extra,
+        title: String::new(),
+        description: String::new(),
         owner: String::new(),
         version: String::new(),
         values: vec![],
-        state_version: 1,
-        state_versions_read: vec![1],
-        extra: vec![],
         ..info.clone()
     }
 }
