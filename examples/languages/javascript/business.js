@@ -56,7 +56,8 @@ export class BusinessHours {
 
   /** The business time in [from, to); negative if `to` is before `from`. */
   between(from, to) {
-    const [start, end] = [Number(from), Number(to)];
+    const start = Number(from);
+    const end = Number(to);
     // Numbers are several times as fast as BigInts, and exact up to 2⁵³.
     if (Math.abs(start) < 2 ** 52 && Math.abs(end) < 2 ** 52) return BigInt(this.near(end) - this.near(start));
     return saturated(this.upTo(to) - this.upTo(from));
