@@ -1,12 +1,15 @@
 //! Is the check worth anything? Each metric is built with an off-by-one, and the demo's check must
 //! find differences in that metric.
 
+mod table;
+
 use crate::demo::duration;
 use crate::tools::wasm;
 use crate::{dirs, plugins, say};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use table::{MUTATIONS, Mutation};
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -18,48 +21,13 @@ pub struct Options {
     only: Option<String>,
 }
 
-/// One wrong build: the text `from` stands exactly once in `file` (below plugins/).
-struct Mutation {
-    metric: &'static str,
-    file: &'static str,
-    from: &'static str,
-    to: &'static str,
-}
-
-const MUTATIONS: [Mutation; 4] = [
-    Mutation {
-        metric: "ticket.created",
-        file: "ticket/src/counts.rs",
-        from: "c.inserted().map(|t| Sample::at(t.created_at))",
-        to: "c.inserted().map(|t| Sample::at(t.created_at).times(2))",
-    },
-    Mutation {
-        metric: "ticket.backlog",
-        file: "ticket/src/lib.rs",
-        from: r#"is_in(["new", "open", "pending"])"#,
-        to: r#"is_in(["new", "open"])"#,
-    },
-    Mutation {
-        metric: "ticket.first_reply_time",
-        file: "ticket/src/times.rs",
-        from: "value((at - t.created_at, business))",
-        to: "value((at - t.created_at + Span(1), business))",
-    },
-    Mutation {
-        metric: "call.offered",
-        file: "call/src/arrivals.rs",
-        from: "Sample::at(at))",
-        to: "Sample::at(at + Span(1_000_000)))",
-    },
-];
-
 pub fn run(options: &Options) -> Result<bool> {
     duration(&options.run_for).map_err(anyhow::Error::msg)?;
     let toolchain = wasm::ensure()?;
     let good = plugins::build()?;
     let work = dirs::target()?.join("mutate");
     let mut missed = Vec::new();
-    for mutation in &MUTATIONS {
+    for mutation in MUTATIONS {
         if options.only.as_ref().is_some_and(|part| !mutation.metric.contains(part.as_str())) {
             continue;
         }
@@ -112,7 +80,7 @@ fn apply(mutation: &Mutation, plugins: &Path) -> Result<()> {
     let found = text.matches(mutation.from).count();
     if found != 1 {
         bail!(
-            "`{}` stands {found} times in plugins/{}, not once: mend xtask's table of mutations",
+            "`{}` stands {found} times in plugins/{}, not once: mend xtask/src/mutate/table.rs",
             mutation.from,
             mutation.file
         );
@@ -143,3 +111,6 @@ fn differs(metric: &str, table: &str) -> bool {
             && columns.get(3).is_some_and(|n| n.parse::<u64>().is_ok_and(|n| n > 0))
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 use super::*;
-use weir_metric::harness::{Harness, summary};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use weir_metric::harness::{Harness, Key, summary};
 use weir_metric::metric::Metric;
 
 /// A moment of the day that the tests play in.
@@ -124,6 +126,63 @@ fn the_definitions_are_those_of_the_catalogue() {
     for info in &infos {
         assert!(info.title.len() <= 60 && !info.description.contains('`'), "{}", info.name);
         assert!(info.dimension_sets.is_empty(), "{}: every subset", info.name);
+    }
+}
+
+/// What may happen to one call: seconds to the end of the IVR, in the queue and in talk; how it ends; whether it is
+/// handed on. Every time that became set stays set, as in the service.
+fn lives() -> impl Strategy<Value = Vec<(i64, i64, i64, u8, bool)>> {
+    prop::collection::vec((0i64..3_000, 0i64..60, 0i64..900, 0u8..3, any::<bool>()), 1..25)
+}
+
+fn rows((ivr, wait, talk, end, handed): (i64, i64, i64, u8, bool)) -> Vec<Call<'static>> {
+    let waiting = Call { queued_at: Some(at(ivr)), ..queued() };
+    let (picked, over) = (at(ivr + wait), at(ivr + wait + talk));
+    match end {
+        0 => vec![
+            call(),
+            waiting,
+            Call { ended_at: Some(picked), ..Call { queued_at: Some(at(ivr)), ..given_up() } },
+        ],
+        1 => vec![call(), Call { status: Text("abandoned"), ended_at: Some(at(ivr)), ..call() }],
+        _ => {
+            let talking = Call { answered_at: Some(picked), queued_at: Some(at(ivr)), ..taken() };
+            let over =
+                Call { status: Text("done"), ended_at: Some(over), transferred_out: handed, ..talking };
+            vec![call(), waiting, talking, over]
+        }
+    }
+}
+
+/// Counts by window, start and queue, for the total and the queue.
+fn counts<M: Metric>(lives: &[(i64, i64, i64, u8, bool)]) -> BTreeMap<Key, i64> {
+    let mut harness = Harness::<M>::new();
+    for life in lives {
+        let rows = rows(*life);
+        harness.insert(&rows[0]);
+        rows.windows(2).for_each(|pair| harness.update(&pair[0], &pair[1]));
+    }
+    harness.outputs().into_iter().map(|(key, row)| (key, row.int("count"))).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+    #[test]
+    fn parts_of_a_cohort_count_in_its_window_and_are_no_more_than_it(lives in lives()) {
+        let offered = counts::<arrivals::Offered>(&lives);
+        let abandoned = counts::<abandons::Abandoned>(&lives);
+        let short = counts::<abandons::ShortAbandons>(&lives);
+        let in_target = counts::<answers::AnsweredInTarget>(&lives);
+        let of = |counts: &BTreeMap<Key, i64>, key: &Key| counts.get(key).copied().unwrap_or(0);
+        for key in abandoned.keys().chain(short.keys()).chain(in_target.keys()) {
+            let offered = of(&offered, key);
+            prop_assert!(of(&abandoned, key) + of(&in_target, key) <= offered);
+            prop_assert!(of(&short, key) <= of(&abandoned, key));
+        }
+        let answered = counts::<answers::Answered>(&lives);
+        for (key, handed) in counts::<answers::TransferredOut>(&lives) {
+            prop_assert!(handed <= of(&answered, &key));
+        }
     }
 }
 

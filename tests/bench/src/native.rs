@@ -24,7 +24,13 @@ impl Loader for NativeLoader {
         self.reload(origin, &[])
     }
     fn reload(&self, origin: &str, _: &[u8]) -> Result<Vec<Arc<dyn MetricFactory>>, String> {
-        let plugin = if origin.starts_with("ticket") { ticket::plugin() } else { call::plugin() };
+        let plugin = match origin {
+            "ticket.wasm" => ticket::plugin(),
+            "call.wasm" => call::plugin(),
+            "im.wasm" => im::plugin(),
+            "team.wasm" => team::plugin(),
+            other => return Err(format!("there is no native form of {other}")),
+        };
         let names: Vec<String> = plugin.describe().into_iter().map(|info| info.name).collect();
         let described = self.described.iter().filter(|f| names.contains(&f.info().name));
         Ok(described

@@ -15,6 +15,7 @@ pub mod kafka;
 pub mod mariadb;
 pub mod minio;
 pub mod net;
+pub mod oracle;
 pub mod paths;
 pub mod process;
 pub mod tables;

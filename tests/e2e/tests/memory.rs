@@ -9,6 +9,7 @@ use std::time::Duration;
 use weir_e2e::clickhouse::ClickHouse;
 use weir_e2e::host::Host;
 use weir_e2e::kafka::Kafka;
+use weir_e2e::oracle;
 use weir_e2e::paths::{self, Bins};
 use weir_e2e::tables::TOPICS;
 use weir_e2e::{net, wait};
@@ -174,7 +175,7 @@ fn memory_stays_flat_while_clickhouse_is_away_under_full_load_and_then_no_number
     tell(&world, "after", &after)?;
     world.host.stop()?;
     let corrected = CORRECT_FOR.map(|(window, time)| format!("{window}={time}")).join(",");
-    let args = ["--correct-for", &corrected];
+    let args = ["--metrics", oracle::METRICS, "--correct-for", &corrected];
     println!("{}", load.check_in(&world.clickhouse.server(), &world.bins, &world.dir.0, &args)?);
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Bytes as Debezium's MariaDB connector writes them, without the schema envelope.
 
 use crate::binlog::Position;
-use crate::row::{Cell, Row};
+use crate::row::{Cell, Column, Row, Visit};
 
 /// Name of the connector, first part of every topic.
 pub const PREFIX: &str = "svc";
@@ -39,6 +39,35 @@ pub fn key(out: &mut Vec<u8>, id: i64) {
     out.push(b'}');
 }
 
+/// Appends a text, as it is or as it stands inside a JSON string; known when compiled.
+macro_rules! put {
+    ($out:expr, $in_string:expr, $text:literal) => {{
+        const ESCAPED: [u8; escaped_len($text)] = escaped($text);
+        let bytes: &[u8] = if $in_string { &ESCAPED } else { $text.as_bytes() };
+        $out.extend_from_slice(bytes);
+    }};
+}
+
+const fn escaped_len(text: &str) -> usize {
+    let (bytes, mut length, mut at) = (text.as_bytes(), 0, 0);
+    while at < bytes.len() {
+        length += if bytes[at] == b'"' { 2 } else { 1 };
+        at += 1;
+    }
+    length
+}
+
+const fn escaped<const N: usize>(text: &str) -> [u8; N] {
+    let (bytes, mut out, mut at, mut to) = (text.as_bytes(), [b'\\'; N], 0, 0);
+    while at < bytes.len() {
+        // What is there already is the backslash.
+        to += if bytes[at] == b'"' { 1 } else { 0 };
+        out[to] = bytes[at];
+        (at, to) = (at + 1, to + 1);
+    }
+    out
+}
+
 /// What stands around the images.
 #[derive(Clone, Copy, Debug)]
 pub struct Envelope {
@@ -54,94 +83,117 @@ pub struct Envelope {
 
 /// A whole value.
 pub fn value(out: &mut Vec<u8>, before: Option<&Row>, after: Option<&Row>, envelope: &Envelope) {
-    out.extend_from_slice(b"{\"before\":");
-    image(out, before);
-    out.extend_from_slice(b",\"after\":");
-    image(out, after);
-    source(out, envelope);
-    out.extend_from_slice(b",\"op\":\"");
+    write::<false>(out, before, after, envelope);
+}
+
+/// The same as it stands inside a JSON string. Escaping afterwards took as long as all the rest.
+pub fn value_in_string(out: &mut Vec<u8>, before: Option<&Row>, after: Option<&Row>, envelope: &Envelope) {
+    write::<true>(out, before, after, envelope);
+}
+
+fn write<const IN_STRING: bool>(
+    out: &mut Vec<u8>,
+    before: Option<&Row>,
+    after: Option<&Row>,
+    envelope: &Envelope,
+) {
+    put!(out, IN_STRING, "{\"before\":");
+    image::<IN_STRING>(out, before);
+    put!(out, IN_STRING, ",\"after\":");
+    image::<IN_STRING>(out, after);
+    source::<IN_STRING>(out, envelope);
+    put!(out, IN_STRING, ",\"op\":\"");
     out.push(envelope.op as u8);
-    out.extend_from_slice(b"\",\"ts_ms\":");
+    put!(out, IN_STRING, "\",\"ts_ms\":");
     int(out, envelope.sent_us.div_euclid(1_000));
-    out.extend_from_slice(b",\"ts_us\":");
+    put!(out, IN_STRING, ",\"ts_us\":");
     int(out, envelope.sent_us);
-    out.extend_from_slice(b",\"ts_ns\":");
+    put!(out, IN_STRING, ",\"ts_ns\":");
     int(out, envelope.sent_us * 1_000);
     out.push(b'}');
 }
 
-fn source(out: &mut Vec<u8>, envelope: &Envelope) {
+fn source<const IN_STRING: bool>(out: &mut Vec<u8>, envelope: &Envelope) {
     let Position { file, pos, row, gtid, second, total_order, table_order } = envelope.position;
     let snapshot = envelope.op == 'r';
-    out.extend_from_slice(
-        b",\"source\":{\"version\":\"3.5.0.Final\",\"connector\":\"mariadb\",\"name\":\"svc\",\"ts_ms\":",
+    put!(
+        out,
+        IN_STRING,
+        ",\"source\":{\"version\":\"3.5.0.Final\",\"connector\":\"mariadb\",\"name\":\"svc\",\"ts_ms\":"
     );
     int(out, second * 1_000);
-    out.extend_from_slice(b",\"snapshot\":\"");
+    put!(out, IN_STRING, ",\"snapshot\":\"");
     out.extend_from_slice(envelope.snapshot.as_bytes());
-    out.extend_from_slice(b"\",\"db\":\"service\",\"sequence\":null,\"ts_us\":");
+    put!(out, IN_STRING, "\",\"db\":\"service\",\"sequence\":null,\"ts_us\":");
     int(out, second * 1_000_000);
-    out.extend_from_slice(b",\"ts_ns\":");
+    put!(out, IN_STRING, ",\"ts_ns\":");
     int(out, second * 1_000_000_000);
-    out.extend_from_slice(b",\"table\":\"");
+    put!(out, IN_STRING, ",\"table\":\"");
     out.extend_from_slice(envelope.table.as_bytes());
-    out.extend_from_slice(if snapshot {
-        b"\",\"server_id\":0,\"gtid\":"
-    } else {
-        b"\",\"server_id\":1,\"gtid\":"
-    });
+    put!(out, IN_STRING, "\",\"server_id\":");
+    int(out, i64::from(!snapshot));
+    put!(out, IN_STRING, ",\"gtid\":");
     if snapshot {
-        out.extend_from_slice(b"null");
+        put!(out, IN_STRING, "null");
     } else {
-        gtid_text(out, gtid);
+        gtid_text::<IN_STRING>(out, gtid);
     }
-    out.extend_from_slice(b",\"file\":\"binlog.");
+    put!(out, IN_STRING, ",\"file\":\"binlog.");
     file_number(out, file);
-    out.extend_from_slice(b"\",\"pos\":");
+    put!(out, IN_STRING, "\",\"pos\":");
     int(out, pos as i64);
-    out.extend_from_slice(b",\"row\":");
+    put!(out, IN_STRING, ",\"row\":");
     int(out, i64::from(if snapshot { 0 } else { row }));
-    out.extend_from_slice(b",\"thread\":null,\"query\":null},\"transaction\":");
+    put!(out, IN_STRING, ",\"thread\":null,\"query\":null},\"transaction\":");
     if snapshot {
-        out.extend_from_slice(b"null");
+        put!(out, IN_STRING, "null");
         return;
     }
-    out.extend_from_slice(b"{\"id\":");
-    gtid_text(out, gtid);
-    out.extend_from_slice(b",\"total_order\":");
+    put!(out, IN_STRING, "{\"id\":");
+    gtid_text::<IN_STRING>(out, gtid);
+    put!(out, IN_STRING, ",\"total_order\":");
     int(out, i64::from(total_order));
-    out.extend_from_slice(b",\"data_collection_order\":");
+    put!(out, IN_STRING, ",\"data_collection_order\":");
     int(out, i64::from(table_order));
     out.push(b'}');
 }
 
-fn gtid_text(out: &mut Vec<u8>, gtid: u64) {
-    out.extend_from_slice(b"\"0-1-");
+fn gtid_text<const IN_STRING: bool>(out: &mut Vec<u8>, gtid: u64) {
+    put!(out, IN_STRING, "\"0-1-");
     int(out, gtid as i64);
-    out.push(b'"');
+    put!(out, IN_STRING, "\"");
 }
 
-fn image(out: &mut Vec<u8>, row: Option<&Row>) {
+fn image<const IN_STRING: bool>(out: &mut Vec<u8>, row: Option<&Row>) {
     let Some(row) = row else {
         out.extend_from_slice(b"null");
         return;
     };
     let start = out.len();
-    row.each(|column, cell| {
-        out.extend_from_slice(column.json.as_bytes());
-        match cell {
-            Cell::Null => out.extend_from_slice(b"null"),
-            Cell::Number(value) | Cell::Time(value) => int(out, value),
-            Cell::Text(text) => {
-                out.push(b'"');
-                out.extend_from_slice(text.as_bytes());
-                out.push(b'"');
-            }
-        }
-    });
+    row.each(Image::<IN_STRING>(out));
     // The first column's comma.
     out[start] = b'{';
     out.push(b'}');
+}
+
+/// Writes columns as members of a JSON object.
+struct Image<'o, const IN_STRING: bool>(&'o mut Vec<u8>);
+
+impl<'a, const IN_STRING: bool> Visit<'a> for Image<'_, IN_STRING> {
+    #[inline(always)]
+    fn see(&mut self, column: Column, cell: Cell<'a>) {
+        let name = if IN_STRING { column.json_in_string } else { column.json };
+        self.0.extend_from_slice(name.as_bytes());
+        match cell {
+            Cell::Null => self.0.extend_from_slice(b"null"),
+            Cell::Number(value) | Cell::Time(value) => int(self.0, value),
+            Cell::Text(text) => {
+                put!(self.0, IN_STRING, "\"");
+                self.0.extend_from_slice(text.as_bytes());
+                put!(self.0, IN_STRING, "\"");
+            }
+        }
+    }
 }
 
 pub(crate) fn int(out: &mut Vec<u8>, value: i64) {

@@ -130,11 +130,11 @@ fn maxwell(out: &mut Vec<u8>, kind: &str, row: &Row, old: Option<&Row>, position
 fn image(out: &mut Vec<u8>, writer: Writer, row: &Row, beside: Option<&Row>) {
     let start = out.len();
     match beside {
-        None => row.each(|column, value| cell(out, writer, column, value)),
+        None => row.each(|column: Column, value| cell(out, writer, column, value)),
         Some(other) => {
             let others = other.cells();
             let mut place = 0;
-            row.each(|column, value| {
+            row.each(|column: Column, value| {
                 if others.get(place).is_none_or(|other| other.1 != value) {
                     cell(out, writer, column, value);
                 }

@@ -15,7 +15,7 @@ use weir_generator::records::{Mischief, Record, Records};
 use weir_generator::sql;
 use weir_ingest::Producer;
 
-/// Life-like changes of tickets and calls.
+/// Life-like changes of a service centre: tickets, calls, IM sessions, agents and surveys.
 #[derive(Parser)]
 struct Cli {
     #[command(subcommand)]
@@ -49,6 +49,12 @@ struct LifeArgs {
     /// When, on the clock, the life begins. Default: what the clock shows now.
     #[arg(long)]
     start: Option<jiff::Timestamp>,
+    /// Queues, of different size.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..))]
+    queues: u16,
+    /// Agents; those of a queue handle its contacts.
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u16).range(1..))]
+    agents: u16,
     /// Nobody mends an old row or notes a reply later: every time lies within the sources' disorder.
     #[arg(long)]
     punctual: bool,
@@ -148,7 +154,8 @@ fn begin(args: &LifeArgs) -> (Clock, Options, i64) {
     let start_ms = args.start.map_or(now, |t| t.as_millisecond());
     let until = args.run_for.map_or(i64::MAX, |s| now + (s * args.speed * 1_000.0) as i64);
     let options = Options::new(args.seed, start_ms, args.rate / args.speed);
-    (clock, Options { punctual: args.punctual, ..options }, until)
+    let (queues, agents) = (usize::from(args.queues), usize::from(args.agents));
+    (clock, Options { punctual: args.punctual, queues, agents, ..options }, until)
 }
 
 fn stop_on_signal() -> Result<Arc<AtomicBool>> {
@@ -231,7 +238,7 @@ fn file(args: &ToFile) -> Result<()> {
     let (_, options, _) = begin(&args.life);
     let mut journal =
         Journal::create(&args.out).with_context(|| format!("cannot write {}", args.out.display()))?;
-    let mut records = records(&options, &args.mischief);
+    let mut records = records(&options, &args.mischief).for_journal();
     let snapshot = if args.mischief.no_snapshot { Vec::new() } else { records.snapshot(options.start_ms) };
     let mut left = args.records;
     let mut write = |record: &Record| -> Result<bool> {
@@ -239,8 +246,7 @@ fn file(args: &ToFile) -> Result<()> {
             return Ok(false);
         }
         left -= 1;
-        let offset = journal.end(record.topic, record.partition);
-        journal.write(record, offset).context("cannot write the journal")?;
+        journal.append(record).context("cannot write the journal")?;
         Ok(left > 0)
     };
     let mut go_on = true;

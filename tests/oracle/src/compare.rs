@@ -1,10 +1,11 @@
 //! The full outer join of what should stand and what stands.
 
+use crate::fields::Word;
 use crate::metrics::Metric;
-use crate::number::Number;
+use crate::number::{Number, Rule, is_close};
 use crate::recompute::{Expected, Wanted};
 use crate::results::{Key, Row};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// One cell of the table: a metric in one kind of window.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +24,13 @@ pub struct Tally {
     pub double: i64,
     /// Numbers that differ in rows with as many samples as there should be.
     pub wrong: usize,
+    /// Numbers compared and differing, by dimension set.
+    pub sets: BTreeMap<Word, (usize, usize)>,
+    /// Estimates, and those that are not close.
+    pub estimates: usize,
+    pub not_close: usize,
+    /// Keys of which there are two rows.
+    pub twice: Vec<String>,
     pub examples: Vec<String>,
 }
 
@@ -41,8 +49,9 @@ pub enum Scope {
 }
 
 /// Compares the rows of one metric in one kind of window.
-pub fn compare(metric: &Metric, expected: &Expected, found: &BTreeMap<Key, Row>, scope: Scope) -> Tally {
-    let mut tally = Tally::default();
+pub fn compare(metric: &Metric, expected: &Expected, found: &[(Key, Row)], scope: Scope) -> Tally {
+    let sets = metric.subsets().iter().map(|s| (crate::fields::word(&metric.set_name(s)), (0, 0))).collect();
+    let mut tally = Tally { sets, ..Tally::default() };
     let (metric, all) = (metric.name, metric.dims.join(","));
     let first = match scope {
         Scope::All => i64::MIN,
@@ -50,94 +59,119 @@ pub fn compare(metric: &Metric, expected: &Expected, found: &BTreeMap<Key, Row>,
             found.iter().filter(|(_, row)| row.complete).map(|(key, _)| key.start).min().unwrap_or(i64::MAX)
         }
     };
+    let mut by_key: HashMap<&Key, &Row> = HashMap::with_capacity(found.len());
     for (key, row) in found {
+        if let Some(other) = by_key.insert(key, row) {
+            tally.twice.push(format!("{metric}: two rows of {key:?}, one is {other:?}"));
+        }
         if let Scope::Complete { not_before } = scope {
             if !row.complete {
                 tally.incomplete += 1;
                 continue;
             }
             if key.start < not_before {
-                tally.compared += 1;
-                tally.differs(
-                    metric,
-                    key,
-                    "complete",
-                    "0 (begun before the metric was loaded)".into(),
-                    "1".into(),
-                );
+                tally.compared(key, 1);
+                let expected = "0 (begun before the metric was loaded)".into();
+                tally.differs(metric, key, "complete", expected, "1".into());
             }
         }
+        let is_whole = key.set == all;
         match expected.get(key) {
-            Some(wanted) => {
-                let differ_before = tally.differ;
-                tally.both(metric, key, wanted, row);
-                let have = samples(key, row);
-                let differs = tally.differ > differ_before;
-                if have == wanted.samples {
-                    tally.wrong += tally.differ - differ_before;
-                } else if !differs {
-                    tally.differs(metric, key, "samples", wanted.samples.to_string(), have.to_string());
-                }
-                tally.balance(if key.set == all { have - wanted.samples } else { 0 });
-            }
+            Some(wanted) => tally.pair(metric, key, wanted, row, is_whole),
             None if is_nothing(row) => {}
             None => {
                 tally.extra(metric, key, row);
-                tally.balance(if key.set == all { samples(key, row) } else { 0 });
+                tally.balance(if is_whole { samples(key, row) } else { 0 });
             }
         }
     }
-    for (key, Wanted { outputs, samples, .. }) in expected {
-        let row = found.get(key);
-        let is_left_out = matches!(scope, Scope::Complete { .. }) && row.is_some_and(|row| !row.complete);
-        if row.is_none() && key.start >= first && !is_left_out {
-            for output in outputs {
-                tally.compared += 1;
-                tally.differs(metric, key, output.name, output.value.to_string(), "no row".into());
-            }
-            tally.balance(if key.set == all { -samples } else { 0 });
+    let mut missing: Vec<&Key> =
+        expected.keys().filter(|key| key.start >= first && !by_key.contains_key(key)).collect();
+    missing.sort();
+    for key in missing {
+        let Wanted { outputs, samples, .. } = &expected[key];
+        for output in outputs {
+            tally.compared(key, 1);
+            tally.differs(metric, key, output.name, output.value.to_string(), "no row".into());
         }
+        tally.balance(if key.set == all { -samples.unwrap_or(0) } else { 0 });
     }
     tally
 }
 
 /// Of a row of current values the rows that it counts: its samples are all that ever moved it.
 fn samples(key: &Key, row: &Row) -> i64 {
-    match row.outputs.get("count") {
+    match row.get("count") {
         Some(Number::Int(count)) if key.window == "now" => *count,
         _ => row.samples,
     }
 }
 
-/// The outputs of 'nothing': counts are 0, all else is null.
+/// The outputs of 'nothing': counts and lengths are 0, all else is null.
 fn is_nothing(row: &Row) -> bool {
-    row.outputs.values().all(|value| matches!(value, Number::Null | Number::Int(0)))
+    row.outputs.iter().all(|(_, value)| match value {
+        Number::Null | Number::Int(0) => true,
+        Number::Float(value) => *value == 0.0,
+        Number::Ints(list) => list.is_empty(),
+        Number::Int(_) | Number::Text(_) => false,
+    })
 }
 
 impl Tally {
+    fn compared(&mut self, key: &Key, numbers: usize) {
+        self.compared += numbers;
+        self.sets.entry(key.set).or_default().0 += numbers;
+    }
+
     fn balance(&mut self, samples: i64) {
         self.lost += (-samples).max(0);
         self.double += samples.max(0);
     }
 
-    fn both(&mut self, metric: &str, key: &Key, wanted: &Wanted, row: &Row) {
+    /// A row that is there and should be.
+    fn pair(&mut self, metric: &str, key: &Key, wanted: &Wanted, row: &Row, is_whole: bool) {
+        let differ_before = self.differ;
+        self.outputs(metric, key, wanted, row);
+        let differs = self.differ - differ_before;
+        let have = samples(key, row);
+        // How many samples moved a current value that is no count says nothing.
+        let counts = key.window != "now" || row.get("count").is_some();
+        match wanted.samples.filter(|wanted| counts && *wanted != have) {
+            None => self.wrong += differs,
+            Some(samples) => {
+                if differs == 0 {
+                    self.differs(metric, key, "samples", samples.to_string(), have.to_string());
+                }
+                self.balance(if is_whole { have - samples } else { 0 });
+            }
+        }
+    }
+
+    fn outputs(&mut self, metric: &str, key: &Key, wanted: &Wanted, row: &Row) {
         let Wanted { end, outputs, .. } = wanted;
         let differ_before = self.differ;
+        self.compared(key, outputs.len());
+        self.finals += if row.is_final { outputs.len() } else { 0 };
         for output in outputs {
-            self.compared += 1;
-            self.finals += usize::from(row.is_final);
-            let found = row.outputs.get(output.name).copied();
-            if !found.is_some_and(|found| output.rule.agrees(output.value, found)) {
+            // A list that is null is not there.
+            let absent = matches!(output.value, Number::Ints(_)).then_some(&Number::Null);
+            let found = row.get(output.name).or(absent);
+            if output.rule == Rule::Distinct {
+                self.estimates += 1;
+                self.not_close += usize::from(!found.is_some_and(|found| is_close(&output.value, found)));
+            }
+            if !found.is_some_and(|found| output.rule.agrees(&output.value, found)) {
                 let found = found.map_or("no such output".into(), |found| found.to_string());
                 self.differs(metric, key, output.name, output.value.to_string(), found);
             }
         }
-        for name in row.outputs.keys().filter(|name| outputs.iter().all(|o| o.name != *name)) {
-            self.compared += 1;
+        let unknown = row.outputs.iter().filter(|(name, _)| outputs.iter().all(|o| o.name != *name));
+        for (name, _) in unknown {
+            self.compared(key, 1);
             self.differs(metric, key, name, "no such output".into(), "there".into());
         }
         if row.end != *end && key.window != "now" {
-            self.compared += 1;
+            self.compared(key, 1);
             self.differs(metric, key, "end", end.to_string(), row.end.to_string());
         }
         if row.is_final {
@@ -147,7 +181,7 @@ impl Tally {
 
     fn extra(&mut self, metric: &str, key: &Key, row: &Row) {
         for (name, value) in &row.outputs {
-            self.compared += 1;
+            self.compared(key, 1);
             self.finals += usize::from(row.is_final);
             self.finals_differ += usize::from(row.is_final);
             self.differs(metric, key, name, "no row".into(), value.to_string());
@@ -156,6 +190,7 @@ impl Tally {
 
     fn differs(&mut self, metric: &str, key: &Key, output: &str, expected: String, found: String) {
         self.differ += 1;
+        self.sets.entry(key.set).or_default().1 += 1;
         if self.examples.len() < EXAMPLES {
             let Key { window, set, dims, start } = key;
             let at = jiff::Timestamp::from_microsecond(*start).map_or(start.to_string(), |t| t.to_string());

@@ -1,6 +1,6 @@
 //! What a record says: Debezium JSON, with or without the schema envelope.
 
-use crate::fields::{TABLES, Table};
+use crate::fields::{self, Row, TABLES, Table};
 use crate::journal::Record;
 use serde_json::Value;
 
@@ -9,8 +9,8 @@ use serde_json::Value;
 pub struct Change {
     pub table: &'static Table,
     pub op: Op,
-    pub before: Option<Value>,
-    pub after: Option<Value>,
+    pub before: Option<Row>,
+    pub after: Option<Row>,
     /// None for snapshot reads, which have no place of their own in the log.
     pub origin: Option<Origin>,
 }
@@ -47,10 +47,9 @@ pub enum Meaning {
     Dead,
 }
 
-pub fn read(record: &Record) -> Meaning {
-    let Some(text) = &record.value else { return Meaning::Skipped };
-    let Ok(value) = serde_json::from_str::<Value>(text) else { return Meaning::Dead };
-    let payload = payload(&value);
+/// A record whose value is this JSON.
+pub fn read(record: &Record, value: &Value) -> Meaning {
+    let payload = payload(value);
     if payload.is_null() {
         return Meaning::Skipped;
     }
@@ -76,7 +75,7 @@ pub fn read(record: &Record) -> Meaning {
 fn change(record: &Record, payload: &Value, source: &Value, table: &'static Table) -> Option<Change> {
     let image = |name: &str| match payload.get(name) {
         None | Some(Value::Null) => Some(None),
-        Some(image) if image.is_object() => Some(Some(image.clone())),
+        Some(image) if image.is_object() => Some(Some(image)),
         Some(_) => None,
     };
     let (before, after) = (image("before")?, image("after")?);
@@ -94,6 +93,8 @@ fn change(record: &Record, payload: &Value, source: &Value, table: &'static Tabl
         return None;
     }
     let origin = if op == Op::Read { None } else { origin(source, op) };
+    let row = |image: Option<&Value>| image.map(|image| fields::row(image, table));
+    let (before, after) = (row(before), row(after));
     Some(Change { table, op, before, after, origin })
 }
 

@@ -1,7 +1,7 @@
 //! The epochs: which records each one read, and whether its counts add up.
 
 use crate::journal::Partition;
-use crate::recompute::{Counted, Records};
+use crate::reading::{Counted, Records};
 use crate::results::{int, text};
 use anyhow::{Context, Result};
 use serde_json::Value;

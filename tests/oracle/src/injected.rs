@@ -3,9 +3,10 @@
 //! tombstones and the repeats of a connector that was restarted.
 
 use crate::debezium::{Change, Op};
-use crate::journal::{Journal, Partition, Record};
-use crate::metrics::{Image, METRICS, Metric};
-use crate::recompute::{Counted, Records};
+use crate::fields::Cell;
+use crate::journal::{Partition, Record};
+use crate::metrics;
+use crate::reading::{Counted, Records};
 use std::collections::{BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -25,26 +26,15 @@ pub struct Injected {
     pub differ: Vec<String>,
     /// Differences beyond those kept.
     pub more: usize,
-}
-
-/// Compares what each record was meant to be with what it is read as.
-pub fn compare(journal: &Journal, records: &Records) -> Injected {
-    let mut injected = Injected::default();
-    for (partition, raw) in journal {
-        let Some(counted) = records.get(partition) else { continue };
-        let mut seen = HashSet::new();
-        for (record, (_, counted)) in raw.iter().zip(counted) {
-            let is_copy = !seen.insert(fingerprint(record));
-            injected.record(partition, record, counted, is_copy);
-        }
-    }
-    injected
+    seen: HashSet<u64>,
 }
 
 impl Injected {
-    fn record(&mut self, partition: &Partition, record: &Record, counted: &Counted, is_copy: bool) {
+    /// Compares what a record was meant to be with what it is read as.
+    pub fn record(&mut self, record: &Record, counted: &Counted) {
         let header = record.headers.iter().find(|(name, _)| name == HEADER);
         let fate = header.and_then(|(_, value)| value.as_deref());
+        let is_copy = !self.seen.insert(fingerprint(record));
         let expected = match fate {
             Some(fate) => fate,
             None if record.value.is_none() => "tombstone",
@@ -54,7 +44,7 @@ impl Injected {
         let found = match counted {
             Counted::Dead => "dead",
             Counted::Skipped => "skipped",
-            Counted::Applied(change) if METRICS.iter().any(|m| m.leaves_out(change)) => "excluded",
+            Counted::Applied(change) if is_excluded(change) => "excluded",
             Counted::Applied(_) => "good",
         };
         let count = match expected {
@@ -72,11 +62,18 @@ impl Injected {
                 EXAMPLES => self.more += 1,
                 _ => self.differ.push(format!(
                     "{} {} offset {} was made to be {expected} and is {found}",
-                    partition.0, partition.1, record.offset
+                    record.topic, record.partition, record.offset
                 )),
             }
         }
     }
+}
+
+/// Whether some metric must leave it out.
+fn is_excluded(change: &Change) -> bool {
+    let images = change.after.iter().chain(&change.before);
+    let some_unfit = images.flat_map(|row| row.iter()).any(|cell| *cell == Cell::Unfit);
+    some_unfit && metrics::all().any(|metric| metric.leaves_out(change))
 }
 
 fn is_read(counted: &Counted) -> bool {
@@ -85,7 +82,7 @@ fn is_read(counted: &Counted) -> bool {
 
 fn fingerprint(record: &Record) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (&record.key, &record.value).hash(&mut hasher);
+    (&record.topic, record.partition, &record.key, &record.value).hash(&mut hasher);
     hasher.finish()
 }
 
@@ -96,14 +93,4 @@ pub fn dead(records: &Records) -> BTreeSet<(Partition, i64)> {
         dead.map(|(offset, _)| (partition.clone(), *offset)).collect::<Vec<_>>()
     };
     records.iter().flat_map(of).collect()
-}
-
-impl Metric {
-    /// Whether a change of its table cannot be looked at by this metric: a column does not fit.
-    fn leaves_out(&self, change: &Change) -> bool {
-        let unfit = |row: &serde_json::Value| !Image::new(self.table, row).fits(self);
-        let before = change.before.as_ref().filter(|_| !self.is_now() && change.op == Op::Update);
-        change.table.name == self.table.name
-            && (change.after.as_ref().is_some_and(unfit) || before.is_some_and(unfit))
-    }
 }

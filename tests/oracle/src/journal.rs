@@ -22,32 +22,38 @@ pub struct Record {
 
 pub type Partition = (String, i32);
 
-/// All records, by partition, in offset order.
-pub type Journal = BTreeMap<Partition, Vec<Record>>;
-
-pub fn read(path: &Path) -> Result<Journal> {
+/// Hands every record over, in the order of the file.
+pub fn read(path: &Path, take: impl FnMut(Record)) -> Result<()> {
     let file =
         std::fs::File::open(path).with_context(|| format!("cannot read the journal {}", path.display()))?;
-    parse(std::io::BufReader::with_capacity(1 << 20, file))
+    parse(std::io::BufReader::with_capacity(1 << 20, file), take)
         .with_context(|| format!("in the journal {}", path.display()))
 }
 
-pub fn parse(lines: impl BufRead) -> Result<Journal> {
-    let mut journal = Journal::new();
-    for (number, line) in lines.lines().enumerate() {
-        let line = line.with_context(|| format!("line {}", number + 1))?;
-        if line.is_empty() {
+pub fn parse(mut lines: impl BufRead, mut take: impl FnMut(Record)) -> Result<()> {
+    let mut last: BTreeMap<Partition, i64> = BTreeMap::new();
+    let (mut line, mut number) = (String::new(), 0);
+    loop {
+        line.clear();
+        number += 1;
+        if lines.read_line(&mut line).with_context(|| format!("line {number}"))? == 0 {
+            return Ok(());
+        }
+        let text = line.trim_end();
+        if text.is_empty() {
             continue;
         }
         let record: Record =
-            serde_json::from_str(&line).with_context(|| format!("line {} is no record", number + 1))?;
-        let records = journal.entry((record.topic.clone(), record.partition)).or_default();
-        if let Some(last) = records.last()
-            && last.offset >= record.offset
-        {
-            bail!("line {}: offset {} after {} in one partition", number + 1, record.offset, last.offset);
+            serde_json::from_str(text).with_context(|| format!("line {number} is no record"))?;
+        match last.get_mut(&(record.topic.clone(), record.partition)) {
+            Some(last) if *last >= record.offset => {
+                bail!("line {number}: offset {} after {last} in one partition", record.offset);
+            }
+            Some(last) => *last = record.offset,
+            None => {
+                last.insert((record.topic.clone(), record.partition), record.offset);
+            }
         }
-        records.push(record);
+        take(record);
     }
-    Ok(journal)
 }

@@ -3,15 +3,19 @@
 
 use crate::debezium::Op;
 use crate::epochs::Epochs;
-use crate::fields::{Table, cell};
+use crate::fields::Table;
 use crate::journal::Partition;
-use crate::recompute::{Counted, Records};
-use crate::time::{HOUR, Kind, MINUTE, SECOND};
+use crate::metrics::Metric;
+use crate::reading::{Counted, Records};
+use crate::time::{ALL_KINDS, HOUR, Kind, MINUTE, SECOND};
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 
 /// A time further ahead of the clock than this is an error of somebody's clock.
 pub const AHEAD: i64 = 5 * MINUTE;
+
+/// Of sliding windows and sessions, if nothing is set.
+const SHORT_CORRECTION: i64 = 2 * HOUR;
 
 /// What the operator has set, in microseconds.
 #[derive(Clone, Debug)]
@@ -22,8 +26,10 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    pub fn correct_for(&self, kind: Kind) -> i64 {
-        self.correct_for.get(kind.name()).copied().unwrap_or(0)
+    /// How long windows of a kind are corrected; a metric may need more.
+    pub fn correct_for(&self, kind: Kind, metric: &Metric) -> i64 {
+        let of_kind = self.correct_for.get(kind.name()).copied();
+        of_kind.unwrap_or(SHORT_CORRECTION).max(metric.correct_for)
     }
 }
 
@@ -40,8 +46,9 @@ pub fn correct_for(text: &str) -> Result<BTreeMap<&'static str, i64>> {
     let mut times = BTreeMap::new();
     for part in text.split(',') {
         let (name, time) = part.split_once('=').with_context(|| format!("{part}: write 1m=2h"))?;
-        let kind = crate::time::KINDS.iter().find(|k| k.name() == name);
-        let kind = kind.with_context(|| format!("{name} is no kind of window: 1m, 15m, 1h, day"))?;
+        let known = || ALL_KINDS.map(Kind::name).join(", ");
+        let kind = Kind::of_name(name);
+        let kind = kind.with_context(|| format!("{name} is no kind of window: {}", known()))?;
         times.insert(kind.name(), span(time)?);
     }
     Ok(times)
@@ -59,10 +66,11 @@ pub fn span(text: &str) -> Result<i64> {
 }
 
 /// The epochs as one table's metrics see them.
-pub struct Course<'a> {
-    epochs: &'a Epochs,
+pub struct Course {
+    /// Number and clock of each epoch, ascending.
+    clocks: Vec<(i64, i64)>,
     /// By partition: up to which offset each epoch read, ascending.
-    taken: BTreeMap<&'a Partition, Vec<(i64, i64)>>,
+    taken: BTreeMap<Partition, Vec<(i64, i64)>>,
     /// By epoch number: where the watermark stood at its end, at the most.
     watermark: BTreeMap<i64, i64>,
 }
@@ -75,13 +83,13 @@ struct Standing {
     read: usize,
 }
 
-impl<'a> Course<'a> {
+impl Course {
     /// A partition's watermark is its greatest event time less the disorder; a source's is the least of
     /// its partitions that are not idle. Which are idle is not known here, but one that got a record less
     /// than `idle_after` ago is not: the least over those is the most that the watermark can be.
-    pub fn new(table: &'static Table, records: &Records, epochs: &'a Epochs, bounds: &Bounds) -> Course<'a> {
+    pub fn new(table: &'static Table, records: &Records, epochs: &Epochs, bounds: &Bounds) -> Course {
         let mut standings: BTreeMap<&Partition, Standing> = BTreeMap::new();
-        let mut taken: BTreeMap<_, Vec<(i64, i64)>> = BTreeMap::new();
+        let mut taken: BTreeMap<Partition, Vec<(i64, i64)>> = BTreeMap::new();
         let mut watermark = BTreeMap::new();
         let (mut most, mut clock_before) = (i64::MIN, i64::MIN);
         for epoch in &epochs.list {
@@ -93,7 +101,7 @@ impl<'a> Course<'a> {
                 });
                 if part.from < part.to {
                     standing.last_record = clock_before;
-                    taken.entry(&part.partition).or_default().push((part.to, epoch.number));
+                    taken.entry(part.partition.clone()).or_default().push((part.to, epoch.number));
                 }
                 let all = records.get(&part.partition).map_or(&[][..], Vec::as_slice);
                 standing.take(table, all, part.to, epoch.clock);
@@ -110,7 +118,8 @@ impl<'a> Course<'a> {
             watermark.insert(epoch.number, most);
             clock_before = epoch.clock;
         }
-        Course { epochs, taken, watermark }
+        let clocks = epochs.list.iter().map(|epoch| (epoch.number, epoch.clock)).collect();
+        Course { clocks, taken, watermark }
     }
 
     /// The number of the epoch that took a record.
@@ -121,8 +130,8 @@ impl<'a> Course<'a> {
 
     /// What the clock showed at the end of an epoch.
     pub fn clock_at(&self, epoch: i64) -> i64 {
-        let at = self.epochs.list.partition_point(|e| e.number < epoch);
-        self.epochs.list.get(at).map_or(i64::MAX, |e| e.clock)
+        let at = self.clocks.partition_point(|(number, _)| *number < epoch);
+        self.clocks.get(at).map_or(i64::MAX, |(_, clock)| *clock)
     }
 
     /// The most that the watermark can have been while an epoch was running: lateness is decided with
@@ -133,8 +142,8 @@ impl<'a> Course<'a> {
 
     /// What the clock showed at the end of the epoch before.
     pub fn clock_before(&self, epoch: i64) -> i64 {
-        let at = self.epochs.list.partition_point(|e| e.number < epoch);
-        at.checked_sub(1).map_or(i64::MIN, |at| self.epochs.list[at].clock)
+        let at = self.clocks.partition_point(|(number, _)| *number < epoch);
+        at.checked_sub(1).map_or(i64::MIN, |at| self.clocks[at].1)
     }
 }
 
@@ -145,11 +154,12 @@ fn is_of(table: &Table, partition: &Partition) -> bool {
 impl Standing {
     /// Reads up to an offset. Snapshot reads and times far ahead of the clock move nothing.
     fn take(&mut self, table: &Table, all: &[(i64, Counted)], to: i64, clock: i64) {
+        let updated_at = table.place("updated_at");
         while let Some((_, counted)) = all.get(self.read).filter(|(offset, _)| *offset < to) {
             self.read += 1;
             let Counted::Applied(change) = counted else { continue };
             let image = change.after.as_ref().or(change.before.as_ref());
-            let time = image.and_then(|row| cell(row, table.column("updated_at")).int());
+            let time = image.and_then(|row| row[updated_at].int());
             if let Some(time) = time.filter(|t| change.op != Op::Read && *t <= clock.saturating_add(AHEAD)) {
                 self.greatest = self.greatest.max(time);
             }
@@ -163,7 +173,7 @@ mod tests {
     use super::*;
     use crate::debezium::Change;
     use crate::epochs::{Epoch, Part};
-    use crate::fields::TICKET;
+    use crate::fields::{TICKET, row};
     use serde_json::json;
 
     fn partition(number: i32) -> Partition {
@@ -171,7 +181,7 @@ mod tests {
     }
 
     fn change(op: Op, updated_at: i64) -> Counted {
-        let after = Some(json!({ "updated_at": updated_at / 1_000 }));
+        let after = Some(row(&json!({ "updated_at": updated_at / 1_000 }), &TICKET));
         Counted::Applied(Box::new(Change { table: &TICKET, op, before: None, after, origin: None }))
     }
 

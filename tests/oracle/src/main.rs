@@ -9,9 +9,11 @@ use weir_oracle::check::{Check, Task};
 use weir_oracle::epochs::Epochs;
 use weir_oracle::lateness::{self, Bounds};
 use weir_oracle::mariadb::{self, MariaDb};
-use weir_oracle::metrics::{self, Metric, Settings};
-use weir_oracle::results::ClickHouse;
-use weir_oracle::time::BusinessHours;
+use weir_oracle::metrics::{self, Metric};
+use weir_oracle::reading::Reading;
+use weir_oracle::report::Excuse;
+use weir_oracle::results::{ClickHouse, Promoted, Store};
+use weir_oracle::settings::Settings;
 
 /// Recomputes the numbers from the raw records and compares them with ClickHouse.
 #[derive(Parser)]
@@ -42,14 +44,21 @@ struct Options {
     /// Time zone of calendar days.
     #[arg(long, default_value = "UTC")]
     time_zone: String,
-    /// Names, with commas. Default: all that the oracle knows.
-    #[arg(long, value_delimiter = ',')]
+    /// Names, with commas, or `all` of the catalogue.
+    #[arg(long, value_delimiter = ',', default_value = "all")]
     metrics: Vec<String>,
     /// Of these, the ones loaded while the host ran: only windows with complete = 1 are compared.
     #[arg(long, value_delimiter = ',')]
     pushed: Vec<String>,
     #[arg(long, default_value = "Mon-Fri 09:00-18:00 UTC")]
     business_hours: String,
+    /// A threshold in seconds, for one queue after a dot: `target_s=20`, `target_s.7=30`.
+    #[arg(long = "threshold")]
+    thresholds: Vec<String>,
+    /// METRIC, METRIC/WINDOW or METRIC/WINDOW/SET (`*` for any) of which the run was too short to have
+    /// something: else a metric, a kind of window or a dimension set that nothing was compared for fails.
+    #[arg(long)]
+    excuse: Vec<String>,
     /// The sources' disorder.
     #[arg(long, default_value = "5s")]
     out_of_orderness: String,
@@ -67,7 +76,7 @@ struct Options {
     /// excluded that it has spoilt or repeated.
     #[arg(long)]
     injected: bool,
-    /// HOST:PORT of the service's database: ticket.backlog is compared with SQL too.
+    /// HOST:PORT of the service's database: metrics of current values are compared with SQL too.
     #[arg(long)]
     mariadb: Option<String>,
     #[arg(long, default_value = "root")]
@@ -92,7 +101,7 @@ fn check(options: &Options) -> Result<ExitCode> {
         pushed: options.pushed.iter().cloned().collect::<BTreeSet<_>>(),
         zone: jiff::tz::TimeZone::get(&options.time_zone)
             .with_context(|| format!("--time-zone: {} is no time zone", options.time_zone))?,
-        settings: Settings { business_hours: BusinessHours::parse(&options.business_hours)? },
+        settings: Settings::new(&options.business_hours, &options.thresholds)?,
         bounds: Bounds {
             out_of_orderness: lateness::span(&options.out_of_orderness)?,
             idle_after: lateness::span(&options.idle_after)?,
@@ -109,40 +118,36 @@ fn check(options: &Options) -> Result<ExitCode> {
         password: options.password.clone(),
         database: options.database.clone(),
     };
-    let journal = weir_oracle::journal::read(&options.journal)?;
-    let mut check = Check::new(&journal, Epochs::of_rows(&store.epochs()?)?);
-    let mut ahead = check.dead_letters(&store.dead_letters()?);
+    let mut reading = Reading::default();
+    weir_oracle::journal::read(&options.journal, |record| reading.take(record))?;
+    let mut check = Check::new(reading, Epochs::of_rows(&store.epochs()?)?, &task.bounds);
+    check.dead_letters(&store.dead_letters()?);
     if options.injected {
-        check.injected(&journal);
+        check.injected();
     }
-    let promoted = store.promoted()?;
+    let promoted = Promoted { store: &store, incarnations: store.promoted()? };
+    let mut sql = options.mariadb.as_ref().map(|address| database(options, address).connect()).transpose()?;
     for metric in &task.metrics {
-        let Some(incarnation) = promoted.get(metric.name) else {
-            check
-                .report
-                .failures
-                .push(format!("{} is not promoted: ClickHouse shows nothing of it", metric.name));
+        if !promoted.incarnations.contains_key(metric.name) {
+            let failure = format!("{} is not promoted: ClickHouse shows nothing of it", metric.name);
+            check.report.failures.push(failure);
             continue;
-        };
-        let mut found = store.found(metric.name, *incarnation)?;
-        found.ahead = ahead.remove(metric.name).unwrap_or_default();
-        if let (Some(address), "ticket.backlog") = (&options.mariadb, metric.name) {
-            let target = MariaDb {
-                address: address.clone(),
-                user: options.mariadb_user.clone(),
-                password: options.mariadb_password.clone(),
-                database: options.mariadb_database.clone(),
-            };
-            check.latest(metric, "sql", &mariadb::backlog(metric, &target)?, found.clone());
         }
-        check.metric(metric, found, &task)?;
+        if let Some(connection) = &mut sql {
+            let clock = check.epochs.list.last().map_or(0, |epoch| epoch.clock);
+            if let Some(expected) = mariadb::by_sql(connection, metric, clock, &task.settings)? {
+                check.latest(metric, "sql", &expected, &promoted.latest(metric.name)?);
+            }
+        }
+        check.metric(metric, &promoted, &task)?;
     }
     for (table, rows, keys) in store.rows_and_keys()? {
         if rows != keys {
             check.report.others.push(format!("{table} has {rows} rows under FINAL for {keys} keys"));
         }
     }
-    check.report.finish();
+    let excuses: Vec<Excuse> = options.excuse.iter().map(|text| Excuse::parse(text)).collect();
+    check.report.finish(&excuses);
     if let Some(path) = &options.json {
         std::fs::write(path, check.report.json().to_string())
             .with_context(|| format!("cannot write {}", path.display()))?;
@@ -151,14 +156,23 @@ fn check(options: &Options) -> Result<ExitCode> {
     Ok(if check.report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+fn database(options: &Options, address: &str) -> MariaDb {
+    MariaDb {
+        address: address.to_owned(),
+        user: options.mariadb_user.clone(),
+        password: options.mariadb_password.clone(),
+        database: options.mariadb_database.clone(),
+    }
+}
+
 fn chosen(names: &[String]) -> Result<Vec<&'static Metric>> {
-    if names.is_empty() {
-        return Ok(metrics::METRICS.iter().collect());
+    if names.iter().any(|name| name == "all") {
+        return Ok(metrics::all().collect());
     }
     names
         .iter()
         .map(|name| {
-            let known = || metrics::METRICS.iter().map(|m| m.name).collect::<Vec<_>>().join(", ");
+            let known = || metrics::all().map(|m| m.name).collect::<Vec<_>>().join(", ");
             metrics::by_name(name).with_context(|| format!("the oracle knows no {name}, only {}", known()))
         })
         .collect()

@@ -1,308 +1,164 @@
-//! Every number, again, from the raw records alone.
+//! Every number, again, from the samples and rows of the records.
 
-use crate::debezium::{Change, Meaning, Op};
-use crate::epochs::Epochs;
-use crate::journal::{Journal, Partition};
-use crate::lateness::{AHEAD, Bounds, Course};
-use crate::metrics::{Bag, Metric, Output, Sample, Settings};
-use crate::repeats::Mark;
-use crate::results::{Key, Late};
-use crate::time::{KINDS, MINUTE};
-use anyhow::{Result, bail};
+use crate::fields::{Cell, Word, word};
+use crate::metrics::{Bag, Bases, Form, Metric, Output};
+use crate::results::Key;
+use crate::samples::{Counting, Samples};
+use crate::time::{Kind, SESSION_GAP};
+use anyhow::Result;
 use jiff::tz::TimeZone;
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
-
-/// A record as it counts.
-#[derive(Clone, Debug)]
-pub enum Counted {
-    Applied(Box<Change>),
-    Skipped,
-    Dead,
-}
-
-/// Records by partition, with their offsets, in order.
-pub type Records = BTreeMap<Partition, Vec<(i64, Counted)>>;
-
-/// Reads every record once; repeats are skipped.
-pub fn read(journal: &Journal) -> Records {
-    let mut all = Records::new();
-    for (partition, records) in journal {
-        let mut mark = Mark::default();
-        let counted = records.iter().map(|record| {
-            let counted = match crate::foreign::read(record) {
-                Meaning::Dead => Counted::Dead,
-                Meaning::Skipped => Counted::Skipped,
-                Meaning::Change(change) if mark.is_repeat(change.origin) => Counted::Skipped,
-                Meaning::Change(change) => Counted::Applied(change),
-            };
-            (record.offset, counted)
-        });
-        all.insert(partition.clone(), counted.collect());
-    }
-    all
-}
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 /// What should stand under a key.
+#[derive(Default)]
 pub struct Wanted {
     pub end: i64,
-    /// Samples in it; of a metric of current values, rows.
-    pub samples: i64,
+    /// Samples in it; of a metric of current values, rows. None if it is computed from others.
+    pub samples: Option<i64>,
     pub outputs: Vec<Output>,
 }
 
-pub type Expected = BTreeMap<Key, Wanted>;
+pub type Expected = HashMap<Key, Wanted>;
 
-/// What was recomputed of a period metric.
+/// The numbers of a metric in one kind of window.
 #[derive(Default)]
-pub struct Period {
+pub struct Windowed {
     pub expected: Expected,
-    /// Rows of `late_events` and `dead_letters` that name no sample, or another one than there is, or one
-    /// that was not late; and samples that should be there.
-    pub strange: Vec<String>,
-    pub late: usize,
-    /// Samples too far ahead of the clock.
-    pub ahead: usize,
+    /// Keys in which something happened to a row whose life is not whole or not by the rules, or was late:
+    /// a ratio may lie beyond 0..1 there.
+    pub irregular: HashSet<Key>,
 }
 
-/// What did not count in its windows.
-pub struct Aside<'a> {
-    pub late: &'a [Late],
-    /// Coordinates of samples that lie too far ahead.
-    pub ahead: &'a BTreeSet<(Partition, i64)>,
-    /// Against which it is checked.
-    pub course: &'a Course<'a>,
-    pub bounds: &'a Bounds,
+/// A metric's keys of one dimension set.
+pub struct Projection {
+    pub set: Word,
+    /// By number of the whole dimensions: that of the key.
+    pub of: Vec<u32>,
+    pub keys: Vec<Vec<Word>>,
 }
 
-/// A period metric's numbers for every subset of its dimensions and every window, without the
-/// samples that are listed as late for a window or as too far ahead.
-pub fn period(
-    metric: &Metric,
-    records: &Records,
-    aside: &Aside<'_>,
-    zone: &TimeZone,
-    settings: &Settings,
-) -> Result<Period> {
-    let mut listed: BTreeMap<(Partition, i64), Vec<&Late>> = BTreeMap::new();
-    for event in aside.late {
-        listed.entry(((event.topic.clone(), event.partition), event.offset)).or_default().push(event);
-    }
-    let mut ahead = aside.ahead.clone();
-    let mut bags: BTreeMap<Key, (i64, Bag)> = BTreeMap::new();
-    let mut result = Period { late: aside.late.len(), ahead: ahead.len(), ..Period::default() };
-    for (partition, records) in records {
-        for (offset, counted) in records {
-            let Counted::Applied(change) = counted else { continue };
-            if change.table.name != metric.table.name {
-                continue;
-            }
-            let Some((dims, sample)) = metric.sample(change, settings) else { continue };
-            let at = (partition.clone(), *offset);
-            let is_ahead = ahead.remove(&at);
-            result.strange.extend(aside.wrongly_ahead(&at, sample.time, is_ahead));
-            if is_ahead {
-                continue;
-            }
-            let mut missed = BTreeSet::new();
-            for event in listed.remove(&at).unwrap_or_default() {
-                if is_of(event, &sample, &dims) {
-                    result.strange.extend(aside.wrongly_late(&at, event, zone)?);
-                    missed.extend(event.windows.iter().map(String::as_str));
-                } else {
-                    result.strange.push(format!("{event:?} is not the sample {sample:?} {dims:?}"));
+/// What is known of one key in one window on the way.
+type Bags = HashMap<(u32, i64), Bag>;
+
+/// The keys of every subset of the dimensions.
+pub fn projections(metric: &Metric, dims: &[Vec<Cell>]) -> Vec<Projection> {
+    metric.subsets().iter().map(|subset| Projection::new(metric, subset, dims)).collect()
+}
+
+impl Projection {
+    fn new(metric: &Metric, subset: &[usize], dims: &[Vec<Cell>]) -> Projection {
+        let mut known: HashMap<Vec<Cell>, u32> = HashMap::new();
+        let mut projection =
+            Projection { set: word(&metric.set_name(subset)), of: Vec::new(), keys: Vec::new() };
+        for whole in dims {
+            let part: Vec<Cell> = subset.iter().map(|d| whole[*d]).collect();
+            let next = known.len() as u32;
+            let number = match known.entry(part) {
+                Entry::Occupied(entry) => *entry.get(),
+                Entry::Vacant(entry) => {
+                    projection.keys.push(entry.key().iter().map(|cell| cell.canonical()).collect());
+                    *entry.insert(next)
                 }
-            }
-            add(metric, &dims, &sample, &missed, zone, &mut bags)?;
-        }
-    }
-    for event in listed.into_values().flatten() {
-        result.strange.push(format!("{event:?} names no sample"));
-    }
-    result.strange.extend(ahead.iter().map(|at| format!("{at:?} is dead for its time, but gives no sample")));
-    let wanted = |(key, (end, bag)): (Key, (i64, Bag))| {
-        (key, Wanted { end, samples: bag.count, outputs: (metric.outputs)(&bag) })
-    };
-    result.expected = bags.into_iter().map(wanted).collect();
-    Ok(result)
-}
-
-impl Aside<'_> {
-    /// A late event was late if each window that it missed had ended, and could no longer be corrected,
-    /// by the watermark before its epoch.
-    fn wrongly_late(&self, at: &(Partition, i64), event: &Late, zone: &TimeZone) -> Result<Option<String>> {
-        let Some(epoch) = self.course.epoch_of(&at.0, at.1) else {
-            return Ok(Some(format!("{event:?} was taken by no epoch")));
-        };
-        if epoch != event.epoch {
-            return Ok(Some(format!("{event:?} was taken by epoch {epoch}")));
-        }
-        let watermark = self.course.watermark_in(epoch);
-        for kind in KINDS.iter().filter(|kind| event.windows.iter().any(|name| name == kind.name())) {
-            let (_, end) = kind.window(event.time, zone)?;
-            if end.saturating_add(self.bounds.correct_for(*kind)) > watermark {
-                return Ok(Some(format!(
-                    "{event:?} was not late for {}: its window ended at {end} and the watermark was \
-                     {watermark} at the most",
-                    kind.name()
-                )));
-            }
-        }
-        let strange = event.windows.iter().find(|name| KINDS.iter().all(|kind| kind.name() != **name));
-        Ok(strange.map(|name| format!("{event:?} missed {name}, which is no window")))
-    }
-
-    /// A sample more than five minutes ahead of the clock is dead. The clock's moment lies somewhere in the
-    /// record's epoch.
-    fn wrongly_ahead(&self, at: &(Partition, i64), time: i64, listed: bool) -> Option<String> {
-        let epoch = self.course.epoch_of(&at.0, at.1)?;
-        let (before, after) = (self.course.clock_before(epoch), self.course.clock_at(epoch));
-        if listed && time <= before.saturating_add(AHEAD) {
-            return Some(format!("{at:?}: {time} is dead for its time, but was not ahead of {before}"));
-        }
-        (!listed && time > after.saturating_add(AHEAD))
-            .then(|| format!("{at:?}: {time} counts, but is ahead of {after}"))
-    }
-}
-
-fn is_of(event: &Late, sample: &Sample, dims: &[String]) -> bool {
-    event.row == 0
-        && event.sample == 0
-        && event.weight == 1
-        && event.time == sample.time
-        && event.dims == dims
-}
-
-fn add(
-    metric: &Metric,
-    dims: &[String],
-    sample: &Sample,
-    missed: &BTreeSet<&str>,
-    zone: &TimeZone,
-    bags: &mut BTreeMap<Key, (i64, Bag)>,
-) -> Result<()> {
-    for kind in KINDS {
-        if missed.contains(kind.name()) {
-            continue;
-        }
-        let (start, end) = kind.window(sample.time, zone)?;
-        for subset in metric.subsets() {
-            let key = Key {
-                window: kind.name().into(),
-                set: metric.set_name(&subset),
-                dims: subset.iter().map(|d| dims[*d].clone()).collect(),
-                start,
             };
-            let (_, bag) = bags.entry(key).or_insert_with(|| (end, Bag::default()));
-            bag.count += 1;
-            if !sample.amounts.is_empty() {
-                bag.amounts.push(sample.amounts.clone());
+            projection.of.push(number);
+        }
+        projection
+    }
+
+    pub fn key(&self, window: Word, number: u32, start: i64) -> Key {
+        Key { window, set: self.set, dims: self.keys[number as usize].clone(), start }
+    }
+}
+
+/// A period metric's numbers for every subset of its dimensions, without the samples that missed this
+/// kind of window.
+pub fn windowed(metric: &Metric, samples: &Samples, kind: Kind, zone: &TimeZone) -> Result<Windowed> {
+    let mut windowed = Windowed::default();
+    let Form::Period { outputs, .. } = metric.form else { return Ok(windowed) };
+    for projection in projections(metric, &samples.dims) {
+        let (mut bags, mut irregular) = (Bags::new(), HashSet::new());
+        match kind {
+            Kind::Session => sessions(&projection, &samples.list, &mut bags),
+            _ => fixed(&projection, &samples.list, kind, zone, &mut bags, &mut irregular)?,
+        }
+        let keys = irregular.into_iter().map(|(number, start)| projection.key(kind.name(), number, start));
+        windowed.irregular.extend(keys);
+        windowed.expected.reserve(bags.len());
+        for ((number, start), bag) in bags {
+            let wanted = Wanted { end: bag.end, samples: Some(bag.samples), outputs: outputs(&bag) };
+            windowed.expected.insert(projection.key(kind.name(), number, start), wanted);
+        }
+    }
+    Ok(windowed)
+}
+
+/// Windows whose borders are known from a time alone.
+fn fixed(
+    projection: &Projection,
+    samples: &[Counting],
+    kind: Kind,
+    zone: &TimeZone,
+    bags: &mut Bags,
+    irregular: &mut HashSet<(u32, i64)>,
+) -> Result<()> {
+    for sample in samples {
+        let number = projection.of[sample.dims as usize];
+        for (start, end) in kind.windows(sample.time, zone)? {
+            if sample.irregular || sample.misses(kind) {
+                irregular.insert((number, start));
+            }
+            if !sample.misses(kind) {
+                let bag = bags.entry((number, start)).or_insert_with(|| Bag { start, end, ..Bag::default() });
+                bag.add(sample);
             }
         }
     }
     Ok(())
 }
 
-/// What was recomputed of a metric of current values.
-#[derive(Default)]
-pub struct Now {
-    /// After all records: what should stand in `metric_latest`; keys have start 0.
-    pub latest: Expected,
-    /// After the first epoch of each minute of the clock: what should stand in `metric_realtime`.
-    pub history: Expected,
+/// Runs of samples of a key with no gap over [`SESSION_GAP`].
+fn sessions(projection: &Projection, samples: &[Counting], bags: &mut Bags) {
+    let counting = samples.iter().filter(|sample| !sample.misses(Kind::Session));
+    let mut sorted: Vec<(u32, i64, &Counting)> =
+        counting.map(|sample| (projection.of[sample.dims as usize], sample.time, sample)).collect();
+    sorted.sort_by_key(|(number, time, _)| (*number, *time));
+    let joins = |a: &(u32, i64, &Counting), b: &(u32, i64, &Counting)| a.0 == b.0 && b.1 - a.1 <= SESSION_GAP;
+    for run in sorted.chunk_by(joins) {
+        let (number, start, _) = run[0];
+        let end = run[run.len() - 1].1 + SESSION_GAP;
+        let mut bag = Bag { start, end, ..Bag::default() };
+        run.iter().for_each(|(_, _, sample)| bag.add(sample));
+        bags.insert((number, start), bag);
+    }
 }
 
-/// The rows that count, and how many stand under each key of each dimension set.
-#[derive(Default)]
-struct Table {
-    rows: BTreeMap<i64, Vec<String>>,
-    counts: BTreeMap<(usize, Vec<String>), i64>,
+impl Bag {
+    fn add(&mut self, sample: &Counting) {
+        self.samples += 1;
+        self.weight += sample.weight;
+        self.values.extend(sample.values);
+    }
 }
 
-/// A metric of current values: a function of each row's last image.
-pub fn now(metric: &Metric, records: &Records, epochs: &Epochs) -> Result<Now> {
-    let mut result = Now::default();
-    let mut table = Table::default();
-    let subsets = metric.subsets();
-    let mut read: BTreeMap<&Partition, usize> = BTreeMap::new();
-    let mut minute_before = None;
-    for epoch in &epochs.list {
-        for part in &epoch.partitions {
-            let Some((partition, records)) = records.get_key_value(&part.partition) else { continue };
-            let at = read.entry(partition).or_default();
-            while let Some((offset, counted)) = records.get(*at).filter(|(offset, _)| *offset < part.to) {
-                table.apply(metric, &subsets, counted, *offset)?;
-                *at += 1;
-            }
+/// A derived metric's numbers: a row for each key of which one of its bases has one; one that has none has
+/// the outputs of nothing.
+pub fn derived(metric: &Metric, bases: &[(&Metric, &Expected)]) -> Expected {
+    let mut expected = Expected::new();
+    let Form::Derived { outputs, .. } = metric.form else { return expected };
+    let sets: HashSet<String> = metric.subsets().iter().map(|subset| metric.set_name(subset)).collect();
+    let nothing: Vec<Vec<Output>> = bases.iter().map(|(base, _)| base.of_nothing()).collect();
+    for (key, wanted) in bases.iter().flat_map(|(_, of_base)| of_base.iter()) {
+        if !sets.contains(key.set) || expected.contains_key(key) {
+            continue;
         }
-        let minute = epoch.clock.div_euclid(MINUTE) * MINUTE;
-        if minute_before.replace(minute) != Some(minute) {
-            table.show(metric, &subsets, "now", minute, &mut result.history);
-        }
+        let of_bases: Vec<&[Output]> = bases
+            .iter()
+            .zip(&nothing)
+            .map(|((_, all), nothing)| all.get(key).map_or(nothing.as_slice(), |w| w.outputs.as_slice()))
+            .collect();
+        let wanted = Wanted { end: wanted.end, samples: None, outputs: outputs(&Bases(&of_bases)) };
+        expected.insert(key.clone(), wanted);
     }
-    for (partition, records) in records {
-        for (offset, counted) in &records[read.get(partition).copied().unwrap_or(0)..] {
-            table.apply(metric, &subsets, counted, *offset)?;
-        }
-    }
-    table.show(metric, &subsets, "now", 0, &mut result.latest);
-    Ok(result)
-}
-
-impl Table {
-    fn apply(
-        &mut self,
-        metric: &Metric,
-        subsets: &[Vec<usize>],
-        counted: &Counted,
-        offset: i64,
-    ) -> Result<()> {
-        let Counted::Applied(change) = counted else { return Ok(()) };
-        if change.table.name != metric.table.name {
-            return Ok(());
-        }
-        if change.op == Op::Truncate {
-            bail!("offset {offset} truncates {}: the oracle does not know that yet", metric.table.name);
-        }
-        let id_of = |image: &serde_json::Value| crate::fields::cell(image, &metric.table.columns[0]).int();
-        if change.op == Op::Rekey
-            && let Some(old) = change.before.as_ref().and_then(id_of)
-        {
-            let stood = self.rows.remove(&old);
-            self.count(subsets, stood, -1);
-        }
-        let id = change.after.as_ref().or(change.before.as_ref()).and_then(id_of);
-        // Without its key a row cannot be told.
-        let Some(id) = id else { return Ok(()) };
-        let stands = change.after.as_ref().and_then(|row| metric.stands(row));
-        let stood = match stands.clone() {
-            Some(dims) => self.rows.insert(id, dims),
-            None => self.rows.remove(&id),
-        };
-        self.count(subsets, stood, -1);
-        self.count(subsets, stands, 1);
-        Ok(())
-    }
-
-    fn count(&mut self, subsets: &[Vec<usize>], dims: Option<Vec<String>>, weight: i64) {
-        let Some(dims) = dims else { return };
-        for (number, subset) in subsets.iter().enumerate() {
-            let key = (number, subset.iter().map(|d| dims[*d].clone()).collect());
-            match self.counts.entry(key) {
-                Entry::Occupied(entry) if entry.get() + weight == 0 => {
-                    entry.remove();
-                }
-                entry => *entry.or_default() += weight,
-            }
-        }
-    }
-
-    fn show(&self, metric: &Metric, subsets: &[Vec<usize>], window: &str, start: i64, into: &mut Expected) {
-        for ((subset, dims), count) in &self.counts {
-            let set = metric.set_name(&subsets[*subset]);
-            let key = Key { window: window.into(), set, dims: dims.clone(), start };
-            let bag = Bag { count: *count, amounts: Vec::new() };
-            into.insert(key, Wanted { end: start, samples: *count, outputs: (metric.outputs)(&bag) });
-        }
-    }
+    expected
 }

@@ -1,6 +1,7 @@
 //! What the check found, for people and as JSON.
 
 use crate::compare::Tally;
+use crate::fields::Word;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -8,7 +9,8 @@ use std::fmt::Write;
 #[derive(Clone, Debug)]
 pub struct Cell {
     pub metric: String,
-    /// `1m`, `15m`, `1h`, `day`, `now` (metric_latest), `history` (its course by minutes), `sql`.
+    /// `1m`, `15m`, `1h`, `day`, `5m/10s`, `session-60s`, `now` (metric_latest), `history` (its course by
+    /// minutes), `sql`.
     pub window: String,
     pub tally: Tally,
 }
@@ -16,6 +18,42 @@ pub struct Cell {
 impl Cell {
     fn is_empty(&self) -> bool {
         self.tally.compared == 0
+    }
+}
+
+/// A metric, one of its kinds of window, or one of its dimension sets, of which a short run may have
+/// nothing: `METRIC`, `METRIC/WINDOW` or `METRIC/WINDOW/SET`, `*` for any.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Excuse {
+    metric: String,
+    window: String,
+    set: Option<String>,
+}
+
+impl Excuse {
+    pub fn parse(text: &str) -> Excuse {
+        let (metric, rest) = text.split_once('/').unwrap_or((text, "*"));
+        // The sliding kind has the separator in its name.
+        let (window, set) = match rest.strip_prefix("5m/10s") {
+            Some("") => ("5m/10s", None),
+            Some(set) => ("5m/10s", set.strip_prefix('/')),
+            None => match rest.split_once('/') {
+                Some((window, set)) => (window, Some(set)),
+                None => (rest, None),
+            },
+        };
+        Excuse { metric: metric.into(), window: window.into(), set: set.map(Into::into) }
+    }
+
+    /// Without a set: whether the whole kind of window is excused.
+    fn covers(&self, metric: &str, set: Option<&str>, window: &str) -> bool {
+        let is = |pattern: &str, name: &str| pattern == "*" || pattern == name;
+        let of_set = match (&self.set, set) {
+            (None, _) => true,
+            (Some(pattern), Some(set)) => is(pattern, set),
+            (Some(pattern), None) => pattern == "*",
+        };
+        is(&self.metric, metric) && is(&self.window, window) && of_set
     }
 }
 
@@ -29,6 +67,8 @@ pub struct Report {
     pub notes: Vec<String>,
     /// Rows of `late_events`.
     pub late: usize,
+    /// By metric: ratios that were found to lie in 0..1, as they must, or not.
+    pub shares: BTreeMap<Word, usize>,
 }
 
 /// What went wrong, by kind.
@@ -76,11 +116,26 @@ impl Report {
         self.cells.iter().map(|cell| cell.tally.finals).sum()
     }
 
-    /// Adds the failures that follow from the table.
-    pub fn finish(&mut self) {
-        for cell in self.cells.iter().filter(|cell| cell.is_empty()) {
-            self.failures.push(format!("nothing was compared for {} {}", cell.metric, cell.window));
+    /// Adds the failures that follow from the table: every metric must be met in every kind of window and
+    /// every dimension set, but for what is excused.
+    pub fn finish(&mut self, excuses: &[Excuse]) {
+        let is_excused = |cell: &Cell, set: Option<&str>| {
+            excuses.iter().any(|excuse| excuse.covers(&cell.metric, set, &cell.window))
+        };
+        let mut failures = Vec::new();
+        for cell in &self.cells {
+            let name = format!("{} {}", cell.metric, cell.window);
+            if cell.is_empty() {
+                let excused = is_excused(cell, None);
+                failures.extend((!excused).then(|| format!("nothing was compared for {name}")));
+                continue;
+            }
+            let empty = cell.tally.sets.iter().filter(|(set, (compared, _))| {
+                *compared == 0 && !is_excused(cell, None) && !is_excused(cell, Some(set))
+            });
+            failures.extend(empty.map(|(set, _)| format!("nothing was compared for {name} by [{set}]")));
         }
+        self.failures.extend(failures);
         if self.finals() == 0 {
             self.failures.push("no final row was compared".into());
         }
@@ -101,13 +156,13 @@ impl Report {
     fn write(&self, out: &mut String) -> std::fmt::Result {
         writeln!(
             out,
-            "{:<26}{:<9}{:>10}{:>8}{:>10}{:>14}{:>12}",
+            "{:<30}{:<12}{:>10}{:>8}{:>10}{:>14}{:>12}",
             "metric", "window", "compared", "differ", "finals", "finals differ", "incomplete"
         )?;
         for Cell { metric, window, tally, .. } in &self.cells {
             writeln!(
                 out,
-                "{metric:<26}{window:<9}{:>10}{:>8}{:>10}{:>14}{:>12}",
+                "{metric:<30}{window:<12}{:>10}{:>8}{:>10}{:>14}{:>12}",
                 tally.compared, tally.differ, tally.finals, tally.finals_differ, tally.incomplete
             )?;
         }
@@ -138,7 +193,11 @@ impl Report {
             .cells
             .iter()
             .map(|Cell { metric, window, tally, .. }| {
+                let sets = tally.sets.iter().map(|(set, (compared, differ))| {
+                    serde_json::json!({ "set": set, "compared": compared, "differ": differ })
+                });
                 serde_json::json!({
+                    "sets": sets.collect::<Vec<_>>(),
                     "metric": metric,
                     "window": window,
                     "compared": tally.compared,
@@ -157,6 +216,7 @@ impl Report {
         serde_json::json!({
             "verdict": { "lost": lost, "double": double, "differing": differing },
             "late": self.late,
+            "shares": self.shares,
             "good": self.is_good(),
             "compared": self.compared(),
             "differ": self.differ(),
@@ -166,5 +226,42 @@ impl Report {
             "failures": self.failures,
             "notes": self.notes,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_excuse_covers_a_metric_a_window_or_a_set() {
+        let covers = |text: &str, set: Option<&str>, window: &str| {
+            Excuse::parse(text).covers("call.offered", set, window)
+        };
+        assert!(covers("call.offered", None, "day") && covers("call.offered/day", Some("queue_id"), "day"));
+        assert!(covers("*/day", None, "day") && !covers("*/day", None, "1h"));
+        assert!(covers("call.offered/day/queue_id", Some("queue_id"), "day"));
+        assert!(!covers("call.offered/day/queue_id", None, "day"));
+        assert!(!covers("call.offered/day/queue_id", Some(""), "day"));
+        assert!(covers("call.offered/5m/10s", None, "5m/10s"));
+        assert!(covers("call.offered/5m/10s/queue_id", Some("queue_id"), "5m/10s"));
+        assert!(!covers("call.answered", None, "day"));
+    }
+
+    #[test]
+    fn a_dimension_set_of_which_nothing_was_compared_is_a_failure_unless_excused() {
+        let sets = BTreeMap::from([("", (3, 0)), ("queue_id", (0, 0))]);
+        let tally = Tally { compared: 3, finals: 3, sets, ..Tally::default() };
+        let cell = Cell { metric: "call.offered".into(), window: "1h".into(), tally };
+        let finished = |excuses: &[&str]| {
+            let excuses: Vec<Excuse> = excuses.iter().map(|text| Excuse::parse(text)).collect();
+            let mut report = Report { cells: vec![cell.clone()], ..Report::default() };
+            report.finish(&excuses);
+            report.failures
+        };
+        assert_eq!(finished(&[]), ["nothing was compared for call.offered 1h by [queue_id]"]);
+        assert!(finished(&["call.offered/1h/queue_id"]).is_empty());
+        assert!(finished(&["*/1h"]).is_empty());
+        assert_eq!(finished(&["*/1h/"]).len(), 1);
     }
 }

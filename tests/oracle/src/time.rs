@@ -9,15 +9,27 @@ pub const HOUR: i64 = 60 * MINUTE;
 pub const DAY: i64 = 24 * HOUR;
 
 /// A kind of window of period metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     Minute,
     Quarter,
     Hour,
     Day,
+    /// The last five minutes, moved on every ten seconds.
+    Sliding,
+    /// Runs of samples with no gap over [`SESSION_GAP`]; ends a gap after its last sample.
+    Session,
 }
 
+/// Those of most metrics.
 pub const KINDS: [Kind; 4] = [Kind::Minute, Kind::Quarter, Kind::Hour, Kind::Day];
+
+pub const ALL_KINDS: [Kind; 6] =
+    [Kind::Minute, Kind::Quarter, Kind::Hour, Kind::Day, Kind::Sliding, Kind::Session];
+
+pub const SESSION_GAP: i64 = MINUTE;
+const SLIDING_SIZE: i64 = 5 * MINUTE;
+const SLIDING_STEP: i64 = 10 * SECOND;
 
 impl Kind {
     pub fn name(self) -> &'static str {
@@ -26,19 +38,35 @@ impl Kind {
             Kind::Quarter => "15m",
             Kind::Hour => "1h",
             Kind::Day => "day",
+            Kind::Sliding => "5m/10s",
+            Kind::Session => "session-60s",
         }
     }
 
-    /// Start and end of the window that holds `time`.
+    pub fn of_name(name: &str) -> Option<Kind> {
+        ALL_KINDS.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// Start and end of the window that holds `time`; of sliding ones the last, which ends last; of
+    /// sessions that of a sample alone.
     pub fn window(self, time: i64, zone: &TimeZone) -> Result<(i64, i64)> {
-        let length = match self {
-            Kind::Minute => MINUTE,
-            Kind::Quarter => 15 * MINUTE,
-            Kind::Hour => HOUR,
+        let (step, length) = match self {
+            Kind::Minute => (MINUTE, MINUTE),
+            Kind::Quarter => (15 * MINUTE, 15 * MINUTE),
+            Kind::Hour => (HOUR, HOUR),
             Kind::Day => return day(time, zone),
+            Kind::Sliding => (SLIDING_STEP, SLIDING_SIZE),
+            Kind::Session => (1, SESSION_GAP),
         };
-        let start = time.div_euclid(length) * length;
-        Ok((start, start + length))
+        let start = time.div_euclid(step) * step;
+        Ok((start, start.saturating_add(length)))
+    }
+
+    /// All windows that hold `time`: one, but thirty of sliding ones.
+    pub fn windows(self, time: i64, zone: &TimeZone) -> Result<impl Iterator<Item = (i64, i64)>> {
+        let (start, end) = self.window(time, zone)?;
+        let more = if self == Kind::Sliding { SLIDING_SIZE / SLIDING_STEP } else { 1 };
+        Ok((0..more).map(move |back| (start - back * SLIDING_STEP, end - back * SLIDING_STEP)))
     }
 }
 
@@ -145,6 +173,17 @@ mod tests {
         assert_eq!(window(Kind::Hour), (at("2026-11-23T08:00:00Z"), at("2026-11-23T09:00:00Z")));
         assert_eq!(window(Kind::Day), (at("2026-11-23T00:00:00Z"), at("2026-11-24T00:00:00Z")));
         assert_eq!(Kind::Minute.window(-1, &TimeZone::UTC).unwrap(), (-MINUTE, 0));
+    }
+
+    #[test]
+    fn a_time_lies_in_thirty_sliding_windows_of_five_minutes() {
+        let time = at("2026-11-23T08:59:59.999Z");
+        let all: Vec<(i64, i64)> = Kind::Sliding.windows(time, &TimeZone::UTC).unwrap().collect();
+        assert_eq!(all.len(), 30);
+        assert_eq!(all[0], (at("2026-11-23T08:59:50Z"), at("2026-11-23T09:04:50Z")));
+        assert_eq!(all[29], (at("2026-11-23T08:55:00Z"), at("2026-11-23T09:00:00Z")));
+        assert!(all.iter().all(|(start, end)| (*start..*end).contains(&time)));
+        assert_eq!(Kind::Minute.windows(time, &TimeZone::UTC).unwrap().count(), 1);
     }
 
     #[test]

@@ -54,3 +54,51 @@ pub fn hash(values: &[OutputValue], end: Option<Micros>, scratch: &mut Vec<u8>) 
     *scratch = bytes;
     u64::from_le_bytes(first)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list_of(value_type: ValueType) -> Output {
+        Output {
+            name: "ids".into(),
+            value_type,
+            is_list: true,
+            nullable: true,
+            unit: "1".into(),
+            description: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_list_may_have_elements_or_none_or_be_null() {
+        let column = PackedColumn {
+            validity: vec![0b101],
+            values: pack::i64s(&[7, -8]),
+            offsets: pack::u32s(&[0, 2, 2, 2]),
+        };
+        let outputs = Outputs { columns: vec![column], dictionaries: vec![PackedDictionary::default()] };
+        let rows = [0, 1, 2].map(|at| row(&outputs, &[list_of(ValueType::Int)], at).remove(0));
+        assert_eq!(rows, [OutputValue::Ints(vec![7, -8]), OutputValue::Null, OutputValue::Ints(vec![])]);
+        let hashes: std::collections::BTreeSet<u64> =
+            rows.iter().map(|value| hash(std::slice::from_ref(value), None, &mut Vec::new())).collect();
+        assert_eq!(hashes.len(), 3, "null is told from an empty list");
+    }
+
+    #[test]
+    fn lists_of_texts_and_floats_are_read_by_their_type() {
+        let dictionary = PackedDictionary { offsets: pack::u32s(&[0, 1, 3]), bytes: b"abc".to_vec() };
+        let column = |values: &[i64]| PackedColumn {
+            validity: vec![],
+            values: pack::i64s(values),
+            offsets: pack::u32s(&[0, 2]),
+        };
+        let outputs = Outputs {
+            columns: vec![column(&[1, 0]), column(&[0.5f64.to_bits() as i64, 0])],
+            dictionaries: vec![dictionary, PackedDictionary::default()],
+        };
+        let read = row(&outputs, &[list_of(ValueType::Text), list_of(ValueType::Float)], 0);
+        let texts = OutputValue::Texts(vec!["bc".into(), "a".into()]);
+        assert_eq!(read, [texts, OutputValue::Floats(vec![0.5, 0.0])]);
+    }
+}

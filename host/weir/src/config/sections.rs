@@ -189,7 +189,7 @@ pub struct Metric {
     pub config: BTreeMap<String, Scalar>,
     /// Names of the windows in place of the metric's own. Default: its own.
     pub windows: Option<Vec<String>>,
-    /// As `[correct_for]`, for this metric alone. Default: empty.
+    /// As `[correct_for]`, for this metric alone; stands above what the metric itself asks for. Default: empty.
     pub correct_for: BTreeMap<String, Span>,
 }
 

@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 use weir_e2e::clickhouse::Server;
 use weir_e2e::host::{Config, Host};
+use weir_e2e::oracle;
 use weir_e2e::paths::Bins;
 use weir_e2e::process::{self, Process};
 use weir_e2e::tables::TABLES;
@@ -85,12 +86,12 @@ impl Load {
 
     /// Recomputes every number of these metrics (none named: of all); an error if one differs.
     pub fn check(&self, world: &World, metrics: &[&str]) -> Result<()> {
-        let names = metrics.join(",");
-        let args: &[&str] = if metrics.is_empty() { &[] } else { &["--metrics", &names] };
-        self.check_in(&world.clickhouse.server(), &world.bins, &world.dir.0, args).map(drop)
+        let names = if metrics.is_empty() { oracle::METRICS.to_owned() } else { metrics.join(",") };
+        let (server, args) = (world.clickhouse.server(), ["--metrics", names.as_str()]);
+        self.check_in(&server, &world.bins, &world.dir.0, &args).map(drop)
     }
 
-    /// The same without a [`World`], with more arguments of the oracle; gives its last line.
+    /// The same without a [`World`], with the oracle's arguments; gives its last line.
     pub fn check_in(&self, server: &Server, bins: &Bins, dir: &Path, args: &[&str]) -> Result<String> {
         let (log, mut oracle) = (dir.join("oracle.log"), Command::new(bins.oracle()));
         oracle.arg("check").arg("--journal").arg(&self.journal);

@@ -67,6 +67,19 @@ fn a_short_demo_gives_every_metric_samples() {
 }
 
 #[test]
+fn half_a_minute_in_real_time_gives_every_metric_samples_too() {
+    for seed in 1..=4 {
+        let mut life = Life::new(&Options::new(seed, START, 120.0));
+        let mut met = BTreeSet::new();
+        while life.next_at() < START + 30_000 {
+            met.extend(catalogue::samples(&life.next_change()).into_iter().map(|(number, _)| number));
+        }
+        let missed: Vec<u8> = catalogue::from_rows().into_iter().filter(|n| !met.contains(n)).collect();
+        assert!(missed.is_empty(), "seed {seed}: nothing for {missed:?}");
+    }
+}
+
+#[test]
 fn every_metric_by_agent_gets_samples_of_nobody_too() {
     let mut life = life(1);
     let of_nobody: BTreeSet<u8> = changes(&mut life, 150_000)

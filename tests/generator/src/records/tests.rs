@@ -218,6 +218,7 @@ fn a_journal_line_reads_back_as_the_record() {
         key: Some(b"{\"id\":1}".to_vec()),
         value: Some(b"\0\x01 \"quoted\" back\\slash \xc3\xbc".to_vec()),
         headers: vec![("a", b"1".to_vec()), ("b", b"2".to_vec())],
+        in_string: false,
     };
     let mut line = Vec::new();
     crate::journal::line(&mut line, &record, 12);
@@ -230,6 +231,36 @@ fn a_journal_line_reads_back_as_the_record() {
     crate::journal::line(&mut line, &Record { topic: "t", ..Record::default() }, 0);
     let read: Value = serde_json::from_slice(&line).unwrap();
     assert_eq!((&read["key"], &read["value"]), (&Value::Null, &Value::Null));
+}
+
+#[test]
+fn the_same_arguments_give_the_same_bytes_and_another_seed_others() {
+    for writer in [Writer::Debezium, Writer::Canal, Writer::Maxwell] {
+        let bytes = |seed: u64| {
+            let mischief = Mischief { bad: ALL_BAD, repeat_every: 500, large: false, late_every: 30 };
+            let mut records = Records::new(&Options::new(seed, START, 10.0), 4, mischief).written_by(writer);
+            let mut bytes = Vec::new();
+            for record in records.snapshot(START).iter().chain(&take(&mut records, 3_000)) {
+                crate::journal::line(&mut bytes, record, record.at);
+            }
+            bytes
+        };
+        assert!(bytes(5) == bytes(5), "{writer:?}");
+        assert!(bytes(5) != bytes(6), "{writer:?}");
+    }
+}
+
+#[test]
+fn records_made_for_the_journal_give_the_same_lines() {
+    let mischief = Mischief { bad: ALL_BAD, repeat_every: 500, large: true, late_every: 30 };
+    let lines = |mut records: Records| {
+        let mut lines = Vec::new();
+        for record in take(&mut records, 20_000) {
+            crate::journal::line(&mut lines, &record, 0);
+        }
+        lines
+    };
+    assert!(lines(records(mischief)) == lines(records(mischief).for_journal()));
 }
 
 /// What a real Canal and a real Maxwell wrote, without the types that Canal adds.

@@ -1,14 +1,21 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::fields::word;
+use crate::journal::Record;
 use crate::metrics::by_name;
-
 use crate::number::Number;
 use crate::results::Late;
-use crate::time::{BusinessHours, DAY, HOUR, MINUTE};
+use crate::time::{DAY, HOUR, MINUTE};
 use serde_json::{Value, json};
 
 mod aside;
+mod calls;
+mod planted;
+mod ratios;
+mod sessions;
+mod team;
+mod tickets;
 
 /// Monday 2026-11-23 10:00 UTC, in microseconds.
 const TEN: i64 = 1_795_428_000_000_000;
@@ -46,9 +53,10 @@ impl Maker {
         headers: Value,
     ) -> i64 {
         self.pos += 100;
-        let id = if after.is_null() { &before["id"] } else { &after["id"] };
-        let partition = (id.as_i64().unwrap() % 2) as i32;
-        let key = json!({ "id": id }).to_string();
+        let row = if after.is_null() { &before } else { &after };
+        let name = if row["id"].is_null() { "agent_id" } else { "id" };
+        let partition = (row[name].as_i64().unwrap() % 2) as i32;
+        let key = json!({ name: row[name] }).to_string();
         let value = json!({
             "before": before, "after": after, "op": op, "ts_ms": 1,
             "source": { "ts_ms": 1_000, "server_id": 1, "file": "binlog.000001", "pos": self.pos, "row": 0,
@@ -61,14 +69,20 @@ impl Maker {
         self.change(table, "c", Value::Null, after)
     }
 
-    fn journal(&self) -> Journal {
+    fn update(&mut self, table: &'static str, before: &Value, after: &Value) -> i64 {
+        self.change(table, "u", before.clone(), after.clone())
+    }
+
+    fn reading(&self) -> Reading {
         let text: Vec<String> = self.lines.iter().map(Value::to_string).collect();
-        crate::journal::parse(text.join("\n").as_bytes()).unwrap()
+        let mut records: Vec<Record> = Vec::new();
+        crate::journal::parse(text.join("\n").as_bytes(), |record| records.push(record)).unwrap();
+        Reading::of(records)
     }
 
     /// The epochs of a host that read everything as the oracle does, `step` records an epoch.
     fn epochs(&self, step: i64, metrics: &[&str]) -> Epochs {
-        let records = recompute::read(&self.journal());
+        let records = self.reading().records;
         let last = records.values().flatten().map(|(offset, _)| *offset).max().unwrap_or(0);
         let digests: serde_json::Map<_, _> = metrics.iter().map(|m| (m.to_string(), json!("d"))).collect();
         let rows: Vec<Value> = (0..=last / step)
@@ -100,7 +114,9 @@ impl Maker {
 fn ticket(id: i64, created_at: i64) -> Value {
     json!({
         "id": id, "queue_id": 10, "channel": "web", "priority": 2, "customer_id": 1, "assignee_id": null,
-        "status": "new", "created_at": created_at / 1_000, "first_reply_at": null, "updated_at": created_at / 1_000,
+        "status": "new", "created_at": created_at / 1_000, "assigned_at": null, "first_reply_at": null,
+        "solved_at": null, "closed_at": null, "reopen_count": 0, "reply_count": 0, "escalated": 0,
+        "first_reply_due_at": null, "resolve_due_at": null, "updated_at": created_at / 1_000,
     })
 }
 
@@ -119,8 +135,37 @@ fn without(row: &Value, name: &str) -> Value {
 }
 
 fn call(id: i64, queued_at: Value) -> Value {
-    json!({ "id": id, "queue_id": 20, "direction": "inbound", "customer_id": 5, "agent_id": null,
-            "status": "ivr", "started_at": 1, "queued_at": queued_at, "updated_at": TEN / 1_000 })
+    json!({
+        "id": id, "queue_id": 20, "direction": "inbound", "customer_id": 5, "agent_id": null,
+        "status": "ivr", "started_at": 1, "queued_at": queued_at, "answered_at": null, "ended_at": null,
+        "wrapup_ended_at": null, "talk_seconds": 0, "hold_seconds": 0, "hold_count": 0, "missed_count": 0,
+        "transferred_in": 0, "transferred_out": 0, "ended_by": null, "updated_at": TEN / 1_000,
+    })
+}
+
+fn session(id: i64) -> Value {
+    json!({
+        "id": id, "queue_id": 30, "channel": "app", "customer_id": 5, "agent_id": null, "status": "bot",
+        "created_at": TEN / 1_000, "queued_at": null, "assigned_at": null, "first_reply_at": null,
+        "last_customer_message_at": null, "last_agent_message_at": null, "closed_at": null,
+        "customer_messages": 0, "agent_messages": 0, "reply_wait_seconds": 0, "updated_at": TEN / 1_000,
+    })
+}
+
+fn agent(id: i64, state: &str, since: i64) -> Value {
+    json!({ "agent_id": id, "queue_id": 40, "state": state, "since": since / 1_000, "slots": 3,
+            "slots_used": 1, "updated_at": since / 1_000 })
+}
+
+fn survey(id: i64, sent_at: i64) -> Value {
+    json!({ "id": id, "subject": "call", "subject_id": 1, "queue_id": 50, "agent_id": 9,
+            "sent_at": sent_at / 1_000, "score": null, "resolved": null, "rated_at": null,
+            "updated_at": sent_at / 1_000 })
+}
+
+/// A time so many seconds after ten o'clock, as a record has it.
+fn s(seconds: i64) -> Value {
+    json!(TEN / 1_000 + seconds * 1_000)
 }
 
 fn task(pushed: &[&str]) -> Task {
@@ -128,54 +173,109 @@ fn task(pushed: &[&str]) -> Task {
         metrics: Vec::new(),
         pushed: pushed.iter().map(|m| m.to_string()).collect(),
         zone: TimeZone::UTC,
-        settings: Settings { business_hours: BusinessHours::parse("Mon-Fri 09:00-18:00 UTC").unwrap() },
+        settings: Settings::new("Mon-Fri 09:00-18:00 UTC", &[]).unwrap(),
         bounds: Bounds::default(),
         settled: false,
     }
 }
 
-/// Rows as a host would write them that computes what the oracle does.
-fn as_found(expected: &Expected, is_final: bool) -> Vec<(Key, Row)> {
-    expected
-        .iter()
-        .map(|(key, wanted)| {
-            let outputs = wanted.outputs.iter().map(|o| (o.name.to_string(), o.value)).collect();
-            let row = Row { end: wanted.end, is_final, complete: true, samples: wanted.samples, outputs };
-            (key.clone(), row)
-        })
-        .collect()
+/// What stands in ClickHouse of one metric.
+#[derive(Clone, Default)]
+struct Found {
+    realtime: Vec<(Key, Row)>,
+    latest: Vec<(Key, Row)>,
+    late: Vec<Late>,
 }
 
+impl Store for Found {
+    fn windows(&self, _: &str) -> Result<Vec<String>> {
+        let windows: BTreeSet<String> = self.realtime.iter().map(|(key, _)| key.window.into()).collect();
+        Ok(windows.into_iter().collect())
+    }
+    fn realtime(&self, _: &str, window: &str) -> Result<Vec<(Key, Row)>> {
+        Ok(self.realtime.iter().filter(|(key, _)| key.window == window).cloned().collect())
+    }
+    fn latest(&self, _: &str) -> Result<Vec<(Key, Row)>> {
+        Ok(self.latest.clone())
+    }
+    fn late(&self, _: &str) -> Result<Vec<Late>> {
+        Ok(self.late.clone())
+    }
+}
+
+fn set(row: &mut Row, name: &str, value: Number) {
+    row.outputs.retain(|(known, _)| *known != name);
+    row.outputs.push((word(name), value));
+}
+
+/// Rows as a host would write them that computes what the oracle does, sorted.
+fn as_found(expected: &Expected, is_final: bool) -> Vec<(Key, Row)> {
+    let row = |(key, wanted): (&Key, &recompute::Wanted)| {
+        let outputs = wanted.outputs.iter().map(|o| (o.name, o.value.clone())).collect();
+        let samples = wanted.samples.unwrap_or(7);
+        (key.clone(), Row { end: wanted.end, is_final, complete: true, samples, outputs })
+    };
+    let mut rows: Vec<(Key, Row)> = expected.iter().map(row).collect();
+    rows.sort_by(|a, b| a.0.cmp(&b.0));
+    rows
+}
+
+/// A metric's numbers in all its windows, derived ones too.
 fn recomputed(name: &str, maker: &Maker, late: &[Late]) -> Expected {
     let metric = by_name(name).unwrap();
-    let records = recompute::read(&maker.journal());
-    period(metric, &records, late, &maker.epochs(1, &[])).expected
+    let store = Found { late: late.to_vec(), ..Found::default() };
+    let check = Check::new(maker.reading(), maker.epochs(1, &[]), &Bounds::default());
+    let task = task(&[]);
+    let mut all = Expected::new();
+    for kind in metric.windows() {
+        let bases = check.bases(metric);
+        let windowed = bases.iter().map(|base| {
+            let samples = check.samples(base, &store, &task).unwrap();
+            recompute::windowed(base, &samples, *kind, &task.zone).unwrap()
+        });
+        let windowed = windowed.collect();
+        all.extend(expected_of(metric, &bases, windowed));
+    }
+    all
 }
 
-fn period(metric: &Metric, records: &Records, late: &[Late], epochs: &Epochs) -> recompute::Period {
-    let task = task(&[]);
-    let course = Course::new(metric.table, records, epochs, &task.bounds);
-    let aside = Aside { late, ahead: &BTreeSet::new(), course: &course, bounds: &task.bounds };
-    recompute::period(metric, records, &aside, &task.zone, &task.settings).unwrap()
+/// What was recomputed of a metric of current values; epochs of one record a partition, 40 s apart:
+/// 10:00:00, 10:00:40, 10:01:20, ….
+fn standing(name: &str, maker: &Maker) -> Now {
+    let check = Check::new(maker.reading(), maker.epochs(1, &[]), &Bounds::default());
+    check.standing(by_name(name).unwrap(), &task(&[]).settings).unwrap()
 }
 
 fn value(
     expected: &Expected,
-    window: &str,
-    set: &str,
-    dims: &[&str],
+    window: &'static str,
+    set: &'static str,
+    dims: &[&'static str],
     start: i64,
     output: &str,
 ) -> Option<Number> {
-    let dims = dims.iter().map(|d| d.to_string()).collect();
-    let wanted = expected.get(&Key { window: window.into(), set: set.into(), dims, start })?;
-    wanted.outputs.iter().find(|o| o.name == output).map(|o| o.value)
+    let wanted = expected.get(&Key { window, set, dims: dims.to_vec(), start })?;
+    wanted.outputs.iter().find(|o| o.name == output).map(|o| o.value.clone())
+}
+
+/// The outputs of a metric under a key, by name, as text.
+fn outputs(expected: &Expected, window: &str, set: &str, dims: &[&str], start: i64) -> String {
+    let dims = dims.iter().map(|dim| word(dim)).collect();
+    let key = Key { window: word(window), set: word(set), dims, start };
+    let Some(wanted) = expected.get(&key) else { return "no row".into() };
+    let text: Vec<String> = wanted.outputs.iter().map(|o| format!("{} {}", o.name, o.value)).collect();
+    text.join(", ")
+}
+
+/// Of a metric's hour from ten o'clock.
+fn hour(expected: &Expected, set: &str, dims: &[&str]) -> String {
+    outputs(expected, "1h", set, dims, TEN)
 }
 
 fn checked(name: &str, maker: &Maker, found: Found, pushed: &[&str]) -> Report {
-    let mut check = Check::new(&maker.journal(), maker.epochs(1, &[name]));
-    check.metric(by_name(name).unwrap(), found, &task(pushed)).unwrap();
-    check.report.finish();
+    let mut check = Check::new(maker.reading(), maker.epochs(1, &[name]), &Bounds::default());
+    check.metric(by_name(name).unwrap(), &found, &task(pushed)).unwrap();
+    check.report.finish(&[]);
     check.report
 }
 
@@ -258,8 +358,7 @@ fn a_field_that_does_not_fit_leaves_the_row_out_of_the_metrics_that_need_it() {
         value(&recomputed("ticket.created", &maker, &[]), "1m", "", &[], TEN, "count"),
         Some(Number::Int(1))
     );
-    let records = recompute::read(&maker.journal());
-    let now = recompute::now(by_name("ticket.backlog").unwrap(), &records, &Epochs::default()).unwrap();
+    let now = standing("ticket.backlog", &maker);
     assert_eq!(value(&now.latest, "now", "", &[], 0, "count"), Some(Number::Int(2)));
 }
 
@@ -280,8 +379,7 @@ fn unreadable_records_are_dead_and_others_are_skipped_and_the_rest_counts() {
     maker.raw("ticket", 0, key.clone(), json!("{\"ts_ms\":1}"), json!([]));
     maker.raw("ticket", 0, key.clone(), json!(text.replace("\"ticket\"", "\"audit_log\"")), json!([]));
     maker.raw("ticket", 0, key, value, json!([]));
-    let records = recompute::read(&maker.journal());
-    let kinds: String = records[&("svc.service.ticket".to_string(), 0)]
+    let kinds: String = maker.reading().records[&("svc.service.ticket".to_string(), 0)]
         .iter()
         .map(|(_, counted)| match counted {
             Counted::Applied(_) => 'a',
@@ -328,12 +426,12 @@ fn a_wrong_a_missing_and_an_extra_row_differ_and_an_empty_one_does_not() {
         maker.insert("ticket", ticket(id, TEN + id * 20_000_000));
     }
     let mut realtime = as_found(&recomputed("ticket.created", &maker, &[]), true);
-    let empty = |window: &str, count| {
-        let key = Key { window: window.into(), set: "queue_id".into(), dims: vec!["99".into()], start: TEN };
-        let outputs = BTreeMap::from([("count".to_string(), Number::Int(count))]);
+    let empty = |window, count| {
+        let key = Key { window, set: "queue_id", dims: vec!["99"], start: TEN };
+        let outputs = vec![("count", Number::Int(count))];
         (key, Row { end: TEN + MINUTE, is_final: true, complete: true, samples: count, outputs })
     };
-    realtime[0].1.outputs.insert("count".into(), Number::Int(1_000));
+    set(&mut realtime[0].1, "count", Number::Int(1_000));
     realtime.remove(5);
     realtime.push(empty("1m", 3));
     realtime.push(empty("15m", 0));
@@ -367,10 +465,7 @@ fn the_backlog_follows_each_rows_last_image() {
     maker.change("ticket", "u", two, solved.clone());
     maker.change("ticket", "u", one.clone(), with(&one, &[("priority", json!(4))]));
     maker.change("ticket", "d", three, Value::Null);
-    let records = recompute::read(&maker.journal());
-    let metric = by_name("ticket.backlog").unwrap();
-    // Epochs of one record a partition, 40 s apart: 10:00:00, 10:00:40, 10:01:20, ….
-    let now = recompute::now(metric, &records, &maker.epochs(1, &[])).unwrap();
+    let now = standing("ticket.backlog", &maker);
     assert_eq!(value(&now.latest, "now", "", &[], 0, "count"), Some(Number::Int(1)));
     assert_eq!(value(&now.latest, "now", "priority", &["4"], 0, "count"), Some(Number::Int(1)));
     assert_eq!(value(&now.latest, "now", "priority", &["2"], 0, "count"), None);
@@ -399,7 +494,7 @@ fn of_a_pushed_metric_only_whole_windows_count_and_none_after_the_first_may_lack
         // Loaded at 10:05; the numbers before are wrong.
         if key.start < TEN + 5 * MINUTE {
             row.complete = false;
-            row.outputs.insert("count".into(), Number::Int(0));
+            set(row, "count", Number::Int(0));
         }
     }
     let check =
@@ -424,7 +519,7 @@ fn counts_of_epochs_must_add_up_to_the_journal() {
         maker.insert("ticket", ticket(id, TEN));
     }
     let good = maker.epochs(3, &[]);
-    let records = recompute::read(&maker.journal());
+    let records = maker.reading().records;
     assert_eq!(good.balance(&records).differ, Vec::<String>::new());
     let mut wrong = good.clone();
     wrong.list[1].partitions[0].applied += 1;

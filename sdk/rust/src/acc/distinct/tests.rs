@@ -127,6 +127,20 @@ fn a_state_that_nobody_saved_is_refused() {
 }
 
 proptest! {
+    #[test]
+    fn any_bytes_are_loaded_or_refused(mut bytes in prop::collection::vec(any::<u8>(), 0..40), dense: bool) {
+        if dense {
+            bytes.insert(0, 1);
+            bytes.resize(1 + 3 * M / 4, bytes.len() as u8);
+        }
+        if let Ok(state) = loaded(&bytes) {
+            prop_assert!(state.count() >= 0);
+            prop_assert_eq!(loaded(&saved(&state)), Ok(state));
+        }
+    }
+}
+
+proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
     #[test]
     fn a_state_is_a_function_of_the_set(

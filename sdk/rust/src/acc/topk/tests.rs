@@ -63,6 +63,16 @@ fn the_laws_hold_below_at_and_above_the_bound() {
 
 proptest! {
     #[test]
+    fn any_bytes_are_loaded_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..40), first in 0u8..2) {
+        let bytes = [vec![first], bytes].concat();
+        if let Ok(state) = SMALL.load(1, &mut Reader::new(&bytes)) {
+            let mut again = Vec::new();
+            SMALL.save(&state, &mut again);
+            prop_assert_eq!(SMALL.load(1, &mut Reader::new(&again)), Ok(state));
+        }
+    }
+
+    #[test]
     fn the_list_is_that_of_a_count_by_hand(ids in prop::collection::vec(-6i64..6, 0..60), cut in 0usize..60) {
         let cut = cut.min(ids.len());
         let mut state = of(ids[..cut].iter().copied());

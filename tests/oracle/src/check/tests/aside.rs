@@ -11,15 +11,14 @@ fn with_one_behind(far: i64) -> (Maker, Late) {
     maker.insert("ticket", ticket(4, far));
     let offset = maker.insert("ticket", ticket(6, TEN));
     let late = Late {
-        topic: "svc.service.ticket".into(),
-        partition: 0,
+        partition: ("svc.service.ticket".into(), 0),
         offset,
         row: 0,
         sample: 0,
         time: TEN,
         weight: 1,
-        windows: vec!["1m".into(), "15m".into()],
-        dims: vec!["10".into(), "web".into(), "2".into()],
+        windows: vec!["1m", "15m"],
+        dims: vec!["10", "web", "2"],
         epoch: offset + 1,
     };
     (maker, late)
@@ -30,7 +29,8 @@ fn late_report(maker: &Maker, late: Vec<Late>) -> Vec<String> {
     let mut epochs = maker.epochs(1, &[]);
     // The clock of the times, not that of the counts.
     epochs.list.iter_mut().for_each(|e| e.clock += DAY);
-    period(metric, &recompute::read(&maker.journal()), &late, &epochs).strange
+    let check = Check::new(maker.reading(), epochs, &Bounds::default());
+    check.samples(metric, &Found { late, ..Found::default() }, &task(&[])).unwrap().strange
 }
 
 #[test]
@@ -70,15 +70,14 @@ fn a_sample_ahead_of_the_clock_must_be_dead_and_no_other_may_be() {
     maker.insert("ticket", ticket(2, TEN));
     let far = maker.insert("ticket", ticket(4, TEN + 365 * DAY));
     let metric = by_name("ticket.created").unwrap();
-    let (records, epochs, task) = (recompute::read(&maker.journal()), maker.epochs(1, &[]), task(&[]));
-    let course = Course::new(metric.table, &records, &epochs, &task.bounds);
     let strange = |ahead: &[i64]| {
+        let mut check = Check::new(maker.reading(), maker.epochs(1, &[]), &Bounds::default());
         let ahead = ahead.iter().map(|offset| (("svc.service.ticket".into(), 0), *offset)).collect();
-        let aside = Aside { late: &[], ahead: &ahead, course: &course, bounds: &task.bounds };
-        let period = recompute::period(metric, &records, &aside, &task.zone, &task.settings).unwrap();
-        (period.strange.len(), period.expected.values().map(|w| w.samples).max())
+        check.ahead.insert(metric.name.into(), ahead);
+        let samples = check.samples(metric, &Found::default(), &task(&[])).unwrap();
+        (samples.strange.len(), samples.list.len())
     };
-    assert_eq!(strange(&[far]), (0, Some(1)));
+    assert_eq!(strange(&[far]), (0, 1));
     assert_eq!(strange(&[]).0, 1, "it counts though it is ahead");
     assert_eq!(strange(&[far, 0]).0, 0, "before the first epoch the clock is not known");
     assert_eq!(strange(&[far, 9]).0, 1, "there is no such sample");
@@ -98,7 +97,7 @@ fn lost_double_and_differing_are_told_apart_and_counted_in_samples() {
     };
     let count = |row: &mut Row, by: i64| {
         row.samples += by;
-        row.outputs.insert("count".into(), Number::Int(row.samples));
+        set(row, "count", Number::Int(row.samples));
     };
     assert_eq!(verdict(&|_, _| {}), Verdict::default());
     let lost = verdict(&|key, row| count(row, if key.window == "day" { -2 } else { 0 }));
@@ -107,7 +106,7 @@ fn lost_double_and_differing_are_told_apart_and_counted_in_samples() {
     assert_eq!((double.lost, double.double), (0, 3));
     let differing = verdict(&|key, row| {
         if key.window == "15m" && key.set.is_empty() {
-            row.outputs.insert("count".into(), Number::Int(99));
+            set(row, "count", Number::Int(99));
         }
     });
     assert_eq!((differing.lost, differing.double, differing.differing), (0, 0, 1));
@@ -125,19 +124,19 @@ fn once_the_host_is_settled_ended_windows_are_final_and_no_others() {
         maker.insert("ticket", ticket(2 * id, TEN + id * 20_000_000));
     }
     let expected = recomputed("ticket.created", &maker, &[]);
-    let mut check = Check::new(&maker.journal(), maker.epochs(1, &["ticket.created"]));
+    let mut check = Check::new(maker.reading(), maker.epochs(1, &["ticket.created"]), &Bounds::default());
     let last = check.epochs.list.last().unwrap().clock;
     let mut realtime = as_found(&expected, false);
     realtime.iter_mut().for_each(|(_, row)| row.is_final = row.end <= last - 5_000_000);
     let settled = Task { settled: true, ..task(&[]) };
     let metric = by_name("ticket.created").unwrap();
-    check.metric(metric, Found { realtime: realtime.clone(), ..Found::default() }, &settled).unwrap();
+    check.metric(metric, &Found { realtime: realtime.clone(), ..Found::default() }, &settled).unwrap();
     assert_eq!(check.report.others, Vec::<String>::new());
     let closed = realtime.iter().position(|(_, row)| row.is_final).unwrap();
     let open = realtime.iter().position(|(_, row)| !row.is_final).unwrap();
     realtime[closed].1.is_final = false;
     realtime[open].1.is_final = true;
-    check.metric(metric, Found { realtime, ..Found::default() }, &settled).unwrap();
+    check.metric(metric, &Found { realtime, ..Found::default() }, &settled).unwrap();
     assert_eq!(check.report.others.len(), 2, "{:?}", check.report.others);
 }
 
@@ -153,9 +152,9 @@ fn dead_letters_are_the_unreadable_records_and_no_others() {
         code: code.into(),
     };
     let report = |letters: &[Dead]| {
-        let mut check = Check::new(&maker.journal(), maker.epochs(1, &[]));
-        let ahead = check.dead_letters(letters);
-        (check.report.others.len(), ahead.len())
+        let mut check = Check::new(maker.reading(), maker.epochs(1, &[]), &Bounds::default());
+        check.dead_letters(letters);
+        (check.report.others.len(), check.ahead.len())
     };
     assert_eq!(report(&[letter(dead, "", "not-json")]), (0, 0));
     assert_eq!(report(&[]), (1, 0));
@@ -176,7 +175,7 @@ fn a_record_must_meet_the_fate_that_it_was_made_for() {
     maker.raw("ticket", 0, key.clone(), value, json!([]));
     maker.change_with("ticket", "c", Value::Null, without(&ticket(8, TEN), "channel"), fate("excluded"));
     maker.change_with("ticket", "c", Value::Null, ticket(10, TEN), fate("good"));
-    let compare = |maker: &Maker| injected::compare(&maker.journal(), &recompute::read(&maker.journal()));
+    let compare = |maker: &Maker| maker.reading().injected;
     let all = compare(&maker);
     assert_eq!(all.differ, Vec::<String>::new());
     assert_eq!((all.dead, all.skipped, all.excluded, all.tombstones, all.repeats), (1, 0, 1, 1, 1));
