@@ -49,7 +49,7 @@ mod tests {
         for size in 1..=lengths.len() {
             let mut all = States::default();
             for first in (0..lengths.len()).step_by(size) {
-                append(&mut all, part(&whole, first, size.min(lengths.len() - first))).unwrap();
+                append(&mut all, part(&whole, first, size.min(lengths.len() - first))).expect("they fit");
             }
             assert_eq!(all, whole, "portions of {size}");
         }
