@@ -1,4 +1,4 @@
-//! Everything a developer does with this repository: `cargo xtask demo`, `test`, `plugins`, `mutate`,
+//! Everything a developer does with this repository: `cargo xtask demo`, `test`, `plugins`, `languages`, `mutate`,
 //! `chaos`, `bench`. Each command installs or builds what it needs, shows what takes time, and says in one line
 //! what is missing when it cannot.
 
@@ -14,6 +14,7 @@ mod demo;
 mod dice;
 mod dirs;
 mod fences;
+mod languages;
 mod mutate;
 mod plugins;
 mod say;
@@ -42,13 +43,15 @@ enum Task {
     Chaos(chaos::Options),
     /// Build the shipped metrics as WebAssembly components.
     Plugins,
+    /// Build the metrics that exist in C, Go, JavaScript and Python as well.
+    Languages,
     /// Build each metric with an off-by-one and fail unless the demo's check catches it.
     Mutate(mutate::Options),
     /// Run a benchmark by name, such as `throughput`.
     Bench(bench::Options),
     /// Check that adapters are used only where they may be, and that arrows point one way.
     Fences,
-    /// Install one tool or all of them: wasm, clickhouse, kafka, debezium, mariadb, chromium, promtool.
+    /// Install one tool or all of them: wasm, clickhouse, kafka, debezium, mariadb, chromium, promtool, minio, languages.
     Tools {
         /// Names; none means all.
         names: Vec<String>,
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Task::Chaos(options) => chaos::run(&options),
         Task::Test(options) => suite::run(&options),
         Task::Plugins => plugins::build().map(|_| true),
+        Task::Languages => languages::run(),
         Task::Mutate(options) => mutate::run(&options),
         Task::Bench(options) => bench::run(&options),
         Task::Fences => fences::run(),

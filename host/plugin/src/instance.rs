@@ -5,6 +5,7 @@ use crate::bindings::exports::weir::metric::metric_api::Guest as Api;
 use crate::bindings::weir::metric::types as wit;
 use crate::check::{self, Asked, Shape};
 use crate::guest::{Guest, cut};
+use crate::portion::{self, SLOTS_PER_CALL};
 use crate::sandbox::{Compiled, TICK_MS};
 use std::sync::Arc;
 use wasmtime::{Store, Trap};
@@ -92,6 +93,25 @@ impl Instance {
             let error = GuestError::BadOutput(text);
             self.broken = Some(error.clone());
             error
+        })
+    }
+}
+
+impl Instance {
+    fn save_portion(&mut self, slots: &[u32]) -> Result<States, GuestError> {
+        let states = self.with_scratch(|this, packed| {
+            pack_u32s(slots, &mut packed.a);
+            this.call(|api, store| api.call_save(store, &packed.a))
+        })?;
+        let checked = check::states(states, slots.len());
+        self.checked(checked)
+    }
+
+    fn load_portion(&mut self, slots: &[u32], states: &States, version: u32) -> Result<(), GuestError> {
+        let given = wit::StatesParam { offsets: &states.offsets, bytes: &states.bytes };
+        self.with_scratch(|this, packed| {
+            pack_u32s(slots, &mut packed.a);
+            this.call(|api, store| api.call_load(store, &packed.a, given, version))
         })
     }
 }
@@ -188,9 +208,12 @@ impl MetricInstance for Instance {
 
     fn merge(&mut self, into: &[u32], from: &[u32]) -> Result<(), GuestError> {
         self.with_scratch(|this, packed| {
-            pack_u32s(into, &mut packed.a);
-            pack_u32s(from, &mut packed.b);
-            this.call(|api, store| api.call_merge(store, &packed.a, &packed.b))
+            for (into, from) in into.chunks(SLOTS_PER_CALL).zip(from.chunks(SLOTS_PER_CALL)) {
+                pack_u32s(into, &mut packed.a);
+                pack_u32s(from, &mut packed.b);
+                this.call(|api, store| api.call_merge(store, &packed.a, &packed.b))?;
+            }
+            Ok(())
         })
     }
 
@@ -212,26 +235,36 @@ impl MetricInstance for Instance {
     }
 
     fn save(&mut self, slots: &[u32]) -> Result<States, GuestError> {
-        let states = self.with_scratch(|this, packed| {
-            pack_u32s(slots, &mut packed.a);
-            this.call(|api, store| api.call_save(store, &packed.a))
-        })?;
-        let checked = check::states(states, slots.len());
-        self.checked(checked)
+        if slots.len() <= SLOTS_PER_CALL {
+            return self.save_portion(slots);
+        }
+        let mut all = States::default();
+        for portion in slots.chunks(SLOTS_PER_CALL) {
+            let states = self.save_portion(portion)?;
+            let appended = portion::append(&mut all, states);
+            self.checked(appended)?;
+        }
+        Ok(all)
     }
 
     fn load(&mut self, slots: &[u32], states: &States, state_version: u32) -> Result<(), GuestError> {
-        let given = wit::StatesParam { offsets: &states.offsets, bytes: &states.bytes };
-        self.with_scratch(|this, packed| {
-            pack_u32s(slots, &mut packed.a);
-            this.call(|api, store| api.call_load(store, &packed.a, given, state_version))
-        })
+        if slots.len() <= SLOTS_PER_CALL {
+            return self.load_portion(slots, states, state_version);
+        }
+        for (at, slots) in slots.chunks(SLOTS_PER_CALL).enumerate() {
+            let states = portion::part(states, at * SLOTS_PER_CALL, slots.len());
+            self.load_portion(slots, &states, state_version)?;
+        }
+        Ok(())
     }
 
     fn release(&mut self, slots: &[u32]) -> Result<(), GuestError> {
         self.with_scratch(|this, packed| {
-            pack_u32s(slots, &mut packed.a);
-            this.call(|api, store| api.call_release(store, &packed.a))
+            for slots in slots.chunks(SLOTS_PER_CALL) {
+                pack_u32s(slots, &mut packed.a);
+                this.call(|api, store| api.call_release(store, &packed.a))?;
+            }
+            Ok(())
         })
     }
 

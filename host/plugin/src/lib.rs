@@ -20,6 +20,7 @@ mod inspect;
 mod instance;
 pub mod laws;
 mod limits;
+mod portion;
 mod sandbox;
 
 pub use limits::Limits;

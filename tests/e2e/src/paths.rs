@@ -14,6 +14,8 @@ pub const EMBEDDED_BIN: &str = "WEIR_EMBEDDED_BIN";
 pub const WEIR_BIN: &str = "WEIR_BIN";
 /// Folder with the components `ticket.wasm` and `call.wasm`.
 pub const COMPONENTS: &str = "WEIR_COMPONENTS";
+/// Folder with `<language>.wasm` for each language in which metrics exist besides Rust.
+pub const LANGUAGES: &str = "WEIR_LANGUAGES";
 /// Folder with Kafka's jars.
 pub const KAFKA: &str = "WEIR_KAFKA";
 /// Folder with Kafka Connect's jars and the Debezium connector.

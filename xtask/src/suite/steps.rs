@@ -1,7 +1,7 @@
 //! The steps, in the order in which a mistake shows soonest.
 
 use super::{Done, Options, Step, shown};
-use crate::{build, dirs, fences, plugins, tools};
+use crate::{build, dirs, fences, languages, plugins, tools};
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 use std::process::Command;
@@ -10,7 +10,7 @@ use weir_e2e::kafka::Kafka;
 use weir_e2e::minio::Minio;
 use weir_e2e::paths;
 
-pub const ALL: [Step; 17] = [
+pub const ALL: [Step; 18] = [
     Step { name: "tools", metrics: false, servers: true, run: all_tools },
     Step { name: "format", metrics: false, servers: false, run: format },
     Step { name: "fences", metrics: false, servers: false, run: fences },
@@ -20,6 +20,8 @@ pub const ALL: [Step; 17] = [
     Step { name: "clippy", metrics: false, servers: false, run: clippy },
     Step { name: "tests of the crates", metrics: false, servers: false, run: crates },
     Step { name: "plugins' own tests", metrics: true, servers: false, run: plugin_tests },
+    // Fetches compilers of other languages, so it is none for the inner loop.
+    Step { name: "languages", metrics: true, servers: true, run: other_languages },
     Step { name: "dashboard", metrics: false, servers: false, run: dashboard },
     Step { name: "tests over a broker", metrics: false, servers: true, run: over_a_broker },
     Step { name: "state on S3", metrics: true, servers: true, run: on_s3 },
@@ -115,6 +117,20 @@ fn crates(options: &Options) -> Result<Done> {
 fn plugin_tests(_: &Options) -> Result<Done> {
     shown(in_plugins(&["test", "--release", "--quiet"])?, minutes(10))?;
     Ok(Done::Passed)
+}
+
+/// The metrics that exist in several languages: laws, and the same rows. A language whose tools cannot be had is
+/// left out, and the others are tested.
+fn other_languages(_: &Options) -> Result<Done> {
+    let built = languages::build()?;
+    let mut command = build::cargo("test")?;
+    command.args(["--workspace", "--test", "languages", "--", "--nocapture", "--test-threads", "1"]);
+    command.env(paths::COMPONENTS, plugins::build()?).env(paths::LANGUAGES, &built.folder);
+    shown(command, minutes(15))?;
+    match built.left_out.is_empty() {
+        true => Ok(Done::Passed),
+        false => Ok(Done::LeftOut(built.left_out.join("; "))),
+    }
 }
 
 /// The page's own tests, and whether the embedded build is that of the sources.

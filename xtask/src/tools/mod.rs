@@ -5,6 +5,7 @@ pub mod apt;
 pub mod build;
 pub mod chdb;
 pub mod jars;
+pub mod languages;
 pub mod minio;
 pub mod node;
 pub mod programs;
@@ -15,8 +16,8 @@ use anyhow::{Context, Result, bail};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-const ALL: [&str; 8] =
-    ["wasm", "clickhouse", "kafka", "debezium", "mariadb", "chromium", "promtool", "minio"];
+const ALL: [&str; 9] =
+    ["wasm", "clickhouse", "kafka", "debezium", "mariadb", "chromium", "promtool", "minio", "languages"];
 
 /// `cargo xtask tools`.
 pub fn ensure_named(names: &[String]) -> Result<bool> {
@@ -34,6 +35,7 @@ pub fn ensure_named(names: &[String]) -> Result<bool> {
                 Some(reason) => format!("left out: {reason}"),
                 None => minio::ensure()?.display().to_string(),
             },
+            "languages" => crate::languages::fetch_tools()?,
             other => bail!("no tool is called {other}; there are {}", ALL.join(", ")),
         };
         say::note(format!("{name}: {place}"));

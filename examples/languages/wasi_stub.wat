@@ -1,0 +1,83 @@
+;; WASI preview 1 that does nothing, for languages whose runtime wants it: no arguments, no environment, a clock that
+;; stands still, the same "random" bytes, writes that are swallowed, no files, no network.
+;;
+;; It is given to the component encoder as the adapter of `wasi_snapshot_preview1`. Stubs that trap are no substitute:
+;; runtimes ask for the clock or the environment while they start.
+(module
+  (import "env" "memory" (memory 0))
+  ;; 8: no such file descriptor. 52: not there.
+  (func (export "args_get") (param i32 i32) (result i32) (i32.const 0))
+  (func (export "args_sizes_get") (param i32 i32) (result i32)
+    ;; None, of no bytes.
+    (i32.store (local.get 0) (i32.const 0))
+    (i32.store (local.get 1) (i32.const 0))
+    (i32.const 0))
+  (func (export "environ_get") (param i32 i32) (result i32) (i32.const 0))
+  (func (export "environ_sizes_get") (param i32 i32) (result i32)
+    (i32.store (local.get 0) (i32.const 0))
+    (i32.store (local.get 1) (i32.const 0))
+    (i32.const 0))
+  (func (export "clock_res_get") (param i32 i32) (result i32)
+    (i64.store (local.get 1) (i64.const 1))
+    (i32.const 0))
+  (func (export "clock_time_get") (param i32 i64 i32) (result i32)
+    ;; It is always a second past 1970: a metric that needs the time gets it as an argument. Not 0, which Go takes
+    ;; for a broken clock.
+    (i64.store (local.get 2) (i64.const 1000000000))
+    (i32.const 0))
+  (func (export "fd_advise") (param i32 i64 i64 i32) (result i32) (i32.const 8))
+  (func (export "fd_allocate") (param i32 i64 i64) (result i32) (i32.const 8))
+  (func (export "fd_close") (param i32) (result i32) (i32.const 8))
+  (func (export "fd_datasync") (param i32) (result i32) (i32.const 8))
+  (func (export "fd_fdstat_get") (param i32 i32) (result i32) (i32.const 8))
+  (func (export "fd_fdstat_set_flags") (param i32 i32) (result i32) (i32.const 8))
+  (func (export "fd_fdstat_set_rights") (param i32 i64 i64) (result i32) (i32.const 8))
+  (func (export "fd_filestat_get") (param i32 i32) (result i32) (i32.const 8))
+  (func (export "fd_filestat_set_size") (param i32 i64) (result i32) (i32.const 8))
+  (func (export "fd_filestat_set_times") (param i32 i64 i64 i32) (result i32) (i32.const 8))
+  (func (export "fd_pread") (param i32 i32 i32 i64 i32) (result i32) (i32.const 8))
+  (func (export "fd_prestat_get") (param i32 i32) (result i32) (i32.const 8))
+  (func (export "fd_prestat_dir_name") (param i32 i32 i32) (result i32) (i32.const 8))
+  (func (export "fd_pwrite") (param i32 i32 i32 i64 i32) (result i32) (i32.const 8))
+  (func (export "fd_read") (param i32 i32 i32 i32) (result i32) (i32.const 8))
+  (func (export "fd_readdir") (param i32 i32 i32 i64 i32) (result i32) (i32.const 8))
+  (func (export "fd_renumber") (param i32 i32) (result i32) (i32.const 8))
+  (func (export "fd_seek") (param i32 i64 i32 i32) (result i32) (i32.const 8))
+  (func (export "fd_sync") (param i32) (result i32) (i32.const 8))
+  (func (export "fd_tell") (param i32 i32) (result i32) (i32.const 8))
+  (func (export "fd_write") (param i32 i32 i32 i32) (result i32)
+    ;; Swallowed: the sum of the lengths of the pieces, which are pairs (address, length), is "written".
+    (local $all i32)
+    (block $done
+      (loop $next
+        (br_if $done (i32.eqz (local.get 2)))
+        (local.set $all (i32.add (local.get $all) (i32.load offset=4 (local.get 1))))
+        (local.set 1 (i32.add (local.get 1) (i32.const 8)))
+        (local.set 2 (i32.sub (local.get 2) (i32.const 1)))
+        (br $next)))
+    (i32.store (local.get 3) (local.get $all))
+    (i32.const 0))
+  (func (export "path_create_directory") (param i32 i32 i32) (result i32) (i32.const 52))
+  (func (export "path_filestat_get") (param i32 i32 i32 i32 i32) (result i32) (i32.const 52))
+  (func (export "path_filestat_set_times") (param i32 i32 i32 i32 i64 i64 i32) (result i32) (i32.const 52))
+  (func (export "path_link") (param i32 i32 i32 i32 i32 i32 i32) (result i32) (i32.const 52))
+  (func (export "path_open") (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32) (i32.const 52))
+  (func (export "path_readlink") (param i32 i32 i32 i32 i32 i32) (result i32) (i32.const 52))
+  (func (export "path_remove_directory") (param i32 i32 i32) (result i32) (i32.const 52))
+  (func (export "path_rename") (param i32 i32 i32 i32 i32 i32) (result i32) (i32.const 52))
+  (func (export "path_symlink") (param i32 i32 i32 i32 i32) (result i32) (i32.const 52))
+  (func (export "path_unlink_file") (param i32 i32 i32) (result i32) (i32.const 52))
+  (func (export "poll_oneoff") (param i32 i32 i32 i32) (result i32)
+    ;; Whatever was waited for has happened: no time passes here.
+    (i32.store (local.get 3) (local.get 2))
+    (i32.const 0))
+  (func (export "proc_exit") (param i32) (unreachable))
+  (func (export "random_get") (param i32 i32) (result i32)
+    ;; Always the same bytes: what a metric computes must not depend on chance.
+    (memory.fill (local.get 0) (i32.const 42) (local.get 1))
+    (i32.const 0))
+  (func (export "sched_yield") (result i32) (i32.const 0))
+  (func (export "sock_accept") (param i32 i32 i32) (result i32) (i32.const 52))
+  (func (export "sock_recv") (param i32 i32 i32 i32 i32 i32) (result i32) (i32.const 52))
+  (func (export "sock_send") (param i32 i32 i32 i32 i32) (result i32) (i32.const 52))
+  (func (export "sock_shutdown") (param i32 i32) (result i32) (i32.const 52)))
