@@ -107,7 +107,7 @@ impl Plan {
     }
 }
 
-fn plan_kind(window: Window, pane: Micros, metric: &str, options: &crate::Options) -> KindPlan {
+pub(crate) fn plan_kind(window: Window, pane: Micros, metric: &str, options: &crate::Options) -> KindPlan {
     let name = window.name();
     let own = options.correct_for_metric.get(metric).and_then(|kinds| kinds.get(&name));
     let correct_for = own.or_else(|| options.correct_for.get(&name)).copied();

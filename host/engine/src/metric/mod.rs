@@ -5,6 +5,7 @@ mod anew;
 pub mod cells;
 mod cold;
 mod evaluate;
+mod feed;
 mod merge;
 mod outputs;
 mod persist;
@@ -30,8 +31,11 @@ use windows::{Numbers, Windows};
 
 pub use absorb::{ImageBatch, Running};
 pub use cold::Chunks;
+pub(crate) use evaluate::SLOTS_PER_CALL;
+pub use feed::{Asked, Holding, WindowKey};
 #[cfg(test)]
 pub use outputs::text as text_of;
+pub use outputs::{hash as hash_of, row as output_row};
 pub use persist::forgotten;
 
 /// Why the work on a metric could not be done.
@@ -80,6 +84,10 @@ pub struct Metric {
     whole: bool,
     /// Nanoseconds of the running epoch by stage.
     pub stages: BTreeMap<&'static str, u64>,
+    /// Keys whose outputs changed in the running epoch; None if no derived metric asks.
+    changed: Option<Vec<WindowKey>>,
+    /// See [`Metric::keep_from`].
+    keep_from: Micros,
     /// Prefixes of names for the serving side, made once.
     name: Arc<str>,
 }
@@ -134,6 +142,8 @@ impl Metric {
             unseen: Vec::new(),
             dropped: Vec::new(),
             whole: false,
+            changed: None,
+            keep_from: Micros::MAX,
             stages: BTreeMap::new(),
         })
     }

@@ -126,7 +126,8 @@ pub fn expand(args: Args, function: ItemFn) -> Result<TokenStream> {
     let types: Vec<&Type> = arguments.collect::<Result<_>>()?;
     let outputs: usize = args.bases.iter().map(|base| base.outputs.len()).sum();
     if outputs == 0 || outputs != types.len() {
-        let text = format!("the bases name {outputs} outputs, and the function takes {}: one for each", types.len());
+        let text =
+            format!("the bases name {outputs} outputs, and the function takes {}: one for each", types.len());
         return Err(Error::new_spanned(&function.sig, text));
     }
     let about = about(&args, &function)?;
