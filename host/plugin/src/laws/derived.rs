@@ -75,3 +75,117 @@ fn sample(factory: &dyn MetricFactory, rows: &[usize], doubles: bool) -> BaseRow
         window_ends: pack::i64s(&ends),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_types::contract::{
+        Base, DerivedInstance, MetricInfo, MetricInstance, Output, Outputs, RowMemory, ValueType,
+    };
+    use weir_types::window::Window;
+
+    /// Gives its base's output, plus what the fault adds.
+    struct Echo {
+        info: MetricInfo,
+        fault: Fault,
+    }
+
+    #[derive(Clone, Copy, PartialEq)]
+    enum Fault {
+        None,
+        RowsAreNumbered,
+        CallsAreCounted,
+        Refuses,
+    }
+
+    struct EchoInstance {
+        fault: Fault,
+        calls: i64,
+    }
+
+    impl DerivedInstance for EchoInstance {
+        fn compute(&mut self, given: &BaseRows) -> Result<Outputs, GuestError> {
+            self.calls += 1;
+            let add = |row: usize| match self.fault {
+                Fault::RowsAreNumbered => row as i64,
+                Fault::CallsAreCounted => self.calls,
+                Fault::None | Fault::Refuses => 0,
+            };
+            if self.fault == Fault::Refuses {
+                return Err(GuestError::Refused("a text is due".into()));
+            }
+            let word = |row: usize| pack::i64_at(&given.columns[0].values, row).wrapping_add(add(row));
+            let words: Vec<i64> = (0..given.rows as usize).map(word).collect();
+            let column = PackedColumn { values: pack::i64s(&words), ..PackedColumn::default() };
+            Ok(Outputs { columns: vec![column], dictionaries: vec![PackedDictionary::default()] })
+        }
+        fn memory_bytes(&self) -> usize {
+            0
+        }
+    }
+
+    impl MetricFactory for Echo {
+        fn info(&self) -> &MetricInfo {
+            &self.info
+        }
+        fn digest(&self) -> &str {
+            ""
+        }
+        fn open(&self) -> Result<Box<dyn MetricInstance>, GuestError> {
+            Err(GuestError::Refused("it is derived".into()))
+        }
+        fn open_derived(&self) -> Result<Box<dyn DerivedInstance>, GuestError> {
+            Ok(Box::new(EchoInstance { fault: self.fault, calls: 0 }))
+        }
+    }
+
+    fn echo(fault: Fault) -> Echo {
+        let output = Output {
+            name: "count".into(),
+            value_type: ValueType::Int,
+            is_list: false,
+            nullable: false,
+            unit: "1".into(),
+            description: String::new(),
+        };
+        let info = MetricInfo {
+            name: "t.echo".into(),
+            title: "Echo".into(),
+            unit: "1".into(),
+            description: String::new(),
+            owner: String::new(),
+            version: "1.0.0".into(),
+            deprecated: None,
+            replaced_by: None,
+            inputs: vec![],
+            bases: vec![Base { metric: "t.made".into(), outputs: vec!["count".into()] }],
+            dimensions: vec![],
+            dimension_sets: vec![vec![]],
+            windows: vec![Window::Day],
+            values: vec![],
+            computed_dimensions: vec![],
+            outputs: vec![output],
+            time_varying: false,
+            rows: RowMemory::Live,
+            state_version: 0,
+            state_versions_read: vec![],
+            meaning_version: 1,
+            extra: vec![],
+        };
+        Echo { info, fault }
+    }
+
+    #[test]
+    fn a_metric_whose_rows_depend_on_each_other_breaks_the_law() {
+        assert_eq!(check(&echo(Fault::None)), Ok(()));
+        for fault in [Fault::RowsAreNumbered, Fault::CallsAreCounted] {
+            let broken = check(&echo(fault));
+            assert!(matches!(&broken, Err(Broken::Law { law: PURE, .. })), "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn one_that_refuses_what_its_bases_would_not_give_is_let_in_unchecked() {
+        assert_eq!(check(&echo(Fault::Refuses)), Ok(()));
+    }
+}
