@@ -180,6 +180,7 @@ mod tests {
                 .iter()
                 .map(|d| Field { name: d.clone(), value_type: ValueType::Int, nullable: true })
                 .collect(),
+            bases: vec![],
             dimensions,
             windows,
             values: vec![],

@@ -70,6 +70,10 @@ impl KeySpace {
             id
         })
     }
+    /// The id of a key that was given one.
+    pub fn find(&self, key: &[i64]) -> Option<u32> {
+        self.ids.find(key)
+    }
     pub fn get(&self, id: u32) -> &[i64] {
         self.ids.get(id)
     }

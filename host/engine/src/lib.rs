@@ -6,6 +6,7 @@
 mod catchup;
 mod control;
 mod deadset;
+mod derived;
 mod emit;
 mod hold;
 pub mod inspect;
@@ -35,6 +36,7 @@ use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use weir_types::Micros;
+use weir_types::contract::MetricInfo;
 use weir_types::control::Control;
 use weir_types::live::Publisher;
 use weir_types::ports::{Broker, Clock, Loader, Monotonic, Sink, StateError, StateStore};
@@ -43,6 +45,12 @@ use weir_types::window::Window;
 
 /// Requests of operators that may wait.
 const COMMANDS: usize = 16;
+
+/// Whether a derived metric's bases are among `loaded` and give what it reads. The error is a sentence.
+pub fn check_bases(info: &MetricInfo, loaded: &[MetricInfo], options: &Options) -> Result<(), String> {
+    let find = |name: &str| loaded.iter().find(|i| i.name == name).cloned().map(Arc::new);
+    derived::Plan::new(info, options, find).map(drop)
+}
 
 /// How the engine works. All of it comes from the configuration file.
 #[derive(Clone, Debug)]

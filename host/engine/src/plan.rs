@@ -107,7 +107,12 @@ impl Plan {
     }
 }
 
-fn plan_kind(window: Window, pane: Micros, info: &MetricInfo, options: &crate::Options) -> KindPlan {
+pub(crate) fn plan_kind(
+    window: Window,
+    pane: Micros,
+    info: &MetricInfo,
+    options: &crate::Options,
+) -> KindPlan {
     let name = window.name();
     let own = options.correct_for_metric.get(&info.name).and_then(|kinds| kinds.get(&name)).copied();
     let correct_for = own.unwrap_or_else(|| {

@@ -1,6 +1,7 @@
 //! From what is stored to a running shard.
 
 use crate::deadset::DeadSet;
+use crate::derived::Revive;
 use crate::metric::{Chunks, Metric, MetricError};
 use crate::plan::{Overrides, Plan};
 use crate::shard::Shard;
@@ -84,6 +85,7 @@ fn restore_metrics(
 ) -> Result<Duration, EngineError> {
     let mut spent = Duration::ZERO;
     let mut components: BTreeMap<String, Vec<Arc<dyn MetricFactory>>> = BTreeMap::new();
+    let mut derived = Vec::new();
     for entry in shard.head.metrics.clone() {
         if entry.status == Status::Retired {
             shard.resting.push((entry, None));
@@ -92,6 +94,10 @@ fn restore_metrics(
         let began = monotonic();
         let factory = factory_of(&entry, store, loader, &mut components)?;
         spent += monotonic().saturating_sub(began);
+        if factory.info().is_derived() && entry.status == Status::Live {
+            derived.push((factory, entry));
+            continue;
+        }
         if matches!(entry.status, Status::Suspended { .. } | Status::CatchingUp) {
             restore_stopped(shard, factory, entry, allowed, store)?;
             continue;
@@ -116,6 +122,9 @@ fn restore_metrics(
             metric.entry.status = Status::CatchingUp;
             shard.add_stopped(metric, StoredPosition::default());
         }
+    }
+    for (factory, entry) in derived {
+        shard.restore_derived(&*factory, entry, store)?.map_err(EngineError::Fatal)?;
     }
     Ok(spent)
 }
@@ -224,6 +233,7 @@ pub fn join_initial(
     wall: Micros,
     now: Micros,
 ) -> Result<(), EngineError> {
+    let mut derived = Vec::new();
     for (origin, bytes) in shard.options.initial_plugins.clone() {
         let digest = blake3::hash(&bytes).to_hex().to_string();
         let factories = match shard.head.metrics.iter().any(|m| m.digest == digest) {
@@ -245,6 +255,12 @@ pub fn join_initial(
             continue;
         }
         put_component(store, &digest, &bytes)?;
+        // Bases first, in whatever order the files stand.
+        let (later, first): (Vec<_>, Vec<_>) = unknown.into_iter().partition(|f| f.info().is_derived());
+        admit(shard, &origin, first, store, wall, now).map_err(EngineError::Fatal)?;
+        derived.push((origin, later));
+    }
+    for (origin, unknown) in derived {
         admit(shard, &origin, unknown, store, wall, now).map_err(EngineError::Fatal)?;
     }
     Ok(())
@@ -265,9 +281,14 @@ pub fn admit(
     now: Micros,
 ) -> Result<Vec<String>, String> {
     // All or none: everything that can be refused is refused before the first joins.
-    for factory in &factories {
-        Plan::new(factory.info(), &Overrides { options: &shard.options })?;
+    for info in factories.iter().map(|f| f.info()) {
+        match info.is_derived() {
+            true => shard.check_derived(info)?,
+            false => drop(Plan::new(info, &Overrides { options: &shard.options })?),
+        }
+        shard.check_serves(info)?;
     }
+    let (derived, factories): (Vec<_>, Vec<_>) = factories.into_iter().partition(|f| f.info().is_derived());
     let (mended, factories): (Vec<_>, Vec<_>) =
         factories.into_iter().partition(|f| shard.is_stopped(&f.info().name));
     let mended = mended.into_iter().map(|f| shard.take_over(f, origin, store));
@@ -276,6 +297,7 @@ pub fn admit(
         .metrics
         .iter()
         .map(|m| m.entry.incarnation)
+        .chain(shard.derived.iter().map(|d| d.entry.incarnation))
         .chain(shard.resting.iter().map(|r| r.0.incarnation));
     let newest = known.max().unwrap_or(0).max(wall - 1);
     let coverage = match shard.sources.untouched() {
@@ -284,8 +306,10 @@ pub fn admit(
     };
     let mut names: Vec<String> = mended.iter().map(|(metric, _)| metric.info.name.clone()).collect();
     mended.into_iter().for_each(|(metric, position)| shard.replace_stopped(metric, position));
-    for (incarnation, factory) in (newest + 1..).zip(factories) {
+    let mut incarnations = newest + 1..;
+    for factory in factories {
         let info = factory.info().clone();
+        let incarnation = incarnations.next().unwrap_or(newest);
         let entry = StoredMetric {
             name: info.name.clone(),
             origin: origin.to_string(),
@@ -303,5 +327,41 @@ pub fn admit(
         shard.fill(at, now);
         names.push(info.name);
     }
+    for factory in derived {
+        let name = factory.info().name.clone();
+        if shard.is_stopped(&name) {
+            shard.mend_derived(&*factory, origin)?;
+        } else {
+            let incarnation = incarnations.next().unwrap_or(newest);
+            join_new_derived(shard, &*factory, origin, incarnation, now)?;
+        }
+        names.push(name);
+    }
     Ok(names)
+}
+
+fn join_new_derived(
+    shard: &mut Shard,
+    factory: &dyn MetricFactory,
+    origin: &str,
+    incarnation: i64,
+    now: Micros,
+) -> Result<(), String> {
+    let info = factory.info();
+    let entry = StoredMetric {
+        name: info.name.clone(),
+        origin: origin.to_string(),
+        digest: factory.digest().to_string(),
+        incarnation,
+        status: Status::Live,
+        since: now,
+        // Its windows are as complete as those of its bases.
+        coverage: Micros::MIN,
+        checkpoint: 0,
+        state_version: info.state_version,
+    };
+    shard.resting.retain(|(e, _)| e.name != info.name);
+    shard.join_derived(factory, entry, Revive::Open)?;
+    shard.promote_derived();
+    Ok(())
 }

@@ -2,6 +2,7 @@
 
 use crate::Options;
 use crate::catchup::CatchUp;
+use crate::derived::Derived;
 use crate::hold::Holds;
 use crate::metric::{Boundary, EpochRows, Metric, Running, catalogue_entry};
 use crate::plan::{Overrides, Plan};
@@ -48,6 +49,8 @@ pub struct Shard {
     pub(crate) sources: Sources,
     pub(crate) holds: Holds,
     pub(crate) metrics: Vec<Metric>,
+    /// Computed from `metrics`, when those have ended their epoch.
+    pub(crate) derived: Vec<Derived>,
     /// Metrics of the table that do not run, with what is known of them.
     pub(crate) resting: Vec<(StoredMetric, Option<Arc<MetricInfo>>)>,
     pub(crate) suspended: Vec<Suspended>,
@@ -104,6 +107,7 @@ impl Shard {
             sources: Sources::new(decls.clone(), &head),
             holds: Holds::new(&decls, stored),
             metrics: Vec::new(),
+            derived: Vec::new(),
             resting: Vec::new(),
             suspended: Vec::new(),
             catchups: Vec::new(),
@@ -272,10 +276,16 @@ impl Shard {
         self.rows.outbox.promoted.push(promoted(entry, false, self.head.epoch + 1));
     }
 
+    /// The same for the derived metric that joined last.
+    pub(crate) fn promote_derived(&mut self) {
+        let row = self.derived.last().map(|d| promoted(&d.entry, false, self.head.epoch + 1));
+        self.rows.outbox.promoted.extend(row);
+    }
+
     /// A metric leaves for good. After an error it is still there.
     pub fn retire(&mut self, name: &str, store: &dyn StateStore) -> Result<bool, StateError> {
         let named = |e: &StoredMetric| e.name == name && e.status != Status::Retired;
-        let running = self.metrics.iter().map(|m| &m.entry);
+        let running = self.metrics.iter().map(|m| &m.entry).chain(self.derived.iter().map(|d| &d.entry));
         let away = self.suspended.iter().map(|s| &s.metric).chain(self.catchups.iter().map(|c| &c.metric));
         let mut all = running.chain(away.map(|m| &m.entry)).chain(self.resting.iter().map(|(e, _)| e));
         let entry = all.find(|e| named(e)).cloned();
@@ -290,6 +300,7 @@ impl Shard {
         self.rows.outbox.promoted.push(promoted(&entry, true, self.head.epoch + 1));
         entry.status = Status::Retired;
         self.metrics.retain(|m| m.info.name != name);
+        self.derived.retain(|d| d.info.name != name);
         self.suspended.retain(|s| s.metric.info.name != name);
         self.catchups.retain(|c| c.metric.info.name != name);
         self.positions.remove(name);
@@ -316,12 +327,14 @@ impl Shard {
         let before = Some(self.head.clock);
         let boundary = Boundary { epoch: 0, clock: now, clock_before: before, flush };
         let advanced = self.sources.advanced(now);
-        self.metrics.iter().any(|m| {
+        let derived = || self.derived_has_work(&boundary, &advanced);
+        let due = self.metrics.iter().any(|m| {
             let ticks = || m.plan.kinds.iter().any(|k| crate::emit::kind_ticks(k, &boundary));
             let history =
                 m.plan.is_now && m.live_slots() > 0 && crate::emit::ticks(weir_types::MINUTE, before, now);
             (m.has_due() && ticks()) || history || m.closes_by(self.watermarks_of(m, &advanced))
-        })
+        });
+        due || derived()
     }
 
     /// Whether all partitions are idle.
@@ -364,7 +377,8 @@ impl Shard {
             let info = info.clone()?;
             Some(catalogue_entry(info, entry, MetricCost::default()))
         });
-        self.opened().map(Metric::catalogue_entry).chain(resting).collect()
+        let derived = self.derived.iter().map(Derived::catalogue_entry);
+        self.opened().map(Metric::catalogue_entry).chain(derived).chain(resting).collect()
     }
 
     /// The rows that live slots give once after a restart are evaluated with the next epoch. After an
@@ -376,7 +390,8 @@ impl Shard {
         self.catchups.iter_mut().for_each(|c| c.metric.revive(epoch, again));
         if again {
             self.suspended.iter_mut().for_each(|s| s.metric.forget_emitted());
-            let running = self.opened().map(|m| &m.entry);
+            self.derived.iter_mut().for_each(Derived::emit_anew);
+            let running = self.opened().map(|m| &m.entry).chain(self.derived.iter().map(|d| &d.entry));
             let known = running.chain(self.resting.iter().map(|(entry, _)| entry));
             let pointer = |entry: &StoredMetric| promoted(entry, entry.status == Status::Retired, epoch);
             let pointers: Vec<PromotedRow> = known.map(pointer).collect();
@@ -399,6 +414,10 @@ impl Shard {
         for metric in &mut self.metrics {
             metric.emit_anew();
             self.rows.outbox.promoted.push(promoted(&metric.entry, false, epoch));
+        }
+        for derived in &mut self.derived {
+            derived.emit_anew();
+            self.rows.outbox.promoted.push(promoted(&derived.entry, false, epoch));
         }
         for (entry, _) in &self.resting {
             let retired = entry.status == Status::Retired;
@@ -429,6 +448,7 @@ fn promoted(entry: &StoredMetric, retired: bool, epoch: u64) -> PromotedRow {
     }
 }
 
+mod deriving;
 mod ending;
 mod images;
 mod mend;
@@ -440,6 +460,8 @@ pub(crate) use redrive::Redrive;
 
 #[cfg(test)]
 mod cold_tests;
+#[cfg(test)]
+mod derived_tests;
 #[cfg(test)]
 pub(crate) mod fakes;
 #[cfg(test)]

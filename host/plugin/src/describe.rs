@@ -1,8 +1,9 @@
 //! From what `describe` says to a [`MetricInfo`], or a sentence that says what is wrong with it.
 
+use crate::bindings::derived::exports::weir::metric::derived_api::DerivedInfo;
 use crate::bindings::weir::metric::types as wit;
 use std::collections::BTreeSet;
-use weir_types::contract::{Field, Input, MetricInfo, Output, RowMemory, ValueType};
+use weir_types::contract::{Base, Field, Input, MetricInfo, Output, RowMemory, ValueType};
 use weir_types::window::Window;
 
 /// Dimensions of one metric at the most: every subset of them may be kept.
@@ -29,20 +30,84 @@ pub fn info(given: wit::MetricInfo) -> Result<MetricInfo, String> {
     Ok(info)
 }
 
-fn convert(given: wit::MetricInfo) -> MetricInfo {
-    let fields = |fields: Vec<wit::Field>| fields.into_iter().map(field).collect();
-    let input = |i: wit::Input| Input {
-        source: i.source,
-        fields: i.fields.into_iter().map(field).collect(),
-        watches: i.watches,
+/// Checks one description of a derived metric. The error names the metric. Whether its bases fit is seen when it
+/// joins.
+pub fn derived(given: DerivedInfo) -> Result<MetricInfo, String> {
+    let name = given.name.clone();
+    let named = |text: String| format!("metric {name}: {text}");
+    let base = |b: crate::bindings::derived::exports::weir::metric::derived_api::Base| Base {
+        metric: b.metric,
+        outputs: b.outputs,
     };
-    let output = |o: wit::Output| Output {
+    let mut info = MetricInfo {
+        name: given.name,
+        title: given.title,
+        unit: given.unit,
+        description: given.description,
+        owner: given.owner,
+        version: given.version,
+        deprecated: given.deprecated,
+        replaced_by: given.replaced_by,
+        inputs: Vec::new(),
+        bases: given.bases.into_iter().map(base).collect(),
+        dimensions: given.dimensions,
+        dimension_sets: given.dimension_sets,
+        windows: given.windows.into_iter().map(window).collect(),
+        values: Vec::new(),
+        computed_dimensions: Vec::new(),
+        outputs: given.outputs.into_iter().map(output).collect(),
+        time_varying: false,
+        rows: RowMemory::Live,
+        state_version: 0,
+        state_versions_read: Vec::new(),
+        meaning_version: given.meaning_version,
+        extra: given.extra,
+    };
+    check_names(&info).map_err(named)?;
+    check_bases(&info).map_err(named)?;
+    check_dimensions(&info).map_err(named)?;
+    check_windows(&info.windows).map_err(named)?;
+    if info.dimension_sets.is_empty() {
+        info.dimension_sets = subsets(&info.dimensions);
+    }
+    Ok(info)
+}
+
+fn check_bases(info: &MetricInfo) -> Result<(), String> {
+    if info.bases.is_empty() {
+        return Err("it is derived from no metric".into());
+    }
+    for (at, base) in info.bases.iter().enumerate() {
+        if base.outputs.is_empty() {
+            return Err(format!("it reads no output of its base {}", base.metric));
+        }
+        if base.metric == info.name {
+            return Err("it is derived from itself".into());
+        }
+        if info.bases[..at].iter().any(|earlier| earlier.metric == base.metric) {
+            return Err(format!("its base {} stands twice: name all its outputs at once", base.metric));
+        }
+    }
+    Ok(())
+}
+
+fn output(o: wit::Output) -> Output {
+    Output {
         name: o.name,
         value_type: value_type(o.value_type),
         is_list: o.is_list,
         nullable: o.nullable,
         unit: o.unit,
         description: o.description,
+    }
+}
+
+fn convert(given: wit::MetricInfo) -> MetricInfo {
+    let fields = |fields: Vec<wit::Field>| fields.into_iter().map(field).collect();
+    let input = |i: wit::Input| Input {
+        source: i.source,
+        fields: i.fields.into_iter().map(field).collect(),
+        watches: i.watches,
     };
     MetricInfo {
         name: given.name,
@@ -54,6 +119,7 @@ fn convert(given: wit::MetricInfo) -> MetricInfo {
         deprecated: given.deprecated,
         replaced_by: given.replaced_by,
         inputs: given.inputs.into_iter().map(input).collect(),
+        bases: vec![],
         dimensions: given.dimensions,
         dimension_sets: given.dimension_sets,
         windows: given.windows.into_iter().map(window).collect(),

@@ -10,8 +10,15 @@ const TYPES: &str = "weir:metric/types@0.1.0";
 const METRIC_API: &str = "weir:metric/metric-api@0.1.0";
 const DERIVED_API: &str = "weir:metric/derived-api@0.1.0";
 
+/// Which world of the contract a component is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum World {
+    Metric,
+    Derived,
+}
+
 /// Refuses what can be refused without running it. The text goes after the file's name.
-pub fn inspect(bytes: &[u8], limit_bytes: usize) -> Result<(), String> {
+pub fn inspect(bytes: &[u8], limit_bytes: usize) -> Result<World, String> {
     if bytes.len() > limit_bytes {
         return Err(format!(
             "has {} bytes, more than the limit of {limit_bytes} (raise `component_bytes` or make it smaller)",
@@ -31,20 +38,22 @@ pub fn inspect(bytes: &[u8], limit_bytes: usize) -> Result<(), String> {
              (a language runtime that wants WASI must be built with stubs)"
         ));
     }
-    if outside.exports.iter().any(|name| name == DERIVED_API) {
-        return Err(format!(
-            "exports `{DERIVED_API}`: derived metrics are not supported by this version yet; push a \
-             component that exports only `{METRIC_API}`"
-        ));
+    let exports = |api: &str| outside.exports.iter().any(|name| name == api);
+    match (exports(METRIC_API), exports(DERIVED_API)) {
+        (true, false) => Ok(World::Metric),
+        (false, true) => Ok(World::Derived),
+        (true, true) => Err(format!(
+            "exports both `{METRIC_API}` and `{DERIVED_API}`: metrics over rows and derived ones go into \
+             components of their own"
+        )),
+        (false, false) => {
+            let instead = outside.exports.iter().find(|name| name.starts_with("weir:metric/"));
+            let instead = instead.map_or(String::new(), |name| format!("; it exports `{name}`"));
+            Err(format!(
+                "does not export `{METRIC_API}` or `{DERIVED_API}`{instead}: build it for a world of wit/v0.1"
+            ))
+        }
     }
-    if !outside.exports.iter().any(|name| name == METRIC_API) {
-        let instead = outside.exports.iter().find(|name| name.starts_with("weir:metric/"));
-        let instead = instead.map_or(String::new(), |name| format!("; it exports `{name}`"));
-        return Err(format!(
-            "does not export `{METRIC_API}`{instead}: build it for the world `metric` of wit/v0.1"
-        ));
-    }
-    Ok(())
 }
 
 #[derive(Default)]

@@ -6,7 +6,7 @@ use crate::bindings::weir::metric::types as wit;
 use crate::check::{self, Asked, Shape};
 use crate::guest::{Guest, cut};
 use crate::portion::{self, SLOTS_PER_CALL};
-use crate::sandbox::{Compiled, TICK_MS};
+use crate::sandbox::{Compiled, Pre, TICK_MS};
 use std::sync::Arc;
 use wasmtime::{Store, Trap};
 use weir_types::Micros;
@@ -16,7 +16,7 @@ use weir_types::contract::{
 };
 
 /// Bytes kept of the text with which a guest refuses a call.
-const MAX_ERROR_BYTES: usize = 2_000;
+pub(crate) const MAX_ERROR_BYTES: usize = 2_000;
 
 /// What wasmtime says when a guest gives back more bytes than it may (its error has no public type).
 const FUEL: &str = "fuel allocated for hostcalls has been exhausted";
@@ -32,23 +32,19 @@ pub struct Instance {
 }
 
 /// The guest's memory and what limits it.
-struct Running {
-    store: Store<Guest>,
+pub(crate) struct Running {
+    pub store: Store<Guest>,
     limit_ticks: u64,
 }
 
 impl Instance {
     /// A fresh instance on which `describe` can be called, and nothing else yet.
     pub fn bare(compiled: &Compiled, metric: &str, shape: Arc<Shape>) -> Result<Instance, GuestError> {
-        let limits = compiled.limits(metric);
-        let guest = Guest::new(metric, &limits, compiled.ticks.clone());
-        let mut store = Store::new(&compiled.engine, guest);
-        store.limiter(|guest| &mut guest.limiter);
-        store.set_hostcall_fuel(limits.bytes_returned);
-        let limit_ticks = (limits.call.as_millis() as u64).div_ceil(TICK_MS).max(1);
-        let mut instance = Running { store, limit_ticks };
-        instance.start_call();
-        let world = compiled.pre.instantiate(&mut instance.store);
+        let Pre::Metric(pre) = &compiled.pre else {
+            return Err(GuestError::Refused("it is a derived metric".into()));
+        };
+        let mut instance = Running::new(compiled, metric);
+        let world = pre.instantiate(&mut instance.store);
         let world = world.map_err(|error| instance.failure(&error, true))?;
         Ok(Instance { guest: instance, world, shape, scratch: Scratch::default(), broken: None })
     }
@@ -117,7 +113,25 @@ impl Instance {
 }
 
 impl Running {
-    fn start_call(&mut self) {
+    /// A store for one instance, whose first call begins with its instantiation.
+    pub fn new(compiled: &Compiled, metric: &str) -> Running {
+        let limits = compiled.limits(metric);
+        let guest = Guest::new(metric, &limits, compiled.ticks.clone());
+        let mut store = Store::new(&compiled.engine, guest);
+        store.limiter(|guest| &mut guest.limiter);
+        store.set_hostcall_fuel(limits.bytes_returned);
+        let limit_ticks = (limits.call.as_millis() as u64).div_ceil(TICK_MS).max(1);
+        let mut instance = Running { store, limit_ticks };
+        instance.start_call();
+        instance
+    }
+
+    /// Bytes of all linear memories.
+    pub fn memory_bytes(&self) -> usize {
+        self.store.data().limiter.memory
+    }
+
+    pub fn start_call(&mut self) {
         let guest = self.store.data_mut();
         guest.log.next_call();
         guest.limiter.refused = false;
@@ -126,7 +140,7 @@ impl Running {
     }
 
     /// A failed call as an error, with the reason that the trap alone does not tell.
-    fn failure(&self, error: &wasmtime::Error, starting: bool) -> GuestError {
+    pub fn failure(&self, error: &wasmtime::Error, starting: bool) -> GuestError {
         let limiter = &self.store.data().limiter;
         let text = match error.downcast_ref::<Trap>() {
             Some(Trap::Interrupt) => return GuestError::Timeout { limit_ms: self.limit_ticks * TICK_MS },
@@ -269,11 +283,11 @@ impl MetricInstance for Instance {
     }
 
     fn memory_bytes(&self) -> usize {
-        self.guest.store.data().limiter.memory
+        self.guest.memory_bytes()
     }
 }
 
-fn columns(columns: &[PackedColumn]) -> Vec<wit::ColumnParam<'_>> {
+pub(crate) fn columns(columns: &[PackedColumn]) -> Vec<wit::ColumnParam<'_>> {
     fn column(c: &PackedColumn) -> wit::ColumnParam<'_> {
         let PackedColumn { validity, values, offsets } = c;
         wit::ColumnParam { validity, values, offsets }
@@ -281,6 +295,6 @@ fn columns(columns: &[PackedColumn]) -> Vec<wit::ColumnParam<'_>> {
     columns.iter().map(column).collect()
 }
 
-fn dictionaries(dictionaries: &[PackedDictionary]) -> Vec<wit::DictionaryParam<'_>> {
+pub(crate) fn dictionaries(dictionaries: &[PackedDictionary]) -> Vec<wit::DictionaryParam<'_>> {
     dictionaries.iter().map(|d| wit::DictionaryParam { offsets: &d.offsets, bytes: &d.bytes }).collect()
 }

@@ -8,6 +8,7 @@
 //! the metric's own `observe` and, if it takes them, from made-up values of the described types.
 
 mod cells;
+mod derived;
 mod input;
 mod observe;
 mod plain;
@@ -51,6 +52,9 @@ pub fn check(factory: &dyn MetricFactory, sources: &[Arc<SourceDecl>]) -> Result
 
 fn check_all(factory: &dyn MetricFactory, sources: &[Arc<SourceDecl>]) -> Result<(), Broken> {
     let info = factory.info();
+    if info.is_derived() {
+        return derived::check(factory);
+    }
     let mut observed = Vec::new();
     for (at, input) in info.inputs.iter().enumerate() {
         let Some(source) = sources.iter().find(|s| s.name == input.source) else { continue };

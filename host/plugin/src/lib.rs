@@ -13,6 +13,7 @@
 mod bindings;
 mod cache;
 mod check;
+mod derived;
 mod describe;
 mod fit;
 mod guest;

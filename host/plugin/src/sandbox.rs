@@ -1,12 +1,14 @@
 //! Compiles components and makes metrics of them.
 
-use crate::bindings::{Metric as World, MetricPre};
+use crate::bindings::derived::{Derived as DerivedWorld, DerivedPre};
+use crate::bindings::{Metric as MetricWorld, MetricPre};
 use crate::cache::Cache;
 use crate::check::Shape;
 use crate::guest::Guest;
+use crate::inspect::World;
 use crate::instance::Instance;
 use crate::limits::Limits;
-use crate::{describe, fit, inspect, laws};
+use crate::{derived, describe, fit, inspect, laws};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +16,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine};
-use weir_types::contract::{GuestError, MetricFactory, MetricInfo, MetricInstance};
+use weir_types::contract::{DerivedInstance, GuestError, MetricFactory, MetricInfo, MetricInstance};
 use weir_types::ports::Loader;
 use weir_types::schema::SourceDecl;
 
@@ -68,10 +70,16 @@ pub struct Sandbox {
     ticks: Arc<Ticks>,
 }
 
+/// A component ready to be instantiated, by its world.
+pub enum Pre {
+    Metric(MetricPre<Guest>),
+    Derived(DerivedPre<Guest>),
+}
+
 /// A compiled component, with what its instances need.
 pub struct Compiled {
     pub engine: Engine,
-    pub pre: MetricPre<Guest>,
+    pub pre: Pre,
     pub ticks: Arc<Ticks>,
     options: Arc<SandboxOptions>,
     digest: String,
@@ -102,14 +110,10 @@ impl Sandbox {
     }
 
     fn compile(&self, bytes: &[u8]) -> Result<Arc<Compiled>, String> {
-        inspect::inspect(bytes, self.options.limits.component_bytes)?;
+        let world = inspect::inspect(bytes, self.options.limits.component_bytes)?;
         let digest = blake3::hash(bytes).to_hex().to_string();
         let component = self.component(bytes, &digest)?;
-        let mut linker = Linker::<Guest>::new(&self.engine);
-        World::add_to_linker::<_, wasmtime::component::HasSelf<_>>(&mut linker, |guest| guest)
-            .map_err(|e| format!("cannot be linked: {e:#}"))?;
-        let pre = linker.instantiate_pre(&component).and_then(MetricPre::new);
-        let pre = pre.map_err(|e| format!("does not keep the contract weir:metric@0.1.0: {e:#}"))?;
+        let pre = self.link(&component, world)?;
         Ok(Arc::new(Compiled {
             engine: self.engine.clone(),
             pre,
@@ -117,6 +121,21 @@ impl Sandbox {
             options: self.options.clone(),
             digest,
         }))
+    }
+
+    fn link(&self, component: &Component, world: World) -> Result<Pre, String> {
+        type Own = wasmtime::component::HasSelf<Guest>;
+        let mut linker = Linker::<Guest>::new(&self.engine);
+        let linked = match world {
+            World::Metric => MetricWorld::add_to_linker::<_, Own>(&mut linker, |guest| guest),
+            World::Derived => DerivedWorld::add_to_linker::<_, Own>(&mut linker, |guest| guest),
+        };
+        linked.map_err(|e| format!("cannot be linked: {e:#}"))?;
+        let pre = linker.instantiate_pre(component).and_then(|pre| match world {
+            World::Metric => MetricPre::new(pre).map(Pre::Metric),
+            World::Derived => DerivedPre::new(pre).map(Pre::Derived),
+        });
+        pre.map_err(|e| format!("does not keep the contract weir:metric@0.1.0: {e:#}"))
     }
 
     fn component(&self, bytes: &[u8], digest: &str) -> Result<Component, String> {
@@ -141,17 +160,13 @@ impl Sandbox {
 
     fn factories(&self, bytes: &[u8]) -> Result<Vec<Arc<Factory>>, String> {
         let compiled = self.compile(bytes)?;
-        let shape = Arc::new(Shape::unknown(&self.options.limits));
-        let mut instance =
-            Instance::bare(&compiled, "describe", shape).map_err(|e| format!("cannot be started: {e}"))?;
-        let described = instance.describe().map_err(|e| format!("describe failed: {e}"))?;
+        let described = self.describe(&compiled)?;
         if described.is_empty() {
             return Err("describes no metric".into());
         }
         let mut names = BTreeSet::new();
         let mut factories = Vec::new();
         for info in described {
-            let info = describe::info(info)?;
             if !names.insert(info.name.clone()) {
                 return Err(format!("metric {} is described twice", info.name));
             }
@@ -159,6 +174,27 @@ impl Sandbox {
             factories.push(Arc::new(Factory { compiled: compiled.clone(), info, shape }));
         }
         Ok(factories)
+    }
+}
+
+impl Sandbox {
+    /// What a component says of its metrics, checked.
+    fn describe(&self, compiled: &Compiled) -> Result<Vec<MetricInfo>, String> {
+        let shape = Arc::new(Shape::unknown(&self.options.limits));
+        let started = |e: GuestError| format!("cannot be started: {e}");
+        let failed = |e: GuestError| format!("describe failed: {e}");
+        match &compiled.pre {
+            Pre::Metric(_) => {
+                let mut instance = Instance::bare(compiled, "describe", shape).map_err(started)?;
+                let given = instance.describe().map_err(failed)?;
+                given.into_iter().map(describe::info).collect()
+            }
+            Pre::Derived(_) => {
+                let mut instance = derived::Instance::bare(compiled, "describe", shape).map_err(started)?;
+                let given = instance.describe().map_err(failed)?;
+                given.into_iter().map(describe::derived).collect()
+            }
+        }
     }
 }
 
@@ -201,6 +237,13 @@ impl MetricFactory for Factory {
     fn open(&self) -> Result<Box<dyn MetricInstance>, GuestError> {
         let name = &self.info.name;
         let mut instance = Instance::bare(&self.compiled, name, self.shape.clone())?;
+        let config = self.compiled.options.config.get(name);
+        instance.open(name, config.map_or(&[], Vec::as_slice))?;
+        Ok(Box::new(instance))
+    }
+    fn open_derived(&self) -> Result<Box<dyn DerivedInstance>, GuestError> {
+        let name = &self.info.name;
+        let mut instance = derived::Instance::bare(&self.compiled, name, self.shape.clone())?;
         let config = self.compiled.options.config.get(name);
         instance.open(name, config.map_or(&[], Vec::as_slice))?;
         Ok(Box::new(instance))

@@ -9,7 +9,9 @@ mod common;
 use std::path::PathBuf;
 use std::sync::Arc;
 use weir_plugin::{Limits, Sandbox, SandboxOptions};
-use weir_types::contract::{Changes, GuestError, MetricFactory, PackedColumn, PackedDictionary, pack};
+use weir_types::contract::{
+    BaseRows, Changes, GuestError, MetricFactory, PackedColumn, PackedDictionary, pack,
+};
 use weir_types::ports::Loader;
 use weir_types::schema::{ColumnDecl, ColumnType, Format, Reading, SourceDecl, TimeUnit};
 use weir_types::{DAY, HOUR, SECOND};
@@ -240,5 +242,46 @@ fn a_plugin_that_is_shown_columns_of_the_wrong_length_does_not_read_beyond_them(
         ..Changes::default()
     };
     let answer = metric.open().unwrap().observe(0, &short);
+    assert!(matches!(answer, Err(GuestError::Refused(_) | GuestError::Trap(_))), "{answer:?}");
+}
+
+#[test]
+fn the_derived_plugins_pass_every_check_and_compute_by_row() {
+    let files =
+        [("ticket_rates.wasm", 5), ("call_rates.wasm", 3), ("im_rates.wasm", 2), ("team_rates.wasm", 2)];
+    for (file, count) in files {
+        let Some(metrics) = load(file) else { return };
+        assert_eq!(metrics.len(), count, "{file}");
+        for metric in &metrics {
+            assert!(metric.info().is_derived() && metric.info().inputs.is_empty());
+            assert!(metric.open().is_err(), "it is no metric over rows");
+        }
+    }
+    let Some(metrics) = load("call_rates.wasm") else { return };
+    let level = metrics.iter().find(|m| m.info().name == "call.service_level").unwrap();
+    let column = |values: &[i64]| PackedColumn { values: pack::i64s(values), ..PackedColumn::default() };
+    let given = BaseRows {
+        rows: 2,
+        columns: vec![column(&[8, 0]), column(&[12, 2]), column(&[2, 2])],
+        dictionaries: vec![PackedDictionary::default(); 3],
+        window_starts: pack::i64s(&[0, 0]),
+        window_ends: pack::i64s(&[60, 60]),
+    };
+    let outputs = level.open_derived().unwrap().compute(&given).unwrap();
+    assert_eq!(f64::from_bits(pack::i64_at(&outputs.columns[0].values, 0) as u64), 0.8);
+    assert!(!pack::bit(&outputs.columns[0].validity, 1), "nothing to divide by");
+    assert_eq!(outputs.columns[2].values, pack::i64s(&[10, 0]));
+}
+
+#[test]
+fn a_derived_plugin_that_is_shown_columns_of_the_wrong_length_refuses_them() {
+    let Some(metrics) = load("call_rates.wasm") else { return };
+    let short = BaseRows {
+        rows: 1_000,
+        columns: vec![PackedColumn::default(); 2],
+        dictionaries: vec![PackedDictionary::default(); 2],
+        ..BaseRows::default()
+    };
+    let answer = metrics[0].open_derived().unwrap().compute(&short);
     assert!(matches!(answer, Err(GuestError::Refused(_) | GuestError::Trap(_))), "{answer:?}");
 }

@@ -71,7 +71,7 @@ fn an_interface_of_the_right_name_without_its_functions_is_refused() {
 }
 
 #[test]
-fn derived_metrics_are_refused_as_not_supported_yet() {
+fn a_derived_component_is_asked_what_it_has_and_refused_when_it_cannot_say() {
     let module = r#"(module
         (memory (export "memory") 1)
         (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) unreachable)
@@ -80,7 +80,16 @@ fn derived_metrics_are_refused_as_not_supported_yet() {
         (func (export "weir:metric/derived-api@0.1.0#compute")
             (param i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32) unreachable))"#;
     let error = refusal(&wrap(module, "derived"));
-    assert!(error.contains("derived metrics are not supported by this version yet"), "{error}");
+    assert!(error.contains("describe failed"), "{error}");
+}
+
+#[test]
+fn a_component_of_both_worlds_is_refused() {
+    let both = r#"(component (instance $none)
+        (export "weir:metric/metric-api@0.1.0" (instance $none))
+        (export "weir:metric/derived-api@0.1.0" (instance $none)))"#;
+    let error = refusal(&wat::parse_str(both).unwrap());
+    assert!(error.contains("components of their own"), "{error}");
 }
 
 #[test]

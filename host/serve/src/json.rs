@@ -99,6 +99,7 @@ pub(crate) fn entry(entry: &CatalogueEntry, cost: Option<&MetricCost>) -> Value 
         "windows": info.windows.iter().map(|w| w.name()).collect::<Vec<_>>(),
         "outputs": info.outputs.iter().map(output).collect::<Vec<_>>(),
         "sources": info.inputs.iter().map(|i| i.source.as_str()).collect::<Vec<_>>(),
+        "bases": info.bases.iter().map(|b| json!({"metric": b.metric, "outputs": b.outputs})).collect::<Vec<_>>(),
         "time_varying": info.time_varying,
         "keeps_all_rows": info.is_now() && info.rows == RowMemory::All,
         "state_version": info.state_version,

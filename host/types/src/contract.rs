@@ -51,7 +51,15 @@ pub enum RowMemory {
     All,
 }
 
-/// Everything the host must know about one metric.
+/// Outputs of another metric that a derived one reads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Base {
+    pub metric: String,
+    /// In the order in which `compute` gets them.
+    pub outputs: Vec<String>,
+}
+
+/// Everything the host must know about one metric, over rows or derived.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MetricInfo {
     pub name: String,
@@ -62,7 +70,11 @@ pub struct MetricInfo {
     pub version: String,
     pub deprecated: Option<String>,
     pub replaced_by: Option<String>,
+    /// Of a derived metric the component names none: the host notes what its bases read.
     pub inputs: Vec<Input>,
+    /// What a derived metric is computed from; empty for one over rows.
+    #[serde(default)]
+    pub bases: Vec<Base>,
     pub dimensions: Vec<String>,
     /// Never empty here: the loader expands "every subset".
     pub dimension_sets: Vec<Vec<String>>,
@@ -98,6 +110,11 @@ impl MetricInfo {
     /// the error is the text that is no duration.
     pub fn correct_for(&self) -> Result<Option<Micros>, &str> {
         self.extra("correct_for").map(|text| crate::span::parse(text).ok_or(text)).transpose()
+    }
+
+    /// Whether it is computed from other metrics' outputs.
+    pub fn is_derived(&self) -> bool {
+        !self.bases.is_empty()
     }
 }
 
@@ -171,6 +188,17 @@ pub struct Parts {
     pub dictionaries: Vec<PackedDictionary>,
 }
 
+/// Arguments of `compute`, packed: for each base, in order, a column for each of its outputs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BaseRows {
+    pub rows: u32,
+    pub columns: Vec<PackedColumn>,
+    pub dictionaries: Vec<PackedDictionary>,
+    /// Empty for `now`, as the ends.
+    pub window_starts: Vec<u8>,
+    pub window_ends: Vec<u8>,
+}
+
 /// Why a call into a guest did not give a result.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GuestError {
@@ -214,12 +242,26 @@ pub trait MetricInstance: Send {
     fn memory_bytes(&self) -> usize;
 }
 
+/// One opened derived metric. As for [`MetricInstance`]: what comes back is checked by implementations, and after
+/// an error the instance must be dropped.
+pub trait DerivedInstance: Send {
+    /// A pure function of each row.
+    fn compute(&mut self, given: &BaseRows) -> Result<Outputs, GuestError>;
+    /// Bytes of memory that the instance holds.
+    fn memory_bytes(&self) -> usize;
+}
+
 /// Makes instances of one metric of one component, always the same way.
 pub trait MetricFactory: Send + Sync {
     fn info(&self) -> &MetricInfo;
     /// Hex digest of the component's bytes.
     fn digest(&self) -> &str;
+    /// An instance of a metric over rows.
     fn open(&self) -> Result<Box<dyn MetricInstance>, GuestError>;
+    /// An instance of a derived metric ([`MetricInfo::is_derived`]).
+    fn open_derived(&self) -> Result<Box<dyn DerivedInstance>, GuestError> {
+        Err(GuestError::Refused("it is a metric over rows, not a derived one".into()))
+    }
 }
 
 /// Packing and unpacking of the contract's byte lists.

@@ -14,7 +14,7 @@ pub struct CatalogueEntry {
     pub info: Arc<MetricInfo>,
     pub incarnation: i64,
     pub digest: String,
-    /// `live`, `quarantined`, `suspended`, `catching-up`, `retired`.
+    /// `live`, `quarantined`, `suspended`, `catching-up`, `retired`; of a derived metric also `stale`.
     pub status: String,
     /// Why, where the status needs a reason.
     pub reason: Option<String>,

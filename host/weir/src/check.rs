@@ -6,6 +6,7 @@ use crate::wiring;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
+use weir_types::contract::MetricInfo;
 use weir_types::ports::Loader;
 use weir_types::schema::{Format, SourceDecl};
 
@@ -101,12 +102,27 @@ fn check_plugins(config: &Config, report: &mut Report) {
         Ok(sandbox) => sandbox,
         Err(failure) => return report.add("plugins", Err(failure.text().to_string())),
     };
+    let mut all = Vec::new();
     for path in &config.plugins {
         let loaded = wiring::read_plugin(path).and_then(|(origin, bytes)| {
             let metrics = sandbox.load(&origin, &bytes, &config.sources)?;
-            Ok(metrics.iter().map(|m| m.info().name.clone()).collect::<Vec<_>>().join(", "))
+            let infos: Vec<MetricInfo> = metrics.iter().map(|m| m.info().clone()).collect();
+            let names = infos.iter().map(|info| info.name.clone()).collect::<Vec<_>>().join(", ");
+            all.extend(infos);
+            Ok(names)
         });
         report.add(&format!("plugin {}", path.display()), loaded);
+    }
+    check_bases(config, &all, report);
+}
+
+/// Whether what derived metrics read is loaded by the configuration too.
+fn check_bases(config: &Config, all: &[MetricInfo], report: &mut Report) {
+    let options = wiring::engine_options(config, Vec::new());
+    for info in all.iter().filter(|info| info.is_derived()) {
+        let bases = info.bases.iter().map(|base| base.metric.as_str()).collect::<Vec<_>>().join(", ");
+        let outcome = weir_engine::check_bases(info, all, &options).map(|()| format!("derived from {bases}"));
+        report.add(&format!("metric {}", info.name), outcome);
     }
 }
 

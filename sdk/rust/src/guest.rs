@@ -113,24 +113,24 @@ impl<C: Component> api::Guest for C {
     }
 }
 
-fn columns_in(columns: Vec<types::Column>) -> Vec<raw::Column> {
+pub(crate) fn columns_in(columns: Vec<types::Column>) -> Vec<raw::Column> {
     let column =
         |c: types::Column| raw::Column { validity: c.validity, values: c.values, offsets: c.offsets };
     columns.into_iter().map(column).collect()
 }
 
-fn columns_out(columns: Vec<raw::Column>) -> Vec<types::Column> {
+pub(crate) fn columns_out(columns: Vec<raw::Column>) -> Vec<types::Column> {
     let column =
         |c: raw::Column| types::Column { validity: c.validity, values: c.values, offsets: c.offsets };
     columns.into_iter().map(column).collect()
 }
 
-fn dictionaries_in(dictionaries: Vec<types::Dictionary>) -> Vec<raw::Dictionary> {
+pub(crate) fn dictionaries_in(dictionaries: Vec<types::Dictionary>) -> Vec<raw::Dictionary> {
     let one = |d: types::Dictionary| raw::Dictionary { offsets: d.offsets, bytes: d.bytes };
     dictionaries.into_iter().map(one).collect()
 }
 
-fn dictionaries_out(dictionaries: Vec<raw::Dictionary>) -> Vec<types::Dictionary> {
+pub(crate) fn dictionaries_out(dictionaries: Vec<raw::Dictionary>) -> Vec<types::Dictionary> {
     let one = |d: raw::Dictionary| types::Dictionary { offsets: d.offsets, bytes: d.bytes };
     dictionaries.into_iter().map(one).collect()
 }
@@ -170,7 +170,7 @@ fn fields(fields: Vec<raw::Field>) -> Vec<types::Field> {
     fields.into_iter().map(one).collect()
 }
 
-fn output(output: raw::Output) -> types::Output {
+pub(crate) fn output(output: raw::Output) -> types::Output {
     types::Output {
         name: output.name,
         value_type: value_type(output.value_type),
@@ -181,7 +181,7 @@ fn output(output: raw::Output) -> types::Output {
     }
 }
 
-fn window(window: raw::Window) -> types::Window {
+pub(crate) fn window(window: raw::Window) -> types::Window {
     match window {
         raw::Window::Tumbling(length) => types::Window::Tumbling(length),
         raw::Window::Day => types::Window::Day,

@@ -306,16 +306,17 @@ impl<M: Metric> Harness<M> {
         let packed = |time: i64| if now { Vec::new() } else { time.to_le_bytes().to_vec() };
         let outputs = self.instance.evaluate(&slot.to_le_bytes(), &packed(start), &packed(end), self.time.0);
         let outputs = outputs.unwrap_or_else(|why| panic!("evaluate gave an error: {why}"));
-        Row(self.read(&outputs))
+        read_row(&self.info.outputs, &outputs)
     }
+}
 
-    fn read(&self, outputs: &Outputs) -> BTreeMap<String, Out> {
-        let columns = outputs.columns.iter().zip(&outputs.dictionaries);
-        let read = |(output, (column, texts)): (&crate::raw::Output, _)| {
-            (output.name.clone(), pack::out(output, column, texts))
-        };
-        self.info.outputs.iter().zip(columns).map(read).collect()
-    }
+/// The outputs of one row by name.
+pub(crate) fn read_row(infos: &[crate::raw::Output], outputs: &Outputs) -> Row {
+    let columns = outputs.columns.iter().zip(&outputs.dictionaries);
+    let read = |(output, (column, texts)): (&crate::raw::Output, _)| {
+        (output.name.clone(), pack::out(output, column, texts))
+    };
+    Row(infos.iter().zip(columns).map(read).collect())
 }
 
 #[cfg(test)]

@@ -128,8 +128,11 @@ extern crate self as weir_metric;
 pub mod acc;
 pub mod business;
 pub mod config;
+pub mod derived;
 #[cfg(target_arch = "wasm32")]
 pub mod guest;
+#[cfg(target_arch = "wasm32")]
+pub mod guest_derived;
 pub mod harness;
 pub mod laws;
 pub mod log;
@@ -141,7 +144,7 @@ pub mod sample;
 pub mod slots;
 pub mod value;
 
-pub use weir_metric_macros::{Config, Row, metric};
+pub use weir_metric_macros::{Config, Row, derived, metric};
 
 /// What a metric's file needs: `use weir_metric::prelude::*;`.
 pub mod prelude {

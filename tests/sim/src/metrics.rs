@@ -255,6 +255,7 @@ fn info(name: &str, first: Field, windows: Vec<Window>, outputs: &[&str]) -> Met
         deprecated: None,
         replaced_by: None,
         inputs: vec![Input { source: "ticket".into(), fields: vec![first, amount.clone()], watches }],
+        bases: vec![],
         dimensions: vec!["queue_id".into()],
         dimension_sets: vec![vec![], vec!["queue_id".into()]],
         windows,

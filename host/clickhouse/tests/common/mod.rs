@@ -110,6 +110,7 @@ pub fn metric(name: &str, windows: &[Window], dimensions: &[Field], outputs: &[O
         replaced_by: None,
         inputs: vec![Input { source: "s".into(), fields: dimensions.to_vec(), watches: vec![] }],
         dimension_sets: subsets.collect(),
+        bases: vec![],
         dimensions: names,
         windows: windows.to_vec(),
         values: vec![],

@@ -2,7 +2,7 @@
 
 use super::sessions::STRETCH;
 use super::windows::Slot;
-use super::{Boundary, EpochRows, Metric, outputs};
+use super::{Boundary, EpochRows, Metric, WindowKey, outputs};
 use crate::emit::{self, Decision};
 use crate::shared::Shared;
 use crate::watermark::Watermarks;
@@ -13,7 +13,7 @@ use weir_types::window::{Interval, Window};
 use weir_types::{MINUTE, Micros};
 
 /// Slots in one call of `evaluate` at the most: bounds what the guest returns at once.
-pub(super) const SLOTS_PER_CALL: usize = 16_384;
+pub(crate) const SLOTS_PER_CALL: usize = 16_384;
 
 impl Metric {
     /// Closes windows, evaluates what is due, and gives the rows of the epoch.
@@ -185,6 +185,9 @@ impl Metric {
         let hash = outputs::hash(&values, moves.then_some(interval.end), &mut rows.scratch);
         let decision = emit::decide(slot.emitted, hash, is_final, empty || ticking[kind as usize]);
         let newest = self.is_newest(number, slot, kind, interval);
+        if let Some(changed) = self.changed.as_mut().filter(|_| slot.shown != Some(hash) || empty) {
+            changed.push(WindowKey { kind, interval, set: slot.set, key: slot.key });
+        }
         let show = newest && (slot.shown != Some(hash) || empty || (decision == Decision::Emit && is_final));
         if show || decision == Decision::Emit || (history && !empty) {
             let row = self.row(slot, kind, interval, is_final, values, boundary, shared);
@@ -275,7 +278,7 @@ impl Metric {
 
     /// Forgets windows that can no longer be corrected.
     fn expire(&mut self) -> Result<(), GuestError> {
-        let records = self.watermarks.records;
+        let records = self.forgets_by();
         let mut released = Vec::new();
         while let Some(number) = self.sessions.next_gone(records) {
             self.forget_slot(number);
@@ -313,7 +316,7 @@ impl Metric {
 }
 
 /// What the serving side is shown of a row.
-fn live_row(row: &RealtimeRow, gone: bool) -> LiveRow {
+pub(crate) fn live_row(row: &RealtimeRow, gone: bool) -> LiveRow {
     LiveRow {
         metric: row.metric.clone(),
         window: row.window.clone(),

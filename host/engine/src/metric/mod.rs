@@ -5,6 +5,7 @@ mod anew;
 pub mod cells;
 mod cold;
 mod evaluate;
+mod feed;
 mod merge;
 mod outputs;
 mod persist;
@@ -30,8 +31,12 @@ use windows::{Numbers, Windows};
 
 pub use absorb::{ImageBatch, Running};
 pub use cold::Chunks;
+pub(crate) use evaluate::SLOTS_PER_CALL;
+pub(crate) use evaluate::live_row;
+pub use feed::{Asked, Holding, WindowKey};
 #[cfg(test)]
 pub use outputs::text as text_of;
+pub use outputs::{hash as hash_of, row as output_row};
 pub use persist::forgotten;
 
 /// Why the work on a metric could not be done.
@@ -81,13 +86,27 @@ pub struct Metric {
     /// Nanoseconds of the running epoch by stage.
     pub stages: BTreeMap<&'static str, u64>,
     names: Names,
+    /// Keys whose outputs changed in the running epoch; None if no derived metric asks.
+    changed: Option<Vec<WindowKey>>,
+    /// See [`Metric::keep_from`].
+    keep_from: Micros,
 }
 
 /// What all its rows share.
-struct Names {
-    metric: Name,
-    digest: Name,
-    outputs: Vec<Name>,
+pub(crate) struct Names {
+    pub metric: Name,
+    pub digest: Name,
+    pub outputs: Vec<Name>,
+}
+
+impl Names {
+    pub fn of(info: &MetricInfo, digest: &str) -> Names {
+        Names {
+            metric: info.name.as_str().into(),
+            digest: digest.into(),
+            outputs: info.outputs.iter().map(|o| o.name.as_str().into()).collect(),
+        }
+    }
 }
 
 /// What one epoch gives besides state.
@@ -95,7 +114,7 @@ struct Names {
 pub struct EpochRows {
     pub outbox: Outbox,
     pub live: Vec<LiveRow>,
-    scratch: Vec<u8>,
+    pub(crate) scratch: Vec<u8>,
 }
 
 /// The end of an epoch, as metrics see it.
@@ -124,11 +143,7 @@ impl Metric {
             peaks: cold::Peaks::default(),
             space: shared.space_for(&plan),
             projections: projections.collect(),
-            names: Names {
-                metric: info.name.as_str().into(),
-                digest: entry.digest.as_str().into(),
-                outputs: info.outputs.iter().map(|o| o.name.as_str().into()).collect(),
-            },
+            names: Names::of(&info, &entry.digest),
             info,
             plan,
             entry,
@@ -145,6 +160,8 @@ impl Metric {
             unseen: Vec::new(),
             dropped: Vec::new(),
             whole: false,
+            changed: None,
+            keep_from: Micros::MAX,
             stages: BTreeMap::new(),
         })
     }

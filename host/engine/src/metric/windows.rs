@@ -108,6 +108,11 @@ impl Group {
         self.parts.iter().flat_map(|part| part.slots.iter().copied())
     }
 
+    /// Set and key of all that it holds; of sessions none.
+    pub fn keys(&self) -> impl Iterator<Item = (u16, u32)> {
+        self.by_key.keys().copied()
+    }
+
     /// Numbers of the cold parts.
     pub fn cold(&self) -> Vec<u32> {
         let cold = (0..).zip(&self.parts).filter(|(_, part)| part.cold > 0);
@@ -185,6 +190,11 @@ impl Windows {
         }
         self.by_start.insert((kind, interval.start), id);
         id
+    }
+
+    /// The group of a window, if there is one.
+    pub fn find(&self, kind: u16, start: Micros) -> Option<u32> {
+        self.by_start.get(&(kind, start)).copied()
     }
 
     pub fn group_ref(&self, id: u32) -> Option<&Group> {

@@ -284,6 +284,12 @@ impl Compute {
                 }
                 closed
             }
+            Command::Retire { name, reply } if !self.shard.users_of(&name).is_empty() => {
+                let users = self.shard.users_of(&name).join(", ");
+                let why = format!("metric {name} is what {users} is derived from: retire {users} first");
+                drop(reply.try_send(Err(ControlError::WrongState(why))));
+                None
+            }
             Command::Retire { name, reply } => {
                 let closed = self.close_running()?;
                 match self.shard.retire(&name, &*self.ports.state) {

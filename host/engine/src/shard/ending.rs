@@ -8,7 +8,7 @@ use crate::watermark::Watermarks;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use weir_types::Micros;
-use weir_types::live::{Condition, EpochUpdate, LiveRow, SourceStatus};
+use weir_types::live::{Condition, EpochUpdate, LiveRow, MetricCost, SourceStatus};
 use weir_types::ports::{StateError, WriteSet};
 use weir_types::rows::EpochRow;
 
@@ -50,6 +50,7 @@ impl Shard {
         let mut rows = std::mem::take(&mut self.rows);
         let mut failed = Vec::new();
         let share = self.share_of_slots();
+        self.prepare_bases();
         let mut metrics = std::mem::take(&mut self.metrics);
         for (at, metric) in metrics.iter_mut().enumerate() {
             let watermarks = self.watermarks_of(metric, &advanced);
@@ -63,6 +64,7 @@ impl Shard {
         self.quarantine(failed);
         self.sources.settle(clock, advanced);
         self.end_catchups(boundary, share, &mut writes, &mut rows)?;
+        self.end_derived(boundary, &mut writes, &mut rows)?;
         self.suspend(epoch);
         let start = (self.monotonic)();
         for table in &mut self.tables {
@@ -161,7 +163,7 @@ impl Shard {
             epoch: boundary.epoch,
             clock: boundary.clock,
             partitions: self.sources.take_epoch(),
-            digests: self.metrics.iter().map(|m| (m.info.name.clone(), m.entry.digest.clone())).collect(),
+            digests: self.digests(),
             gaps: std::mem::take(&mut self.gaps),
             redriven: std::mem::take(&mut self.redriven),
         });
@@ -184,7 +186,8 @@ impl Shard {
         self.head.partitions = self.sources.stored();
         self.head.watermarks = self.marks_by_source();
         let resting = self.resting.iter().map(|(e, _)| e.clone());
-        self.head.metrics = self.opened().map(|m| m.entry.clone()).chain(resting).collect();
+        let derived = self.derived.iter().map(|d| d.entry.clone());
+        self.head.metrics = self.opened().map(|m| m.entry.clone()).chain(derived).chain(resting).collect();
         for (metric, position) in std::mem::take(&mut self.positions) {
             match position {
                 Some(position) => writes.put(self.keys.position(&metric), encode_position(&position)),
@@ -214,6 +217,12 @@ impl Shard {
             prepare: std::mem::take(&mut self.prepare),
             conditions: self.changed_conditions(),
         }
+    }
+
+    /// The components of all metrics that run.
+    fn digests(&self) -> BTreeMap<String, String> {
+        let entries = self.metrics.iter().map(|m| &m.entry).chain(self.derived.iter().map(|d| &d.entry));
+        entries.map(|entry| (entry.name.clone(), entry.digest.clone())).collect()
     }
 
     pub(super) fn marks_by_source(&self) -> BTreeMap<String, Watermarks> {
@@ -250,11 +259,16 @@ impl Shard {
             generation: self.head.generation,
             rows: live,
             catalogue: changed.then(|| Arc::new(self.catalogue())),
-            costs: self.opened().map(|m| (m.info.name.clone(), m.cost_now())).collect(),
+            costs: self.costs(),
             sources: self.source_status(boundary.clock),
             stages_ns: stages,
             write_bytes: writes.size_bytes() as u64,
         }
+    }
+
+    fn costs(&self) -> BTreeMap<String, MetricCost> {
+        let metrics = self.opened().map(|m| (m.info.name.clone(), m.cost_now()));
+        metrics.chain(self.derived.iter().map(|d| (d.info.name.clone(), d.cost_now()))).collect()
     }
 
     pub(super) fn source_status(&self, clock: Micros) -> Vec<SourceStatus> {
@@ -267,7 +281,7 @@ impl Shard {
 }
 
 /// How long everything is to which a metric adds at the end of an epoch.
-struct Lengths {
+pub(super) struct Lengths {
     puts: usize,
     deletes: usize,
     live: usize,
@@ -276,7 +290,7 @@ struct Lengths {
 }
 
 impl Lengths {
-    fn of(writes: &WriteSet, rows: &EpochRows) -> Lengths {
+    pub(super) fn of(writes: &WriteSet, rows: &EpochRows) -> Lengths {
         Lengths {
             puts: writes.puts.len(),
             deletes: writes.deletes.len(),
@@ -286,7 +300,7 @@ impl Lengths {
         }
     }
 
-    fn restore(&self, writes: &mut WriteSet, rows: &mut EpochRows) {
+    pub(super) fn restore(&self, writes: &mut WriteSet, rows: &mut EpochRows) {
         writes.puts.truncate(self.puts);
         writes.deletes.truncate(self.deletes);
         rows.live.truncate(self.live);

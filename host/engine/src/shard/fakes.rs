@@ -178,6 +178,7 @@ pub fn info(name: &str, first: Field, windows: Vec<Window>) -> MetricInfo {
         deprecated: None,
         replaced_by: None,
         inputs: vec![Input { source: "ticket".into(), fields, watches: vec![] }],
+        bases: vec![],
         dimensions: vec!["queue_id".into()],
         dimension_sets: vec![vec![], vec!["queue_id".into()]],
         windows,

@@ -60,7 +60,7 @@ impl Shard {
     }
 
     /// Where a metric stands that has seen everything but the rows that lack one of its columns.
-    fn position_of(&self, metric: &Metric) -> StoredPosition {
+    pub(super) fn position_of(&self, metric: &Metric) -> StoredPosition {
         let live = self.sources.stored();
         let mut position = StoredPosition {
             partitions: live.clone(),

@@ -13,6 +13,8 @@ pub enum Rule {
     Born,
     /// A row born: the span from `created_at` until `updated_at`. Outputs: 0, and the microseconds.
     Lasting,
+    /// A row deleted: a point at its last `updated_at`. Outputs as for `Born`.
+    Gone,
     /// A row there is: outputs how many, and how many were created an hour or more before the clock.
     Aging,
 }
@@ -78,7 +80,7 @@ impl Instance {
         let Some(state) = self.slots.get(&slot) else { return (0, 0) };
         let count = state.values().sum();
         match self.rule {
-            Rule::Born => (count, state.iter().map(|(id, n)| id * n).sum()),
+            Rule::Born | Rule::Gone => (count, state.iter().map(|(id, n)| id * n).sum()),
             Rule::Lasting => (0, state.iter().map(|(length, n)| length * n).sum()),
             Rule::Aging => (count, state.range(..=now - HOUR).map(|(_, n)| n).sum()),
         }
@@ -87,15 +89,18 @@ impl Instance {
 
 impl MetricInstance for Instance {
     fn observe(&mut self, _: u32, changes: &Changes) -> Result<Samples, GuestError> {
-        let born = |i: &u32| !pack::bit(&changes.before_present, *i as usize);
-        let rows: Vec<u32> = (0..changes.rows).filter(born).collect();
+        let gone = self.rule == Rule::Gone;
+        let absent = if gone { &changes.after_present } else { &changes.before_present };
+        let images = if gone { &changes.before } else { &changes.after };
+        let rows: Vec<u32> = (0..changes.rows).filter(|i| !pack::bit(absent, *i as usize)).collect();
         let column = |at: usize| -> Vec<i64> {
-            rows.iter().map(|r| pack::i64_at(&changes.after[at].values, *r as usize)).collect()
+            rows.iter().map(|r| pack::i64_at(&images[at].values, *r as usize)).collect()
         };
         let untils = if self.rule == Rule::Lasting { column(2) } else { Vec::new() };
         Ok(Samples {
             rows: pack::u32s(&rows),
-            times: pack::i64s(&column(1)),
+            times: pack::i64s(&column(if gone { 2 } else { 1 })),
+            images: if gone { vec![0; rows.len().div_ceil(8)] } else { Vec::new() },
             untils: pack::i64s(&untils),
             values: vec![PackedColumn { values: pack::i64s(&column(0)), ..PackedColumn::default() }],
             ..Samples::default()
@@ -116,7 +121,7 @@ impl MetricInstance for Instance {
                 // Without any span there are no ends.
                 Rule::Lasting if parts.untils.is_empty() => 0,
                 Rule::Lasting => pack::i64_at(&parts.untils, i) - pack::i64_at(&parts.times, i),
-                Rule::Born | Rule::Aging => pack::i64_at(&parts.values[0].values, i),
+                Rule::Born | Rule::Gone | Rule::Aging => pack::i64_at(&parts.values[0].values, i),
             };
             add(self.slot(slot), value, pack::i64_at(&parts.weights, i));
         }

@@ -66,6 +66,7 @@ fn summing(fault: Fault, now: bool) -> Summing {
             fields: vec![field("v"), field("w")],
             watches: vec!["v".into()],
         }],
+        bases: vec![],
         dimensions: vec![],
         dimension_sets: vec![vec![]],
         windows: vec![if now { Window::Now } else { Window::Tumbling(MINUTE) }],

@@ -144,6 +144,7 @@ pub fn sum() -> MetricInfo {
             fields: vec![int("v"), int("w")],
             watches: vec!["v".into()],
         }],
+        bases: vec![],
         dimensions: vec!["w".into()],
         dimension_sets: vec![],
         windows: vec![Window::Tumbling(MINUTE), Window::Day],

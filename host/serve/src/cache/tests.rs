@@ -22,6 +22,7 @@ pub(crate) fn info(name: &str) -> MetricInfo {
         deprecated: None,
         replaced_by: None,
         inputs: vec![Input { source: "ticket".into(), fields: Vec::new(), watches: Vec::new() }],
+        bases: vec![],
         dimensions: vec!["queue_id".into()],
         dimension_sets: vec![vec![], vec!["queue_id".into()]],
         windows: vec![Window::Tumbling(MINUTE), Window::Day],

@@ -62,6 +62,7 @@ pub fn metric(
         deprecated: None,
         replaced_by: None,
         inputs: vec![Input { source: source.into(), fields: Vec::new(), watches: Vec::new() }],
+        bases: vec![],
         dimensions: dimensions.iter().map(|d| d.to_string()).collect(),
         dimension_sets: subsets(dimensions),
         windows: if now { vec![Window::Now] } else { period },

@@ -1,6 +1,7 @@
 //! The macros of `weir-metric`; described there.
 
 mod config;
+mod derived;
 mod metric;
 mod row;
 
@@ -13,6 +14,14 @@ pub fn metric(args: TokenStream, item: TokenStream) -> TokenStream {
     let args = parse_macro_input!(args as metric::Args);
     let function = parse_macro_input!(item as syn::ItemFn);
     metric::expand(args, function).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// Makes a derived metric of a function. See `weir_metric::derived` for its keys.
+#[proc_macro_attribute]
+pub fn derived(args: TokenStream, item: TokenStream) -> TokenStream {
+    let args = parse_macro_input!(args as derived::Args);
+    let function = parse_macro_input!(item as syn::ItemFn);
+    derived::expand(args, function).unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
 /// Makes a struct the typed row of a source: `#[row(source = "ticket")]`.

@@ -101,7 +101,7 @@ impl Args {
 }
 
 /// `[queue_id, "assignee_id"]`: names, quoted or not.
-fn names(input: ParseStream) -> Result<Vec<Ident>> {
+pub fn names(input: ParseStream) -> Result<Vec<Ident>> {
     let list;
     bracketed!(list in input);
     let mut names = Vec::new();
@@ -336,7 +336,7 @@ fn extra(args: &Args) -> Vec<(&'static str, String)> {
 }
 
 /// The doc comment as one line.
-fn description(function: &ItemFn) -> String {
+pub fn description(function: &ItemFn) -> String {
     let mut lines = Vec::new();
     for attr in function.attrs.iter().filter(|attr| attr.path().is_ident("doc")) {
         if let syn::Meta::NameValue(meta) = &attr.meta
@@ -363,14 +363,14 @@ fn windows(args: &Args, now: bool) -> Result<Vec<TokenStream>> {
     args.windows.iter().map(read).collect()
 }
 
-fn unreadable() -> Error {
+pub fn unreadable() -> Error {
     Error::new(
         proc_macro2::Span::call_site(),
         "windows are written as \"1m\", \"15m\", \"1h\", \"day\", \"5m/10s\" (sliding), \"session-60s\"",
     )
 }
 
-fn window(text: &str) -> Option<TokenStream> {
+pub fn window(text: &str) -> Option<TokenStream> {
     if text == "day" {
         return Some(quote!(Day));
     }
@@ -401,7 +401,7 @@ fn length(text: &str) -> Option<i64> {
     number.checked_mul(unit)
 }
 
-fn camel(snake: &str) -> String {
+pub fn camel(snake: &str) -> String {
     let mut camel = String::new();
     for word in snake.split('_') {
         let mut letters = word.chars();
