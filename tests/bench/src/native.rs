@@ -2,7 +2,7 @@
 //! the difference. Arguments are copied once, as into a guest's memory.
 
 use std::sync::Arc;
-use weir_metric::raw;
+use weir_metric::{derived, raw};
 use weir_types::Micros;
 use weir_types::contract::*;
 use weir_types::ports::Loader;
@@ -24,14 +24,8 @@ impl Loader for NativeLoader {
         self.reload(origin, &[])
     }
     fn reload(&self, origin: &str, _: &[u8]) -> Result<Vec<Arc<dyn MetricFactory>>, String> {
-        let plugin = match origin {
-            "ticket.wasm" => ticket::plugin(),
-            "call.wasm" => call::plugin(),
-            "im.wasm" => im::plugin(),
-            "team.wasm" => team::plugin(),
-            other => return Err(format!("there is no native form of {other}")),
-        };
-        let names: Vec<String> = plugin.describe().into_iter().map(|info| info.name).collect();
+        let plugin = plugin(origin)?;
+        let names = plugin.names();
         let described = self.described.iter().filter(|f| names.contains(&f.info().name));
         Ok(described
             .map(|f| {
@@ -42,9 +36,39 @@ impl Loader for NativeLoader {
     }
 }
 
+/// A shipped component as ordinary Rust.
+#[derive(Clone)]
+enum Plugin {
+    Rows(raw::Plugin),
+    Derived(derived::Plugin),
+}
+
+fn plugin(origin: &str) -> Result<Plugin, String> {
+    Ok(match origin {
+        "ticket.wasm" => Plugin::Rows(ticket::plugin()),
+        "call.wasm" => Plugin::Rows(call::plugin()),
+        "im.wasm" => Plugin::Rows(im::plugin()),
+        "team.wasm" => Plugin::Rows(team::plugin()),
+        "ticket_rates.wasm" => Plugin::Derived(ticket_rates::plugin()),
+        "call_rates.wasm" => Plugin::Derived(call_rates::plugin()),
+        "im_rates.wasm" => Plugin::Derived(im_rates::plugin()),
+        "team_rates.wasm" => Plugin::Derived(team_rates::plugin()),
+        other => return Err(format!("there is no native form of {other}")),
+    })
+}
+
+impl Plugin {
+    fn names(&self) -> Vec<String> {
+        match self {
+            Plugin::Rows(plugin) => plugin.describe().into_iter().map(|info| info.name).collect(),
+            Plugin::Derived(plugin) => plugin.describe().into_iter().map(|info| info.name).collect(),
+        }
+    }
+}
+
 struct Native {
     info: MetricInfo,
-    plugin: raw::Plugin,
+    plugin: Plugin,
 }
 
 impl MetricFactory for Native {
@@ -55,8 +79,30 @@ impl MetricFactory for Native {
         "native"
     }
     fn open(&self) -> Result<Box<dyn MetricInstance>, GuestError> {
-        let instance = self.plugin.open(&self.info.name, &[]).map_err(GuestError::Refused)?;
+        let Plugin::Rows(plugin) = &self.plugin else {
+            return Err(GuestError::Refused("it is derived".into()));
+        };
+        let instance = plugin.open(&self.info.name, &[]).map_err(GuestError::Refused)?;
         Ok(Box::new(Instance(instance)))
+    }
+    fn open_derived(&self) -> Result<Box<dyn DerivedInstance>, GuestError> {
+        let Plugin::Derived(plugin) = &self.plugin else {
+            return Err(GuestError::Refused("it is over rows".into()));
+        };
+        Ok(Box::new(Computed(plugin.find(&self.info.name).map_err(GuestError::Refused)?)))
+    }
+}
+
+struct Computed(derived::Compute);
+
+impl DerivedInstance for Computed {
+    fn compute(&mut self, given: &BaseRows) -> Result<Outputs, GuestError> {
+        let (columns, dictionaries) = (columns(&given.columns), dictionaries(&given.dictionaries));
+        let outputs = (self.0)(given.rows as usize, &columns, &dictionaries).map_err(GuestError::Refused)?;
+        Ok(Outputs { columns: back(outputs.columns), dictionaries: texts(outputs.dictionaries) })
+    }
+    fn memory_bytes(&self) -> usize {
+        0
     }
 }
 

@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use ways::{Asked, Engine};
+use weir_e2e::oracle::COMPONENTS;
 use weir_plugin::{Sandbox, SandboxOptions};
 use weir_types::contract::MetricFactory;
 use weir_types::ports::Loader;
@@ -42,9 +43,6 @@ pub struct Options {
 }
 
 const WAYS: [&str; 5] = ["yardstick", "decode", "sandboxed", "native", "cores"];
-/// The shipped components, bases before what is derived from them.
-const COMPONENTS: [&str; 4] = ["ticket", "call", "im", "team"];
-
 /// One set of metrics and what came of it.
 struct Figures {
     name: String,
@@ -106,9 +104,9 @@ fn components() -> Result<Vec<(String, Vec<u8>)>> {
     let dir = std::env::var("WEIR_COMPONENTS")
         .context("WEIR_COMPONENTS is not set: run `cargo xtask bench throughput`")?;
     let read = |name: &str| {
-        let path = Path::new(&dir).join(name).with_extension("wasm");
+        let path = Path::new(&dir).join(name);
         let bytes = std::fs::read(&path).with_context(|| format!("read {}", path.display()))?;
-        Ok((format!("{name}.wasm"), bytes))
+        Ok((name.to_owned(), bytes))
     };
     COMPONENTS.into_iter().map(read).collect()
 }

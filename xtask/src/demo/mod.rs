@@ -11,11 +11,14 @@ use kills::Schedule;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use weir_e2e::clickhouse::Server;
+use weir_e2e::oracle::COMPONENTS;
 use weir_e2e::{interrupt, net, paths};
 
-/// When, as a share of the run, the fourth metric is pushed; before every kill.
+/// Components that join while the host runs.
+const PUSHED: [&str; 2] = ["call.wasm", "call_rates.wasm"];
+/// When, as a share of the run, they are pushed; before every kill.
 const PUSH_AT: f64 = 0.15;
-/// When it is pushed in a run without an end.
+/// When they are pushed in a run without an end.
 const PUSH_AFTER: Duration = Duration::from_secs(10);
 
 #[derive(clap::Args, Clone, Debug)]
@@ -80,7 +83,7 @@ impl Options {
             seed: self.seed,
             rate: self.rate,
             generator: vec!["--bad".into(), self.bad.to_string()],
-            plugins: vec!["ticket.wasm"],
+            plugins: COMPONENTS.into_iter().filter(|file| !PUSHED.contains(file)).collect(),
             epoch: None,
             format: self.format.clone(),
             run_for: self.run_for,
@@ -145,7 +148,9 @@ fn run_in(options: &Options, setup: &Setup, parts: &Parts, dir: &Path) -> Result
         interrupt::check()?;
         world.check_alive()?;
         if !pushed && begin.elapsed() >= push_at {
-            world.push("call.wasm")?;
+            for file in PUSHED {
+                world.push(file)?;
+            }
             pushed = true;
         }
         for kill in schedule.due(begin.elapsed()) {

@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use weir_types::contract::{GuestError, MetricFactory, MetricInfo, MetricInstance};
+use weir_types::contract::{DerivedInstance, GuestError, MetricFactory, MetricInfo, MetricInstance};
 use weir_types::ports::Loader;
 use weir_types::schema::SourceDecl;
 
@@ -25,8 +25,11 @@ pub fn set(name: &str, described: &[Arc<dyn MetricFactory>]) -> Result<Metrics> 
             let Ok(count) = number.parse::<usize>() else {
                 bail!("there is no set {name}: name four, all, or a number of metrics")
             };
-            let mut metrics = Metrics::new();
-            for metric in all.iter().cycle().take(count) {
+            // A derived metric may need any of the others: only with all of them is it there, and once.
+            let over_rows: Vec<_> = described.iter().filter(|f| !f.info().is_derived()).cloned().collect();
+            let few = in_turn(&over_rows);
+            let mut metrics = if count < all.len() { Metrics::new() } else { once(all) };
+            for metric in few.iter().cycle().take(count - metrics.len()) {
                 *metrics.entry(metric.to_string()).or_default() += 1;
             }
             metrics
@@ -99,5 +102,8 @@ impl MetricFactory for Copied {
     }
     fn open(&self) -> Result<Box<dyn MetricInstance>, GuestError> {
         self.of.open()
+    }
+    fn open_derived(&self) -> Result<Box<dyn DerivedInstance>, GuestError> {
+        self.of.open_derived()
     }
 }
