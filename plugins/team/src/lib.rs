@@ -1,4 +1,4 @@
-//! The metrics of the board `team`: agents, surveys, and what runs through the queues.
+//! The metrics of the board `team`: agents, and what runs through the queues.
 
 use weir_metric::prelude::*;
 
@@ -6,7 +6,6 @@ mod agents;
 mod current;
 mod flow;
 mod states;
-mod surveys;
 
 /// What an agent does now: one row an agent. A metric gets the fields that it names, and no others.
 #[derive(Clone, Copy, Debug, Row)]
@@ -18,18 +17,6 @@ pub struct Agent<'a> {
     pub since: Time,
     pub slots: i64,
     pub slots_used: i64,
-}
-
-/// A question to a customer about a ticket, call or session.
-#[derive(Clone, Copy, Debug, Row)]
-#[row(source = "survey")]
-pub struct Survey {
-    pub queue_id: i64,
-    pub agent_id: Option<i64>,
-    pub sent_at: Time,
-    pub score: Option<i64>,
-    pub resolved: Option<bool>,
-    pub rated_at: Option<Time>,
 }
 
 /// A row of the call centre's table, as far as this board looks at it.
@@ -53,9 +40,6 @@ export_plugin!(
     agents::ByState,
     agents::Slots,
     agents::StateTime,
-    surveys::Csat,
-    surveys::ResponseRate,
-    surveys::ResolvedRate,
     flow::SessionBursts,
     flow::OfferedRate,
     current::Current,

@@ -14,14 +14,8 @@ pub fn agent() -> Agent<'static> {
     Agent { agent_id: 41, queue_id: 3, state: Text("available"), since: at(0), slots: 4, slots_used: 1 }
 }
 
-/// A survey that was sent and not answered yet.
-pub fn survey() -> Survey {
-    Survey { queue_id: 3, agent_id: Some(41), sent_at: at(0), score: None, resolved: None, rated_at: None }
-}
-
 #[test]
 fn the_definitions_are_those_of_the_catalogue() {
-    const PERIOD: &str = "1m 15m 1h day";
     let due = [
         "agent.by_state: now, table; agent_state by queue_id; offline int, available int, on_contact int, \
          wrapup int, break int, error int"
@@ -30,18 +24,6 @@ fn the_definitions_are_those_of_the_catalogue() {
         "agent.state_time: 15m 1h day, table; agent_state by queue_id agent_id; watch state since; \
          available float s, on_contact float s, wrapup float s, break float s, error float s"
             .into(),
-        format!(
-            "survey.csat: {PERIOD}, table; survey by queue_id agent_id; watch rated_at; \
-             good int, rated int, mean_score float?"
-        ),
-        format!(
-            "survey.response_rate: {PERIOD}; survey by queue_id; watch rated_at; \
-             rated int, sent int, ratio float?"
-        ),
-        format!(
-            "survey.resolved_rate: {PERIOD}; survey by queue_id; watch rated_at; \
-             resolved int, rated int, ratio float?"
-        ),
         "im.session_bursts: session-60s; im_session by queue_id; watch queued_at; count int, length float s"
             .into(),
         "call.offered_rate: 5m/10s; call_record by queue_id; watch queued_at; count int, per_minute float 1/min"
@@ -57,11 +39,7 @@ fn the_definitions_are_those_of_the_catalogue() {
         assert!(info.dimension_sets.is_empty(), "{}: every subset", info.name);
         let extra = |key: &str| info.extra.iter().find(|(name, _)| name == key).map(|(_, v)| v.as_str());
         assert_eq!(extra("board"), Some("team"), "{}", info.name);
-        let correct_for = match info.name.as_str() {
-            "agent.state_time" => Some("26h"),
-            "survey.response_rate" => Some("8d"),
-            _ => None,
-        };
+        let correct_for = (info.name == "agent.state_time").then_some("26h");
         assert_eq!(extra("correct_for"), correct_for, "{}", info.name);
     }
 }
@@ -75,6 +53,5 @@ fn a_metric_asks_only_for_what_it_needs() {
     };
     assert_eq!(fields("agent.by_state"), ["queue_id", "state"]);
     assert_eq!(fields("agent.state_time"), ["queue_id", "agent_id", "state", "since"]);
-    assert_eq!(fields("survey.response_rate"), ["queue_id", "rated_at", "sent_at"]);
     assert_eq!(fields("im.session_bursts"), ["queue_id", "queued_at"]);
 }

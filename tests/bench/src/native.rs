@@ -49,6 +49,7 @@ fn plugin(origin: &str) -> Result<Plugin, String> {
         "call.wasm" => Plugin::Rows(call::plugin()),
         "im.wasm" => Plugin::Rows(im::plugin()),
         "team.wasm" => Plugin::Rows(team::plugin()),
+        "survey.wasm" => Plugin::Rows(survey::plugin()),
         "ticket_rates.wasm" => Plugin::Derived(ticket_rates::plugin()),
         "call_rates.wasm" => Plugin::Derived(call_rates::plugin()),
         "im_rates.wasm" => Plugin::Derived(im_rates::plugin()),

@@ -1,11 +1,12 @@
 //! What the oracle is asked to recompute.
 
 /// The shipped components, bases before what is derived from them. Together they carry the whole catalogue.
-pub const COMPONENTS: [&str; 8] = [
+pub const COMPONENTS: [&str; 9] = [
     "ticket.wasm",
     "call.wasm",
     "im.wasm",
     "team.wasm",
+    "survey.wasm",
     "ticket_rates.wasm",
     "call_rates.wasm",
     "im_rates.wasm",

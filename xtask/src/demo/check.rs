@@ -8,10 +8,8 @@ use std::process::Stdio;
 use weir_e2e::host::Status;
 
 /// The metrics of the components that join while the host runs.
-const PUSHED: &str = "call.offered,call.answered,call.abandoned,call.short_abandons,call.outbound,call.callbacks,\
-    call.transferred_out,call.missed,call.in_queue,call.active,call.longest_wait,call.speed_of_answer,\
-    call.answered_in_target,call.abandon_time,call.talk_time,call.hold_time,call.wrapup_time,call.handle_time,\
-    call.callers,call.busiest_customers,call.abandon_rate,call.service_level,call.transfer_rate";
+const PUSHED: &str = "survey.csat,survey.response_rate,survey.resolved_rate,call.abandon_rate,\
+    call.service_level,call.transfer_rate";
 
 /// Stops everything in order and compares. False if a number differs.
 pub fn run(options: &Options, mut world: World) -> Result<bool> {

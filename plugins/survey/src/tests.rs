@@ -1,7 +1,48 @@
+#![allow(clippy::unwrap_used)]
 use super::*;
-use crate::tests::*;
 use proptest::prelude::*;
-use weir_metric::harness::Harness;
+use weir_metric::harness::{Harness, summary};
+
+/// 2026-11-23, a Monday, 10:00 UTC, and some seconds.
+fn at(seconds: i64) -> Time {
+    Time::seconds(1_795_392_000 + 36_000 + seconds)
+}
+
+/// A survey that was sent and not answered yet.
+fn survey() -> Survey {
+    Survey { queue_id: 3, agent_id: Some(41), sent_at: at(0), score: None, resolved: None, rated_at: None }
+}
+
+#[test]
+fn the_definitions_are_those_of_the_catalogue() {
+    const PERIOD: &str = "1m 15m 1h day";
+    let due = [
+        format!(
+            "survey.csat: {PERIOD}, table; survey by queue_id agent_id; watch rated_at; \
+             good int, rated int, mean_score float?"
+        ),
+        format!(
+            "survey.response_rate: {PERIOD}; survey by queue_id; watch rated_at; \
+             rated int, sent int, ratio float?"
+        ),
+        format!(
+            "survey.resolved_rate: {PERIOD}; survey by queue_id; watch rated_at; \
+             resolved int, rated int, ratio float?"
+        ),
+    ];
+    let infos = plugin().describe();
+    assert_eq!(infos.iter().map(summary).collect::<Vec<_>>(), due);
+    for info in &infos {
+        assert!(info.title.len() <= 60 && !info.description.contains('`'), "{}", info.name);
+        assert!(info.dimension_sets.is_empty(), "{}: every subset", info.name);
+        let extra = |key: &str| info.extra.iter().find(|(name, _)| name == key).map(|(_, v)| v.as_str());
+        assert_eq!(extra("board"), Some("team"), "{}", info.name);
+        let correct_for = (info.name == "survey.response_rate").then_some("8d");
+        assert_eq!(extra("correct_for"), correct_for, "{}", info.name);
+    }
+    let fields = infos[1].inputs[0].fields.iter().map(|field| field.name.as_str());
+    assert_eq!(fields.collect::<Vec<_>>(), ["queue_id", "rated_at", "sent_at"], "only what it needs");
+}
 
 fn rated(score: Option<i64>, resolved: Option<bool>, seconds: i64) -> Survey {
     Survey { score, resolved, rated_at: Some(at(seconds)), ..survey() }

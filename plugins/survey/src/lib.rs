@@ -1,7 +1,18 @@
-//! What customers say.
+//! What customers say: surveys, on the board `team`.
 
-use crate::Survey;
 use weir_metric::prelude::*;
+
+/// A question to a customer about a ticket, call or session.
+#[derive(Clone, Copy, Debug, Row)]
+#[row(source = "survey")]
+pub struct Survey {
+    pub queue_id: i64,
+    pub agent_id: Option<i64>,
+    pub sent_at: Time,
+    pub score: Option<i64>,
+    pub resolved: Option<bool>,
+    pub rated_at: Option<Time>,
+}
 
 /// Least score of a good rating.
 const GOOD: i64 = 4;
@@ -65,6 +76,8 @@ pub fn resolved_rate(c: &Change<Survey>) -> Option<Sample<bool>> {
     let (at, survey) = c.became_some(|s| s.rated_at)?;
     Some(Sample::at(at).value(survey.resolved?))
 }
+
+export_plugin!(Csat, ResponseRate, ResolvedRate);
 
 #[cfg(test)]
 mod tests;
