@@ -15,7 +15,7 @@ use weir_e2e::oracle::COMPONENTS;
 use weir_e2e::{interrupt, net, paths};
 
 /// Components that join while the host runs.
-const PUSHED: [&str; 2] = ["survey.wasm", "call_rates.wasm"];
+const PUSHED: [&str; 1] = ["survey.wasm"];
 /// When, as a share of the run, they are pushed; before every kill.
 const PUSH_AT: f64 = 0.15;
 /// When they are pushed in a run without an end.
