@@ -24,7 +24,9 @@ impl Check {
             let ratio = wanted.outputs.iter().find(|output| output.name == "ratio");
             ratio.map(|output| (key, &output.value))
         });
-        let found = found.iter().filter_map(|(key, row)| row.get("ratio").map(|value| (key, value)));
+        // Of a window that began before the metric was loaded, one side may be there without the other.
+        let found = found.iter().filter(|(_, row)| row.complete);
+        let found = found.filter_map(|(key, row)| row.get("ratio").map(|value| (key, value)));
         let (mut checked, mut beyond) = (0, Vec::new());
         for (key, value) in recomputed.chain(found).filter(|(key, _)| !irregular.contains(key)) {
             let Number::Float(ratio) = value else { continue };
