@@ -229,8 +229,8 @@ impl Call {
             Status::Ivr if chance < 10.0 => (Step::Abandon, dice.between(3_000, 30_000)),
             Status::Ivr => (Step::Queue, dice.between(4_000, 25_000)),
             // Some hang up as soon as they hear the music.
-            Status::Queued if chance < 2.5 => (Step::Abandon, dice.between(500, 5_000)),
-            Status::Queued if chance < 9.0 => (Step::Abandon, dice.around(45_000)),
+            Status::Queued if chance < 12.0 => (Step::Abandon, dice.between(500, 5_000)),
+            Status::Queued if chance < 19.0 => (Step::Abandon, dice.around(45_000)),
             Status::Queued => (Step::Ring, dice.around(15_000)),
             Status::Ringing if outbound && chance < 25.0 => (Step::GiveUp, 30_000),
             Status::Ringing if !outbound && chance < 10.0 => (Step::Miss, 20_000),
