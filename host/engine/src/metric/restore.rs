@@ -170,7 +170,9 @@ impl Metric {
     /// Makes every slot that is not cold be evaluated at the end of `epoch`: fills the cache after a
     /// restore, and finds what is due. `again`: what was emitted before is emitted once more.
     pub fn revive(&mut self, epoch: u64, again: bool) {
-        if again {
+        // What time alone has changed left no cell: the last row may be another than the one that is stored,
+        // and the value of now be that one again.
+        if again || self.info.time_varying {
             self.forget_emitted();
         }
         let slots: Vec<u32> = self.windows.groups().flat_map(|(_, g)| g.slots()).collect();
