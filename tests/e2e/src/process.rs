@@ -148,6 +148,19 @@ impl Process {
         self.memory_kb("VmHWM")
     }
 
+    /// CPU time it has used since it was started, of all its threads, user and system, in seconds.
+    pub fn cpu_seconds(&self) -> Result<f64> {
+        let path = format!("/proc/{}/stat", self.pid());
+        let text = std::fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+        // proc(5): the name, in brackets, may hold anything; utime and stime are fields 14 and 15.
+        let fields = text.rsplit_once(')').map(|(_, rest)| rest.split_whitespace()).into_iter().flatten();
+        let ticks: Vec<u64> = fields.skip(11).take(2).filter_map(|field| field.parse().ok()).collect();
+        let [user, system] = ticks[..] else { bail!("{path} tells no CPU time") };
+        // SAFETY: sysconf(3) takes a plain number.
+        let per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+        Ok((user + system) as f64 / per_second as f64)
+    }
+
     fn memory_kb(&self, what: &str) -> Result<u64> {
         let path = format!("/proc/{}/status", self.pid());
         let text = std::fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
