@@ -99,7 +99,9 @@ fn measure(options: &Options, built: &Built, data: &Path, dir: &Path) -> Result<
     let runs: Vec<&Figures> = theirs.iter().chain(&our_runs).collect();
     let ratios = figures::ratios(&theirs, &our_runs);
     figures::print(&runs);
-    println!("\nload average (1, 5, 15 minutes): {before} before, {after} after; no process was pinned to a CPU");
+    println!(
+        "\nload average (1, 5, 15 minutes): {before} before, {after} after; no process was pinned to a CPU"
+    );
     ratios.print(TARGET);
     compare::print(&compared);
     catalogue::print();

@@ -21,7 +21,10 @@ impl Built {
     pub fn from(sources: &Path, cache: &Path) -> Result<Built> {
         for file in ["pom.xml", "src/main/java/peer/Job.java", "gen/Cargo.toml"] {
             if !sources.join(file).exists() {
-                bail!("{} is not the peer's folder: it has no {file} (--peer DIR or WEIR_PEER)", sources.display());
+                bail!(
+                    "{} is not the peer's folder: it has no {file} (--peer DIR or WEIR_PEER)",
+                    sources.display()
+                );
             }
         }
         let mut files = BTreeMap::new();

@@ -84,7 +84,9 @@ pub fn read(server: &Server) -> Result<Values> {
 fn ours(server: &Server, pair: &Pair) -> Result<Rows> {
     let (times, filter) = match pair.shape {
         Shape::Now => ("0, 0", "1"),
-        _ => ("toUnixTimestamp64Milli(start), toUnixTimestamp64Milli(`end`)", "window IN ('1m', '1h', 'day')"),
+        _ => {
+            ("toUnixTimestamp64Milli(start), toUnixTimestamp64Milli(`end`)", "window IN ('1m', '1h', 'day')")
+        }
     };
     let sql = format!(
         "SELECT dimension_set = '', ifNull(queue_id, 0), {times}, {} FROM weir.{} WHERE {filter} AND dimension_set IN ('', 'queue_id')",
@@ -118,7 +120,8 @@ pub fn all(dump: &Path, values: &Values) -> Result<Vec<Compared>> {
 /// `window|now EVENT DIMENSION VALUE START END OUTPUTS…`; dimension 0 is the queue, 4 the total.
 fn take(line: &str, theirs: &mut BTreeMap<(bool, u32), Rows>) -> Result<()> {
     let fields: Vec<&str> = line.split_whitespace().collect();
-    let [kind @ ("window" | "now"), event, dimension @ ("0" | "4"), value, start, end, ..] = fields[..] else {
+    let [kind @ ("window" | "now"), event, dimension @ ("0" | "4"), value, start, end, ..] = fields[..]
+    else {
         return Ok(());
     };
     let outputs: Result<Vec<f64>, _> = fields[6..].iter().map(|field| field.parse()).collect();
@@ -160,7 +163,10 @@ fn same(ours: Option<&f64>, theirs: f64) -> bool {
 pub fn print(compared: &[Compared]) {
     println!("\nValues by queue and in total, in windows of a minute, an hour and a day, of both:");
     for found in compared {
-        println!("  {:<26} {:>6} compared, {} differ {}", found.metric, found.values, found.differ, found.example);
+        println!(
+            "  {:<26} {:>6} compared, {} differ {}",
+            found.metric, found.values, found.differ, found.example
+        );
     }
 }
 
@@ -170,7 +176,9 @@ mod tests {
 
     fn dumped() -> BTreeMap<(bool, u32), Rows> {
         let mut theirs = BTreeMap::new();
-        for line in ["window 6 0 7 0 60000 2.0 1500.0 2000.0", "window 6 1 9 0 60000 2.0", "now 0 4 0 0 0 5.0"] {
+        for line in
+            ["window 6 0 7 0 60000 2.0 1500.0 2000.0", "window 6 1 9 0 60000 2.0", "now 0 4 0 0 0 5.0"]
+        {
             take(line, &mut theirs).unwrap();
         }
         theirs

@@ -1,16 +1,17 @@
 //! The host over the peer's topics, from their beginning until all is read, durable and in ClickHouse.
 
+use super::TOPICS;
 use super::catalogue::PERIODS;
 use super::compare::{self, Values};
 use super::figures::{self, Figures, Point};
 use super::load::Loaded;
-use super::TOPICS;
 use crate::whole::now_ms;
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 use std::time::{Duration, Instant};
 use weir_e2e::clickhouse::ClickHouse;
 use weir_e2e::host::{Config, Host, Status};
+use weir_e2e::process::Process;
 use weir_e2e::{interrupt, net, paths};
 
 const LIMIT: Duration = Duration::from_secs(600);
@@ -35,7 +36,8 @@ pub fn run(bootstrap: &str, loaded: &Loaded, dir: &Path) -> Result<(Figures, Val
     let process_cpu = host.process()?.cpu_seconds()?;
     let engine = clickhouse.process()?.cpu_seconds()? - engine_before;
     let peak = host.process()?.most_resident_kb()? / 1024;
-    let beside = beside(&host, &status, engine)?;
+    let threads = threads(host.process()?)?;
+    let beside = format!("{}; {threads}; ClickHouse beside it {engine:.1} cpu-s", beside(&host, &status)?);
     let values = compare::read(&server)?;
     host.stop()?;
     clickhouse.stop()?;
@@ -116,22 +118,32 @@ fn watch(host: &mut Host, began: Instant, records: u64) -> Result<(Vec<Point>, S
     bail!("the host has not read {records} messages within {} s", LIMIT.as_secs())
 }
 
-/// What became of the records, and what ClickHouse cost. A record that could not be read is an error: the
+/// Which threads used most.
+fn threads(process: &Process) -> Result<String> {
+    let mut used: Vec<(String, f64)> = process.cpu_by_thread()?.into_iter().collect();
+    used.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let used: Vec<String> =
+        used.iter().take(6).map(|(name, seconds)| format!("{name} {seconds:.1}")).collect();
+    Ok(format!("cpu-s by thread: {}", used.join(", ")))
+}
+
+/// What became of the records. A record that could not be read is an error: the
 /// figures would be those of other work.
-fn beside(host: &Host, status: &Status, engine: f64) -> Result<String> {
+fn beside(host: &Host, status: &Status) -> Result<String> {
     let (applied, skipped, dead) = (status.count("applied"), status.count("skipped"), status.count("dead"));
     if dead > 0 {
         bail!("{dead} of the peer's messages are dead letters");
     }
     let text = net::get(&format!("{}/metrics", host.url()), Duration::from_secs(30))?.1;
     let sum = |family: &str| -> f64 {
-        let lines = text.lines().filter(|l| l.strip_prefix(family).is_some_and(|rest| rest.starts_with(['{', ' '])));
+        let lines =
+            text.lines().filter(|l| l.strip_prefix(family).is_some_and(|rest| rest.starts_with(['{', ' '])));
         lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
     };
     let metrics = text.lines().filter(|line| line.starts_with("weir_metric_info{")).count();
     Ok(format!(
         "{metrics} metrics; applied={applied} skipped={skipped} dead={dead}; samples={} late={} rejected={} excluded={} failures={}; \
-         epochs={} written-MB={:.0}; in calls into metrics {:.1} s; ClickHouse beside it: {engine:.1} cpu-s",
+         epochs={} written-MB={:.0}; in calls into metrics {:.1} s",
         sum("weir_metric_samples_total"),
         sum("weir_metric_late_samples_total"),
         sum("weir_metric_rejected_rows_total"),
