@@ -174,29 +174,31 @@ pub fn print(compared: &[Compared]) {
 mod tests {
     use super::*;
 
-    fn dumped() -> BTreeMap<(bool, u32), Rows> {
+    fn dumped() -> Result<BTreeMap<(bool, u32), Rows>> {
         let mut theirs = BTreeMap::new();
         for line in
             ["window 6 0 7 0 60000 2.0 1500.0 2000.0", "window 6 1 9 0 60000 2.0", "now 0 4 0 0 0 5.0"]
         {
-            take(line, &mut theirs).unwrap();
+            take(line, &mut theirs)?;
         }
-        theirs
+        Ok(theirs)
     }
 
     #[test]
-    fn a_dump_gives_values_by_queue_and_in_total_only() {
-        let theirs = dumped();
+    fn a_dump_gives_values_by_queue_and_in_total_only() -> Result<()> {
+        let theirs = dumped()?;
         assert_eq!(theirs[&(false, 6)].len(), 1);
         assert_eq!(theirs[&(true, 0)][&(true, 0, 0, 0)], [5.0]);
+        Ok(())
     }
 
     #[test]
-    fn milliseconds_there_are_seconds_here() {
-        let theirs = dumped();
+    fn milliseconds_there_are_seconds_here() -> Result<()> {
+        let theirs = dumped()?;
         let ours = Rows::from([((false, 7, 0, 60_000), vec![2.0, 1.5, 2.0])]);
         let found = compared(&PAIRS[5], &ours, &theirs[&(false, 6)]);
         assert_eq!((found.values, found.differ), (3, 0));
+        Ok(())
     }
 
     #[test]

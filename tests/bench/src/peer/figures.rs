@@ -145,8 +145,8 @@ mod tests {
 
     #[test]
     fn half_way_lies_on_the_line_between_two_points() {
-        let half = at(&POINTS, 150.0).unwrap();
-        assert_eq!((half.wall, half.cpu), (3.0, 3.5));
+        let half = at(&POINTS, 150.0).map(|half| (half.wall, half.cpu));
+        assert_eq!(half, Some((3.0, 3.5)));
         assert!(at(&POINTS, 201.0).is_none());
     }
 

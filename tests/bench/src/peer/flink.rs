@@ -76,12 +76,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_line_of_a_job_is_read() {
+    fn the_line_of_a_job_is_read() -> Result<()> {
         let line = "RESULT all/rocksdb/p1/chk1000 records=2000000 rows=123 samples=4 states=5 | all: 39600 msg/s, 46.80 cpu-s/M | second half: 53900 msg/s, 33.20 cpu-s/M | process: wall 60.1 s, cpu 99.5 s | peak rss 2274 MiB";
-        let read = figures(line, "CHECKPOINTS completed=5").unwrap();
+        let read = figures(line, "CHECKPOINTS completed=5")?;
         assert_eq!((read.records, read.rows, read.peak_mib), (2_000_000, 123, 2274));
         assert_eq!(read.all, Part { per_second: 39600.0, cpu_per_million: 46.8 });
         assert_eq!(read.second_half, Part { per_second: 53900.0, cpu_per_million: 33.2 });
         assert_eq!((read.process_wall, read.process_cpu), (60.1, 99.5));
+        Ok(())
     }
 }
