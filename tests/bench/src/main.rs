@@ -4,6 +4,7 @@
 
 mod latency;
 mod native;
+mod peer;
 mod recovery;
 mod sources;
 mod throughput;
@@ -29,6 +30,8 @@ enum Bench {
     Recovery(recovery::Options),
     /// From a record in Kafka to its event on the stream and to its row in ClickHouse.
     Latency(latency::Options),
+    /// The same metrics as a job of Apache Flink and here: CPU seconds, rate and memory.
+    Peer(peer::Options),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -36,5 +39,6 @@ fn main() -> anyhow::Result<()> {
         Bench::Throughput(options) => throughput::run(&options),
         Bench::Recovery(options) => recovery::run(&options),
         Bench::Latency(options) => latency::run(&options),
+        Bench::Peer(options) => peer::run(&options),
     }
 }

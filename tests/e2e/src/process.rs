@@ -2,6 +2,7 @@
 
 use crate::wait;
 use anyhow::{Context, Result, bail};
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -148,6 +149,24 @@ impl Process {
         self.memory_kb("VmHWM")
     }
 
+    /// CPU time it has used since it was started, of all its threads, user and system, in seconds.
+    pub fn cpu_seconds(&self) -> Result<f64> {
+        cpu_seconds(&format!("/proc/{}/stat", self.pid()))
+    }
+
+    /// The same by name of the thread, of those that still run.
+    pub fn cpu_by_thread(&self) -> Result<BTreeMap<String, f64>> {
+        let mut used = BTreeMap::new();
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.pid()))?.flatten() {
+            let dir = task.path();
+            // A thread may end while we look.
+            let Ok(name) = std::fs::read_to_string(dir.join("comm")) else { continue };
+            let seconds = cpu_seconds(&dir.join("stat").to_string_lossy()).unwrap_or(0.0);
+            *used.entry(name.trim().to_owned()).or_default() += seconds;
+        }
+        Ok(used)
+    }
+
     fn memory_kb(&self, what: &str) -> Result<u64> {
         let path = format!("/proc/{}/status", self.pid());
         let text = std::fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
@@ -180,6 +199,17 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Of a `stat` file of proc(5): the name, in brackets, may hold anything; utime and stime are fields 14 and 15.
+fn cpu_seconds(path: &str) -> Result<f64> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("read {path}"))?;
+    let fields = text.rsplit_once(')').map(|(_, rest)| rest.split_whitespace()).into_iter().flatten();
+    let ticks: Vec<u64> = fields.skip(11).take(2).filter_map(|field| field.parse().ok()).collect();
+    let [user, system] = ticks[..] else { bail!("{path} tells no CPU time") };
+    // SAFETY: sysconf(3) takes a plain number.
+    let per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+    Ok((user + system) as f64 / per_second as f64)
 }
 
 /// Runs a command to its end with output in `log`; a failure shows the end of it.
