@@ -17,6 +17,8 @@ pub enum Rule {
     Gone,
     /// A row there is: outputs how many, and how many were created an hour or more before the clock.
     Aging,
+    /// A row there is: outputs how many, and how many were created one to two hours before the clock.
+    Ripe,
 }
 
 /// See the module.
@@ -53,7 +55,7 @@ pub fn tally(name: &str, rule: Rule, windows: &[Window]) -> Arc<dyn MetricFactor
     info.dimension_sets = vec![vec![], vec![queue.clone()], vec![status.clone()], vec![queue, status]];
     info.values = vec![field("value", ValueType::Int)];
     info.outputs.push(Output { name: "sum".into(), ..info.outputs[0].clone() });
-    info.time_varying = rule == Rule::Aging;
+    info.time_varying = matches!(rule, Rule::Aging | Rule::Ripe);
     Arc::new(Tally { info, rule })
 }
 
@@ -83,6 +85,7 @@ impl Instance {
             Rule::Born | Rule::Gone => (count, state.iter().map(|(id, n)| id * n).sum()),
             Rule::Lasting => (0, state.iter().map(|(length, n)| length * n).sum()),
             Rule::Aging => (count, state.range(..=now - HOUR).map(|(_, n)| n).sum()),
+            Rule::Ripe => (count, state.range(now - 2 * HOUR + 1..=now - HOUR).map(|(_, n)| n).sum()),
         }
     }
 }
@@ -121,7 +124,9 @@ impl MetricInstance for Instance {
                 // Without any span there are no ends.
                 Rule::Lasting if parts.untils.is_empty() => 0,
                 Rule::Lasting => pack::i64_at(&parts.untils, i) - pack::i64_at(&parts.times, i),
-                Rule::Born | Rule::Gone | Rule::Aging => pack::i64_at(&parts.values[0].values, i),
+                Rule::Born | Rule::Gone | Rule::Aging | Rule::Ripe => {
+                    pack::i64_at(&parts.values[0].values, i)
+                }
             };
             add(self.slot(slot), value, pack::i64_at(&parts.weights, i));
         }

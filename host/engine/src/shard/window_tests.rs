@@ -317,6 +317,26 @@ fn a_time_varying_value_is_that_of_the_epochs_clock() {
     });
 }
 
+#[test]
+fn a_time_varying_value_that_came_back_to_what_it_was_at_the_checkpoint_is_given_again() {
+    let world = world(&[("t.ripe", Rule::Ripe, &[Window::Now])]);
+    let row = Change::birth(0, 1, 1, "new", BASE, BASE);
+    let mut steps = vec![Step::Clock(BASE), Step::Read(entries(&[row]))];
+    // Long enough for a checkpoint, in which the row counts for nothing yet.
+    (0..140).for_each(|n| steps.extend([Step::Clock(BASE + n * SECOND), Step::Epoch(false)]));
+    for minutes in [90, 91, 92, 93, 150] {
+        steps.extend([Step::Clock(BASE + minutes * MINUTE), Step::Epoch(false)]);
+    }
+    twice(&world, &steps, |left, kills| {
+        let newest = left.outbox.latest.iter().filter(|r| r.dimension_set.is_empty()).max_by_key(|r| r.epoch);
+        let value = &newest.expect("a row").outputs[1].1;
+        assert_eq!(*value, weir_types::rows::OutputValue::Int(0), "{kills:?}");
+        let ripe =
+            left.emitted.iter().filter(|r| r.start >= BASE + 90 * MINUTE && r.dimension_set.is_empty());
+        assert_eq!(ripe.count(), 5, "{kills:?}: each minute's row is in the history");
+    });
+}
+
 /// Points within what the last steps of a late scenario leave.
 fn late_world(windows: &[Window]) -> World {
     let mut world = world(&[("t.born", Rule::Born, windows)]);
