@@ -78,6 +78,8 @@ impl Metric {
         view: &mut View<'_>,
         run: &mut Running<'_>,
     ) -> Result<(), GuestError> {
+        // Of each row, how many samples and parts of samples there were.
+        let mut numbers = vec![0u32; view.batch.rows_in_record.len()];
         for at in 0..self.plan.inputs.len() {
             if self.plan.inputs[at].source != source {
                 continue;
@@ -96,7 +98,7 @@ impl Metric {
             let samples = self.instance.observe(at as u32, &changes)?;
             let observed = (run.monotonic)();
             self.spent("observe", gathered, observed);
-            self.absorb(&input, view, &rows, samples, run)?;
+            self.absorb(&input, view, &rows, samples, &mut numbers, run)?;
             self.spent("accumulate", observed, (run.monotonic)());
         }
         Ok(())
@@ -108,6 +110,7 @@ impl Metric {
         view: &mut View<'_>,
         rows: &[u32],
         samples: Samples,
+        numbers: &mut [u32],
         run: &mut Running<'_>,
     ) -> Result<(), GuestError> {
         let count = samples.rows.len() / 4;
@@ -118,15 +121,16 @@ impl Metric {
         }
         let keys = self.sample_keys(input, view, rows, &samples, run.shared);
         let mut entries = Entries::with_room(count);
-        let (mut row_before, mut nth) = (u32::MAX, 0);
         for (sample, key) in keys.into_iter().enumerate() {
             let row = rows[pack::u32_at(&samples.rows, sample) as usize];
-            nth = if row == row_before { nth + 1 } else { 0 };
-            row_before = row;
-            let Some((time, until)) = self.sample_time(view, row, &samples, sample, run) else { continue };
+            let number = &mut numbers[row as usize];
+            let Some((time, until)) = self.sample_time(view, row, &samples, sample, run) else {
+                *number += 1;
+                continue;
+            };
             let weight = weight_of(&samples, sample);
-            let origin = (row, nth);
-            self.spread(key, time, until, weight, sample, &mut entries, view, origin, run);
+            let first = (row, *number);
+            *number += self.spread(key, time, until, weight, sample, &mut entries, view, first, run);
         }
         self.accumulate(samples, entries)
     }
@@ -187,7 +191,8 @@ impl Metric {
         });
     }
 
-    /// Puts a sample into the cells of its panes.
+    /// Puts a sample into the cells of its panes. Gives the number of parts that it was cut into: each has a
+    /// number of its own, from `first`'s on.
     fn spread(
         &mut self,
         key: u32,
@@ -197,16 +202,16 @@ impl Metric {
         sample: usize,
         entries: &mut Entries,
         view: &View<'_>,
-        origin: (u32, u32),
+        (row, first): (u32, u32),
         run: &mut Running<'_>,
-    ) {
+    ) -> u32 {
         let spans = !self.info_has_no_spans(until, entries);
-        let mut at = time;
+        let (mut at, mut parts) = (time, 0);
         loop {
             let pane = self.pane_at(at, &run.shared.calendar);
             let part_end = until.map(|u| u.min(self.cells.panes[pane].interval.end));
             if !self.cells.panes[pane].missed.is_empty() {
-                self.late_event(pane, key, at, weight, view, origin, run);
+                self.late_event(pane, key, at, weight, view, (row, first + parts), run);
             }
             if !self.cells.panes[pane].lost {
                 let numbers = &mut self.numbers;
@@ -223,9 +228,10 @@ impl Metric {
                     entries.untils.extend_from_slice(&part_end.unwrap_or(at).to_le_bytes());
                 }
             }
+            parts += 1;
             match (part_end, until) {
                 (Some(end), Some(until)) if end < until => at = end,
-                _ => return,
+                _ => return parts,
             }
         }
     }

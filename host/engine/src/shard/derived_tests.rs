@@ -153,7 +153,8 @@ fn outputs(row: &RealtimeRow) -> Vec<OutputValue> {
 
 fn found(left: &Left, window: &str) -> Balances {
     let rows = left.rows.iter().filter(|r| r.metric == "t.balance" && r.window == window);
-    rows.map(|r| ((r.dimension_set.to_string(), r.dims.to_vec(), r.start, r.end), values(&outputs(r)))).collect()
+    rows.map(|r| ((r.dimension_set.to_string(), r.dims.to_vec(), r.start, r.end), values(&outputs(r))))
+        .collect()
 }
 
 #[test]

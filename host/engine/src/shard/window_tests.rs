@@ -247,6 +247,25 @@ fn spans_are_split_where_a_day_begins_even_in_the_middle_of_a_pane() {
 }
 
 #[test]
+fn each_late_part_of_a_span_is_a_late_event_of_its_own() {
+    let mut world = world(&[("t.lasting", Rule::Lasting, &[Window::Tumbling(HOUR)])]);
+    world.options.correct_for.insert("1h".into(), HOUR);
+    let told = BASE + 10 * HOUR;
+    let span = |id: i64, from: Micros| Change::birth(0, id, 1, "new", from, told);
+    // Ten hours at once, when all but the last two of them can no longer be corrected.
+    let changes = [span(1, told), span(2, BASE)];
+    twice(&world, &steps(&changes, 1), |left, kills| {
+        let late = &left.outbox.late_events;
+        let keys: Vec<(i64, u32, u32)> = late.iter().map(|l| (l.offset, l.row, l.sample)).collect();
+        assert_eq!(keys, (0..late.len() as u32).map(|n| (1, 0, n)).collect::<Vec<_>>(), "{kills:?}");
+        assert!(late.is_sorted_by(|a, b| a.time < b.time) && late[0].time == BASE, "{kills:?}");
+        let counted = [Point { time: BASE + 8 * HOUR, ..births(&changes)[1] }];
+        assert_eq!(numbers(&left.rows, "t.lasting", "1h"), last(&counted, Cut::Every(HOUR)), "{kills:?}");
+        assert!(late.iter().all(|l| l.time < BASE + 8 * HOUR) && late.len() >= 8, "{kills:?}");
+    });
+}
+
+#[test]
 fn a_time_varying_value_is_that_of_the_epochs_clock() {
     let world = world(&[("t.aging", Rule::Aging, &[Window::Now])]);
     let rows: Vec<Change> = (0..40)
