@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 use weir_e2e::clickhouse::Server;
+use weir_e2e::oracle::COMPONENTS;
 use weir_e2e::{net, paths, wait};
 
 /// Row changes between two that come late.
@@ -65,10 +66,11 @@ impl Options {
             way: Way::Kafka,
             clickhouse: None,
             checked: true,
+            day: false,
             seed: self.seed,
             rate: self.rate,
             generator,
-            plugins: vec!["ticket.wasm", "call.wasm"],
+            plugins: COMPONENTS.to_vec(),
             epoch: Some(EPOCH),
             format: "debezium".into(),
             run_for: None,

@@ -1,25 +1,36 @@
 //! After the run: is every number in ClickHouse what the journal says?
 
-use super::Options;
+use super::{Options, day};
 use crate::say;
 use crate::world::{self, World};
 use anyhow::{Context, Result, bail};
 use std::process::Stdio;
 use weir_e2e::host::Status;
 
-/// The metric of the component that joins while the host runs.
-const PUSHED: &str = "call.offered";
+/// The metrics of the components that may join while the host runs.
+const CALL: &str = "call.offered,call.answered,call.abandoned,call.short_abandons,call.outbound,call.callbacks,\
+    call.transferred_out,call.missed,call.in_queue,call.active,call.longest_wait,call.speed_of_answer,\
+    call.answered_in_target,call.abandon_time,call.talk_time,call.hold_time,call.wrapup_time,call.handle_time,\
+    call.callers,call.busiest_customers";
+const CALL_RATES: &str = "call.abandon_rate,call.service_level,call.transfer_rate";
 
 /// Stops everything in order and compares. False if a number differs.
 pub fn run(options: &Options, mut world: World) -> Result<bool> {
     world.settle()?;
+    if options.day {
+        day::wait_rebuilt(&world)?;
+    }
     let status = world.host.api().status()?;
     let (journal, _) = world::compare_journal(&world, &status)?;
     check_counts(options, &status)?;
     world.host.stop()?;
     say::step("recomputing every number from the journal");
     let mut oracle = world::oracle(&world, &journal);
-    oracle.args(["--pushed", PUSHED]);
+    for (file, metrics) in [("call.wasm", CALL), ("call_rates.wasm", CALL_RATES)] {
+        if options.pushed().contains(&file) {
+            oracle.args(["--pushed", metrics]);
+        }
+    }
     let ended = oracle.stdin(Stdio::null()).status().context("start weir-oracle")?;
     Ok(ended.success())
 }

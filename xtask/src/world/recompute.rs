@@ -1,6 +1,6 @@
 //! After a run: what the oracle needs, and how it is asked.
 
-use super::{IDLE_AFTER, Upstream, World};
+use super::{Upstream, World};
 use crate::say;
 use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
@@ -8,7 +8,6 @@ use std::process::Command;
 use std::time::Duration;
 use weir_e2e::host::Status;
 use weir_e2e::mariadb;
-use weir_e2e::oracle;
 use weir_e2e::process;
 use weir_e2e::tables::TOPICS;
 use weir_e2e::tally;
@@ -64,7 +63,7 @@ pub fn oracle(world: &World, journal: &Path) -> Command {
     command.arg("check").arg("--journal").arg(journal);
     command.args(["--clickhouse-url", &world.server.url, "--user", &world.server.user]);
     command.args(["--password", &world.server.password, "--database", "weir"]);
-    command.args(["--metrics", oracle::METRICS, "--idle-after", IDLE_AFTER, "--settled"]);
+    command.args(["--metrics", "all", "--idle-after", &world.idle_after, "--settled"]);
     match &world.upstream {
         Upstream::Services { mariadb, .. } => {
             command.args(["--mariadb", &format!("127.0.0.1:{}", mariadb.port())]);
