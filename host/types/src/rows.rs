@@ -159,7 +159,7 @@ pub struct LateEventRow {
     pub partition: TopicPartition,
     pub offset: i64,
     pub row: u32,
-    /// Number of the sample among those of its row.
+    /// Number among the samples of its row; each part of a span that was cut into panes has one.
     pub sample: u32,
     /// The sample's time.
     pub time: Micros,

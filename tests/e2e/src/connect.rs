@@ -12,6 +12,8 @@ use std::time::Duration;
 const START_LIMIT: Duration = Duration::from_secs(120);
 /// First part of every topic's name.
 pub const PREFIX: &str = "svc";
+/// A table in the followed database by whose rows Debezium is told what to do, if it is there.
+pub const SIGNAL_TABLE: &str = "debezium_signal";
 
 /// A worker and how to start it again from its stored offsets.
 #[derive(Debug)]
@@ -112,7 +114,7 @@ value.converter=org.apache.kafka.connect.json.JsonConverter
 key.converter.schemas.enable=false
 value.converter.schemas.enable=false
 offset.storage.file.filename=offsets.dat
-offset.flush.interval.ms=1000
+offset.flush.interval.ms=5000
 connector.client.config.override.policy=All
 ",
         plugins.display()
@@ -134,6 +136,7 @@ topic.prefix={PREFIX}
 database.include.list={database}
 snapshot.mode=initial
 include.schema.changes=true
+signal.data.collection={database}.{SIGNAL_TABLE}
 provide.transaction.metadata=true
 heartbeat.interval.ms=2000
 poll.interval.ms=10

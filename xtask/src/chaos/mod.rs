@@ -66,6 +66,7 @@ impl Options {
             way: Way::Kafka,
             clickhouse: None,
             checked: true,
+            day: false,
             seed: self.seed,
             rate: self.rate,
             generator,

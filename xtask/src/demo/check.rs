@@ -1,6 +1,6 @@
 //! After the run: is every number in ClickHouse what the journal says?
 
-use super::Options;
+use super::{Options, day};
 use crate::say;
 use crate::world::{self, World};
 use anyhow::{Context, Result, bail};
@@ -13,13 +13,18 @@ const PUSHED: &str = "survey.csat,survey.response_rate,survey.resolved_rate";
 /// Stops everything in order and compares. False if a number differs.
 pub fn run(options: &Options, mut world: World) -> Result<bool> {
     world.settle()?;
+    if options.day {
+        day::wait_rebuilt(&world)?;
+    }
     let status = world.host.api().status()?;
     let (journal, _) = world::compare_journal(&world, &status)?;
     check_counts(options, &status)?;
     world.host.stop()?;
     say::step("recomputing every number from the journal");
     let mut oracle = world::oracle(&world, &journal);
-    oracle.args(["--pushed", PUSHED]);
+    if !options.pushed().is_empty() {
+        oracle.args(["--pushed", PUSHED]);
+    }
     let ended = oracle.stdin(Stdio::null()).status().context("start weir-oracle")?;
     Ok(ended.success())
 }

@@ -1,6 +1,6 @@
-//! When what is killed.
+//! When what is done to the running chain: kills, and what a database's operator does.
 
-use super::Options;
+use super::{Options, day};
 use crate::dice::Dice;
 use crate::say;
 use crate::world::{Upstream, World};
@@ -8,62 +8,87 @@ use anyhow::Result;
 use std::time::Duration;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Victim {
-    Host,
-    Connect,
+pub enum Deed {
+    /// kill -9 of the host, and a new start.
+    KillHost,
+    /// The same of Debezium.
+    KillConnect,
+    /// A new snapshot of all tables, by which the host rebuilds its row tables.
+    Resnapshot,
+    /// Columns that are added and widened.
+    Alter,
 }
 
-/// Kills of each victim.
+/// Kills of each victim, unless the run is a day.
 const KILLS: usize = 2;
 /// Kills fall into this share of the run: after the push, and with time left to come back.
 const FROM: f64 = 0.2;
 const TO: f64 = 0.85;
+/// What happens on a day, as shares of the run, each up to two hours of the clock later. The host dies in the
+/// midst of the snapshot: what it was told must be durable by then, and not all be read.
+const DAY: [(f64, Deed); 3] = [(0.25, Deed::KillConnect), (0.48, Deed::Resnapshot), (0.70, Deed::Alter)];
+const DAY_LATER: f64 = 2.0 / 24.0;
+const HOST_DIES_AFTER: f64 = 0.5 / 24.0;
 
 /// Moments since the start, ascending.
 pub struct Schedule {
-    left: Vec<(Duration, Victim)>,
+    left: Vec<(Duration, Deed)>,
 }
 
 impl Schedule {
     pub fn new(options: &Options) -> Schedule {
-        let mut left = Vec::new();
         let mut dice = Dice::new(options.seed);
         let whole = options.run_for.unwrap_or_default();
-        for (name, victim) in [("host", Victim::Host), ("connect", Victim::Connect)] {
-            if !options.kills(name) {
-                continue;
-            }
-            for kill in 0..KILLS {
-                // One kill in each half of the time, so that they do not coincide.
-                let share = (kill as f64 + dice.share()) / KILLS as f64;
-                left.push((whole.mul_f64(FROM + share * (TO - FROM)), victim));
-            }
-        }
+        let shares = if options.day { of_day(&mut dice) } else { of_kills(options, &mut dice) };
+        let mut left: Vec<(Duration, Deed)> =
+            shares.into_iter().map(|(share, deed)| (whole.mul_f64(share), deed)).collect();
         left.sort_by_key(|(at, _)| *at);
         Schedule { left }
     }
 
     /// Those whose moment has come, once.
-    pub fn due(&mut self, elapsed: Duration) -> Vec<Victim> {
+    pub fn due(&mut self, elapsed: Duration) -> Vec<Deed> {
         let due = self.left.iter().take_while(|(at, _)| *at <= elapsed).count();
-        self.left.drain(..due).map(|(_, victim)| victim).collect()
+        self.left.drain(..due).map(|(_, deed)| deed).collect()
     }
 }
 
-/// kill -9, and a new start.
-pub fn carry_out(victim: Victim, world: &mut World) -> Result<()> {
-    match (victim, &mut world.upstream) {
-        (Victim::Host, _) => {
+fn of_kills(options: &Options, dice: &mut Dice) -> Vec<(f64, Deed)> {
+    let mut shares = Vec::new();
+    for (name, deed) in [("host", Deed::KillHost), ("connect", Deed::KillConnect)] {
+        for kill in 0..if options.kills(name) { KILLS } else { 0 } {
+            // One kill in each half of the time, so that they do not coincide.
+            let share = (kill as f64 + dice.share()) / KILLS as f64;
+            shares.push((FROM + share * (TO - FROM), deed));
+        }
+    }
+    shares
+}
+
+fn of_day(dice: &mut Dice) -> Vec<(f64, Deed)> {
+    let mut shares: Vec<(f64, Deed)> =
+        DAY.into_iter().map(|(share, deed)| (share + dice.share() * DAY_LATER, deed)).collect();
+    let dies =
+        shares.iter().find(|(_, deed)| *deed == Deed::Resnapshot).map(|(share, _)| share + HOST_DIES_AFTER);
+    shares.extend(dies.map(|share| (share, Deed::KillHost)));
+    shares
+}
+
+pub fn carry_out(deed: Deed, world: &mut World) -> Result<()> {
+    match (deed, &mut world.upstream) {
+        (Deed::KillHost, _) => {
             say::note("kill -9 of the host, and a new start");
             world.host.kill();
             world.host.launch()
         }
-        (Victim::Connect, Upstream::Services { connect, .. }) => {
+        (Deed::KillConnect, Upstream::Services { connect, .. }) => {
             say::note("kill -9 of Debezium, and a new start");
             connect.kill();
             connect.launch()
         }
-        (Victim::Connect, Upstream::Embedded { .. } | Upstream::Kafka { .. }) => Ok(()),
+        (Deed::Resnapshot, Upstream::Services { mariadb, .. }) => day::resnapshot(&world.host, mariadb),
+        (Deed::Alter, Upstream::Services { mariadb, .. }) => day::alter(mariadb),
+        (_, Upstream::Embedded { .. } | Upstream::Kafka { .. }) => Ok(()),
     }
 }
 
@@ -89,8 +114,8 @@ mod tests {
         assert!(schedule.left.iter().all(|(at, _)| (20..=85).contains(&at.as_secs())));
         assert!(schedule.due(Duration::from_secs(19)).is_empty());
         let all = schedule.due(Duration::from_secs(100));
-        let of = |victim| all.iter().filter(|v| **v == victim).count();
-        assert_eq!((of(Victim::Host), of(Victim::Connect)), (2, 2));
+        let of = |wanted| all.iter().filter(|deed| **deed == wanted).count();
+        assert_eq!((of(Deed::KillHost), of(Deed::KillConnect)), (2, 2));
         assert!(schedule.due(Duration::from_secs(100)).is_empty());
     }
 
@@ -99,5 +124,18 @@ mod tests {
         let moments = |seed: u64| schedule(&format!("--for 60s --kill host --seed {seed}")).left;
         assert_eq!(moments(3), moments(3));
         assert_ne!(moments(3), moments(4));
+    }
+
+    #[test]
+    fn on_a_day_all_four_things_happen_once_and_the_host_dies_soon_after_the_snapshot_was_asked_for() {
+        let left = schedule("--for 120s --real --check --day --seed 5").left;
+        let of = |wanted| {
+            let mut all = left.iter().filter(|(_, deed)| *deed == wanted);
+            let (at, _) = all.next().expect("it happens");
+            assert!(all.next().is_none());
+            at.as_secs_f64()
+        };
+        assert!(of(Deed::KillConnect) < of(Deed::Resnapshot) && of(Deed::Alter) < 100.0);
+        assert!((0.0..10.0).contains(&(of(Deed::KillHost) - of(Deed::Resnapshot))));
     }
 }

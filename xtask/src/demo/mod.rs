@@ -2,6 +2,7 @@
 //! every number.
 
 mod check;
+mod day;
 mod kills;
 
 use crate::world::{Parts, Setup, Way, World};
@@ -14,8 +15,6 @@ use weir_e2e::clickhouse::Server;
 use weir_e2e::oracle::COMPONENTS;
 use weir_e2e::{interrupt, net, paths};
 
-/// Components that join while the host runs.
-const PUSHED: [&str; 1] = ["survey.wasm"];
 /// When, as a share of the run, they are pushed; before every kill.
 const PUSH_AT: f64 = 0.15;
 /// When they are pushed in a run without an end.
@@ -33,6 +32,10 @@ pub struct Options {
     /// MariaDB, Debezium and Kafka instead of the embedded broker.
     #[arg(long)]
     pub real: bool,
+    /// The time is a whole day on the clock, from 14 to 14 o'clock. Debezium and the host are killed once each, all
+    /// tables are snapshot anew, and columns are added and widened.
+    #[arg(long, requires_all = ["check", "real"], conflicts_with = "kill")]
+    pub day: bool,
     /// Kill each of these (`host`, `connect`) twice with kill -9 at seeded moments, and restart it.
     #[arg(long, value_delimiter = ',', requires = "run_for")]
     pub kill: Vec<String>,
@@ -80,14 +83,29 @@ impl Options {
             way: if self.real { Way::Services } else { Way::Embedded },
             clickhouse,
             checked: self.check,
+            day: self.day,
             seed: self.seed,
             rate: self.rate,
-            generator: vec!["--bad".into(), self.bad.to_string()],
-            plugins: COMPONENTS.into_iter().filter(|file| !PUSHED.contains(file)).collect(),
+            generator: self.generator(),
+            plugins: COMPONENTS.into_iter().filter(|file| !self.pushed().contains(file)).collect(),
             epoch: None,
             format: self.format.clone(),
             run_for: self.run_for,
             port,
+        }
+    }
+
+    /// Components that join while the host runs, none with current values: such a metric is never complete when
+    /// it joins late. Of a day every metric is compared from its beginning on.
+    fn pushed(&self) -> &'static [&'static str] {
+        if self.day { &[] } else { &["survey.wasm"] }
+    }
+
+    fn generator(&self) -> Vec<String> {
+        match (self.day, self.real) {
+            (true, _) => day::LIFE.map(Into::into).to_vec(),
+            (false, true) => Vec::new(),
+            (false, false) => vec!["--bad".into(), self.bad.to_string()],
         }
     }
 
@@ -148,17 +166,20 @@ fn run_in(options: &Options, setup: &Setup, parts: &Parts, dir: &Path) -> Result
         interrupt::check()?;
         world.check_alive()?;
         if !pushed && begin.elapsed() >= push_at {
-            for file in PUSHED {
+            for file in options.pushed() {
                 world.push(file)?;
             }
             pushed = true;
         }
-        for kill in schedule.due(begin.elapsed()) {
-            kills::carry_out(kill, &mut world)?;
+        for deed in schedule.due(begin.elapsed()) {
+            kills::carry_out(deed, &mut world)?;
         }
         std::thread::sleep(Duration::from_millis(50));
     }
     world.stop_generator()?;
+    if options.day {
+        day::last_contacts(&world)?;
+    }
     if options.check {
         return check::run(options, world);
     }

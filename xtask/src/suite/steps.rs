@@ -29,7 +29,7 @@ pub const ALL: [Step; 18] = [
     Step { name: "end to end", metrics: true, servers: true, run: end_to_end },
     Step { name: "demo", metrics: true, servers: true, run: demo },
     Step { name: "chaos", metrics: true, servers: true, run: chaos },
-    Step { name: "demo over real services", metrics: true, servers: true, run: demo_real },
+    Step { name: "a day over real services", metrics: true, servers: true, run: demo_real },
 ];
 
 fn minutes(n: u64) -> Duration {
@@ -266,6 +266,6 @@ fn chaos(_: &Options) -> Result<Done> {
 }
 
 fn demo_real(_: &Options) -> Result<Done> {
-    let args = ["--real", "--for", "60s", "--check", "--seed", "3", "--kill", "host,connect"];
+    let args = ["--real", "--day", "--for", "120s", "--check", "--seed", "3", "--rate", "300"];
     run_demo(&args, minutes(15))
 }

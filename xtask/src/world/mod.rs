@@ -8,7 +8,7 @@ mod upstream;
 use clock::DemoClock;
 pub use parts::Parts;
 pub use recompute::{compare_journal, oracle};
-pub use upstream::{Upstream, Way};
+pub use upstream::{DATABASE, Upstream, Way};
 
 use crate::say;
 use anyhow::{Context, Result};
@@ -21,10 +21,12 @@ use weir_e2e::process::Process;
 use weir_e2e::tables::TABLES;
 use weir_e2e::wait;
 
-/// On the clock: 10 real seconds at 60 times the speed. Longer than a killed process needs to come back.
-pub const IDLE_AFTER: &str = "10m";
+/// Real time after which a quiet partition counts as idle where numbers are checked. Longer than a killed
+/// process needs to come back.
+const IDLE_AFTER_S: f64 = 10.0;
 /// How much faster than real time the clock runs where numbers are checked, so that windows close.
-pub const CHECK_SPEED: f64 = 60.0;
+const CHECK_SPEED: f64 = 60.0;
+const DAY_S: f64 = 86_400.0;
 const PUSH_LIMIT: Duration = Duration::from_secs(60);
 const SETTLE_LIMIT: Duration = Duration::from_secs(180);
 const GENERATOR_LIMIT: Duration = Duration::from_secs(60);
@@ -37,6 +39,8 @@ pub struct Setup {
     pub clickhouse: Option<Server>,
     /// Numbers will be checked: the clock runs at [`CHECK_SPEED`].
     pub checked: bool,
+    /// The run's time is a whole day on the clock.
+    pub day: bool,
     pub seed: u64,
     /// Row changes a real second.
     pub rate: f64,
@@ -55,8 +59,18 @@ pub struct Setup {
 }
 
 impl Setup {
-    fn speed(&self) -> f64 {
-        if self.checked { CHECK_SPEED } else { 1.0 }
+    /// How many times as fast as real time the clock runs.
+    pub fn speed(&self) -> f64 {
+        match (self.checked, self.run_for) {
+            (true, Some(whole)) if self.day => (DAY_S / whole.as_secs_f64()).round(),
+            (true, _) => CHECK_SPEED,
+            (false, _) => 1.0,
+        }
+    }
+
+    /// On the clock, as host and oracle are told it.
+    fn idle_after(&self) -> String {
+        format!("{}s", IDLE_AFTER_S * self.speed())
     }
 }
 
@@ -87,6 +101,8 @@ pub struct World {
     pub clickhouse: Option<ClickHouse>,
     pub server: Server,
     pub upstream: Upstream,
+    /// What the host was told, for the oracle.
+    idle_after: String,
 }
 
 impl World {
@@ -113,7 +129,7 @@ impl World {
         if setup.checked {
             config.clock(&clock.origin.to_string(), setup.speed());
             for source in TABLES {
-                config.source(source)?.insert("idle_after".into(), IDLE_AFTER.into());
+                config.source(source)?.insert("idle_after".into(), setup.idle_after().into());
             }
         }
         for source in TABLES {
@@ -135,6 +151,7 @@ impl World {
             clickhouse,
             server,
             upstream,
+            idle_after: setup.idle_after(),
         })
     }
 

@@ -1,6 +1,6 @@
 //! After a run: what the oracle needs, and how it is asked.
 
-use super::{IDLE_AFTER, Upstream, World};
+use super::{Upstream, World};
 use crate::say;
 use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
@@ -63,7 +63,7 @@ pub fn oracle(world: &World, journal: &Path) -> Command {
     command.arg("check").arg("--journal").arg(journal);
     command.args(["--clickhouse-url", &world.server.url, "--user", &world.server.user]);
     command.args(["--password", &world.server.password, "--database", "weir"]);
-    command.args(["--metrics", "all", "--idle-after", IDLE_AFTER, "--settled"]);
+    command.args(["--metrics", "all", "--idle-after", &world.idle_after, "--settled"]);
     match &world.upstream {
         Upstream::Services { mariadb, .. } => {
             command.args(["--mariadb", &format!("127.0.0.1:{}", mariadb.port())]);

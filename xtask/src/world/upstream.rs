@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 use weir_e2e::broker::Broker;
-use weir_e2e::connect::Connect;
+use weir_e2e::connect::{Connect, SIGNAL_TABLE};
 use weir_e2e::kafka::Kafka;
 use weir_e2e::mariadb::{self, MariaDb};
 use weir_e2e::process::{self, Process};
@@ -15,7 +15,7 @@ use weir_e2e::tables::TOPICS;
 use weir_e2e::wait;
 
 const PARTITIONS: u32 = 4;
-const DATABASE: &str = "service";
+pub const DATABASE: &str = "service";
 /// A row of this table, written last, shows when Debezium has passed everything on.
 const MARKER_TABLE: &str = "demo_marker";
 const MARKER: &str = "all-is-written";
@@ -52,7 +52,8 @@ impl Upstream {
         }
         let mariadb = Box::new(MariaDb::start(dir)?);
         mariadb.run(&format!(
-            "CREATE DATABASE {DATABASE}; CREATE TABLE {DATABASE}.{MARKER_TABLE} (name VARCHAR(32) PRIMARY KEY)"
+            "CREATE DATABASE {DATABASE}; CREATE TABLE {DATABASE}.{MARKER_TABLE} (name VARCHAR(32) PRIMARY KEY);
+             CREATE TABLE {DATABASE}.{SIGNAL_TABLE} (id VARCHAR(42) PRIMARY KEY, type VARCHAR(32), data TEXT)"
         ))?;
         let mut prepare = sql_generator(setup, parts, &mariadb, clock);
         prepare.arg("--prepare");
@@ -112,7 +113,7 @@ fn sql_generator(setup: &Setup, parts: &Parts, mariadb: &MariaDb, clock: &DemoCl
     let mut command = Command::new(parts.bins.generator());
     command.args(["sql", "--mysql", &format!("127.0.0.1:{}", mariadb.port())]);
     command.args(["--user", mariadb::USER, "--password", mariadb::PASSWORD, "--database", DATABASE]);
-    command.args(["--start", &clock.start.to_string()]);
+    command.args(["--start", &clock.start.to_string()]).args(&setup.generator);
     life(&mut command, setup, clock);
     command
 }
