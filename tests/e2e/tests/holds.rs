@@ -113,6 +113,7 @@ fn deleted_records_stop_their_source_until_the_gap_is_accepted_and_noted() -> Re
     let clickhouse = ClickHouse::started(&bins, &paths::from_env(paths::CHDB_LIB)?, &dir.0)?;
     let kafka = Kafka::started(&paths::from_env(paths::KAFKA)?, &dir.0)?;
     let mut config = configuration(&kafka.bootstrap())?;
+    config.keep_sources(&["ticket", "call_record"]);
     config.clickhouse(&clickhouse.server());
     let mut host = Host::new(&bins, &dir.0, net::free_port()?, &config)?;
     let producer = common::producer(&kafka.bootstrap())?;

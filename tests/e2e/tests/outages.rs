@@ -27,6 +27,7 @@ fn kafka_may_be_away_at_the_start_and_in_the_middle() -> Result<()> {
     let clickhouse = ClickHouse::started(&bins, &paths::from_env(paths::CHDB_LIB)?, &dir.0)?;
     let mut kafka = Kafka::new(&paths::from_env(paths::KAFKA)?, &dir.0)?;
     let mut config = configuration(&kafka.bootstrap())?;
+    config.keep_sources(&["ticket", "call_record"]);
     config.clickhouse(&clickhouse.server());
     let mut host = Host::new(&bins, &dir.0, net::free_port()?, &config)?;
     host.launch()?;
