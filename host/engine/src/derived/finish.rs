@@ -3,8 +3,8 @@
 use super::{At, Derived, DerivedError, Revive, Slot, Window};
 use crate::emit::{self, Decision};
 use crate::metric::{
-    Asked, Boundary, Chunks, EpochRows, Holding, Metric, MetricError, SLOTS_PER_CALL, WindowKey, hash_of,
-    live_row, output_row,
+    Asked, Boundary, Chunks, EpochRows, Holding, Metric, MetricError, SLOTS_PER_CALL, Ways, WindowKey,
+    hash_of, output_row,
 };
 use crate::shared::Shared;
 use crate::watermark::Watermarks;
@@ -256,23 +256,12 @@ impl Derived {
         let hash = hash_of(&values, None, &mut rows.scratch);
         let decision = emit::decide(slot.emitted, hash, is_final, empty || epoch.ticking[at.kind as usize]);
         let show = newest && (slot.shown != Some(hash) || empty || (decision == Decision::Emit && is_final));
-        let history = epoch.history && !empty;
-        if show || history || decision == Decision::Emit {
+        let emit = decision == Decision::Emit;
+        let ways =
+            Ways { show, history: epoch.history && !empty, emit, is_now: self.plan.is_now, gone: empty };
+        if ways.any() {
             let row = self.row(at, window, values, holding, epoch, shared);
-            if show {
-                rows.live.push(live_row(&row, empty));
-            }
-            if history {
-                let start = epoch.boundary.clock - epoch.boundary.clock.rem_euclid(MINUTE);
-                let day = shared.calendar.local_day_number(start);
-                rows.outbox.realtime.push(RealtimeRow { start, end: start, day, ..row.clone() });
-            }
-            if decision == Decision::Emit {
-                match self.plan.is_now {
-                    true => rows.outbox.latest.push(row),
-                    false => rows.outbox.realtime.push(row),
-                }
-            }
+            rows.give(row, ways, epoch.boundary.clock, shared);
         }
         slot.shown = Some(hash);
         if decision == Decision::Emit {

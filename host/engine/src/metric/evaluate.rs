@@ -189,22 +189,11 @@ impl Metric {
             changed.push(WindowKey { kind, interval, set: slot.set, key: slot.key });
         }
         let show = newest && (slot.shown != Some(hash) || empty || (decision == Decision::Emit && is_final));
-        if show || decision == Decision::Emit || (history && !empty) {
+        let emit = decision == Decision::Emit;
+        let ways = Ways { show, history: history && !empty, emit, is_now: self.plan.is_now, gone: empty };
+        if ways.any() {
             let row = self.row(slot, kind, interval, is_final, values, boundary, shared);
-            if show {
-                rows.live.push(live_row(&row, empty));
-            }
-            if history && !empty {
-                let start = boundary.clock - boundary.clock.rem_euclid(MINUTE);
-                let day = shared.calendar.local_day_number(start);
-                rows.outbox.realtime.push(RealtimeRow { start, end: start, day, ..row.clone() });
-            }
-            if decision == Decision::Emit {
-                match self.plan.is_now {
-                    true => rows.outbox.latest.push(row),
-                    false => rows.outbox.realtime.push(row),
-                }
-            }
+            rows.give(row, ways, boundary.clock, shared);
         }
         let Some(slot) = self.windows.get_mut(number) else { return };
         slot.shown = Some(hash);
@@ -315,8 +304,47 @@ impl Metric {
     }
 }
 
+/// Where the row of an evaluated key goes.
+#[derive(Clone, Copy)]
+pub(crate) struct Ways {
+    /// To the serving side.
+    pub show: bool,
+    /// To ClickHouse, as the current value of this minute.
+    pub history: bool,
+    /// To ClickHouse.
+    pub emit: bool,
+    pub is_now: bool,
+    /// Whether the key holds nothing any more.
+    pub gone: bool,
+}
+
+impl Ways {
+    pub fn any(self) -> bool {
+        self.show || self.history || self.emit
+    }
+}
+
+impl EpochRows {
+    pub(crate) fn give(&mut self, row: RealtimeRow, ways: Ways, clock: Micros, shared: &Shared) {
+        if ways.show {
+            self.live.push(live_row(&row, ways.gone));
+        }
+        if ways.history {
+            let start = clock - clock.rem_euclid(MINUTE);
+            let day = shared.calendar.local_day_number(start);
+            self.outbox.realtime.push(RealtimeRow { start, end: start, day, ..row.clone() });
+        }
+        if ways.emit {
+            match ways.is_now {
+                true => self.outbox.latest.push(row),
+                false => self.outbox.realtime.push(row),
+            }
+        }
+    }
+}
+
 /// What the serving side is shown of a row.
-pub(crate) fn live_row(row: &RealtimeRow, gone: bool) -> LiveRow {
+fn live_row(row: &RealtimeRow, gone: bool) -> LiveRow {
     LiveRow {
         metric: row.metric.clone(),
         window: row.window.clone(),

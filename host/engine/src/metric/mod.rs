@@ -31,8 +31,7 @@ use windows::{Numbers, Windows};
 
 pub use absorb::{ImageBatch, Running};
 pub use cold::Chunks;
-pub(crate) use evaluate::SLOTS_PER_CALL;
-pub(crate) use evaluate::live_row;
+pub(crate) use evaluate::{SLOTS_PER_CALL, Ways};
 pub use feed::{Asked, Holding, WindowKey};
 #[cfg(test)]
 pub use outputs::text as text_of;

@@ -392,10 +392,7 @@ impl Shard {
                     s.topics.iter().any(|t| t == topic) && info.inputs.iter().any(|i| i.source == s.name)
                 })
         };
-        let suspended = self.suspended.iter().map(|s| (&s.metric.entry, Some(&s.metric.info)));
-        let resting = self.resting.iter().map(|(e, info)| (e, info.as_ref()));
-        let mut stopped = suspended.chain(resting).filter(|(e, _)| e.status != Status::Retired);
-        stopped.find(|(_, info)| info.is_none_or(|i| reads(i))).map(|(e, _)| e.name.as_str())
+        self.all_stopped().find(|(_, info)| info.is_none_or(|i| reads(i))).map(|(e, _)| e.name.as_str())
     }
 
     pub(crate) fn is_stopped(&self, name: &str) -> bool {
@@ -404,10 +401,15 @@ impl Shard {
 
     /// The entry and description of a metric that is stopped and could be mended.
     fn stopped(&self, name: &str) -> Option<(StoredMetric, Arc<MetricInfo>)> {
+        let found = self.all_stopped().find(|(e, _)| e.name == name);
+        found.and_then(|(e, info)| Some((e.clone(), info?.clone())))
+    }
+
+    /// Metrics that are stopped, and what they are where that is known.
+    fn all_stopped(&self) -> impl Iterator<Item = (&StoredMetric, Option<&Arc<MetricInfo>>)> {
         let suspended = self.suspended.iter().map(|s| (&s.metric.entry, Some(&s.metric.info)));
         let resting = self.resting.iter().map(|(e, info)| (e, info.as_ref()));
-        let mut stopped = suspended.chain(resting).filter(|(e, _)| e.status != Status::Retired);
-        stopped.find(|(e, _)| e.name == name).and_then(|(e, info)| Some((e.clone(), info?.clone())))
+        suspended.chain(resting).filter(|(e, _)| e.status != Status::Retired)
     }
 
     pub(crate) fn stored_position(

@@ -1,6 +1,6 @@
 //! `#[derived(…)]`.
 
-use crate::metric::{camel, description, names, unreadable, window};
+use crate::metric::{camel, description, names, windows};
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::parse::{Parse, ParseStream};
@@ -183,7 +183,8 @@ fn about(args: &Args, function: &ItemFn) -> Result<TokenStream> {
         let set = strings(set);
         quote!(&[#(#set),*])
     });
-    let (dims, outputs, windows) = (strings(&args.dims), strings(&args.outputs), windows(args)?);
+    let (dims, outputs, windows) =
+        (strings(&args.dims), strings(&args.outputs), windows(&args.windows, args.now)?);
     let meaning = args.meaning_version.as_ref().map_or(quote!(1), |v| quote!(#v));
     let extra = args.extra.iter().map(|(key, value)| quote!((#key, #value)));
     Ok(quote! {
@@ -205,18 +206,4 @@ fn about(args: &Args, function: &ItemFn) -> Result<TokenStream> {
             extra: &[#(#extra),*],
         }
     })
-}
-
-fn windows(args: &Args) -> Result<Vec<TokenStream>> {
-    if args.now {
-        return match args.windows.first() {
-            Some(first) => Err(Error::new_spanned(first, "a metric of current values has no windows")),
-            None => Ok(vec![quote!(Now)]),
-        };
-    }
-    if args.windows.is_empty() {
-        return ["1m", "15m", "1h", "day"].iter().map(|text| window(text).ok_or_else(unreadable)).collect();
-    }
-    let read = |text: &LitStr| window(&text.value()).ok_or_else(|| Error::new(text.span(), unreadable()));
-    args.windows.iter().map(read).collect()
 }

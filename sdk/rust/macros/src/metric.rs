@@ -299,7 +299,7 @@ fn about(args: &Args, function: &ItemFn, called: &Ident, now: bool) -> Result<To
         let set = list(set);
         quote!(&[#(#set),*])
     });
-    let windows = windows(args, now)?;
+    let windows = windows(&args.windows, now)?;
     let time_varying = args.time_varying;
     let rows = if args.all_rows { quote!(All) } else { quote!(Live) };
     let extra = extra(args).into_iter().map(|(key, value)| quote!((#key, #value)));
@@ -349,28 +349,29 @@ pub fn description(function: &ItemFn) -> String {
     lines.join(" ").trim().to_owned()
 }
 
-fn windows(args: &Args, now: bool) -> Result<Vec<TokenStream>> {
+/// The windows of a metric: those that are named, else the usual ones.
+pub fn windows(named: &[LitStr], now: bool) -> Result<Vec<TokenStream>> {
     if now {
-        return match args.windows.first() {
+        return match named.first() {
             Some(first) => Err(Error::new_spanned(first, "a metric over current values has no windows")),
             None => Ok(vec![quote!(Now)]),
         };
     }
-    if args.windows.is_empty() {
+    if named.is_empty() {
         return ["1m", "15m", "1h", "day"].iter().map(|text| window(text).ok_or_else(unreadable)).collect();
     }
     let read = |text: &LitStr| window(&text.value()).ok_or_else(|| Error::new(text.span(), unreadable()));
-    args.windows.iter().map(read).collect()
+    named.iter().map(read).collect()
 }
 
-pub fn unreadable() -> Error {
+fn unreadable() -> Error {
     Error::new(
         proc_macro2::Span::call_site(),
         "windows are written as \"1m\", \"15m\", \"1h\", \"day\", \"5m/10s\" (sliding), \"session-60s\"",
     )
 }
 
-pub fn window(text: &str) -> Option<TokenStream> {
+fn window(text: &str) -> Option<TokenStream> {
     if text == "day" {
         return Some(quote!(Day));
     }
