@@ -4,11 +4,11 @@ use crate::ClickHouse;
 use crate::rows::{Audit, DeadLetter, Epoch, LateEvent, Promoted, Value, stored_day};
 use crate::tables::{AUDIT, DEAD_LETTERS, EPOCHS, LATE_EVENTS, LATEST, PROMOTED, REALTIME, Table};
 use clickhouse::{Client, RowWrite};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use weir_types::contract::Output;
 use weir_types::ports::SinkError;
-use weir_types::rows::{Outbox, RealtimeRow};
+use weir_types::rows::{Outbox, RealtimeRow, Series};
 
 /// Rows in one insert: well below the million that ClickHouse takes as one block.
 const ROWS_MAX: usize = 100_000;
@@ -83,22 +83,24 @@ impl ClickHouse {
     }
 }
 
-/// Outputs of the metrics in a delivery, looked up once each.
-struct Known<'c> {
+/// Outputs of the series in a delivery, looked up once each as long as their rows come together.
+struct Known<'c, 'r> {
     sink: &'c ClickHouse,
-    outputs: HashMap<String, Option<Arc<[Output]>>>,
+    last: Option<(&'r Arc<Series>, Option<Arc<[Output]>>)>,
 }
 
-impl<'c> Known<'c> {
-    fn new(sink: &'c ClickHouse) -> Known<'c> {
-        Known { sink, outputs: HashMap::new() }
+impl<'c, 'r> Known<'c, 'r> {
+    fn new(sink: &'c ClickHouse) -> Known<'c, 'r> {
+        Known { sink, last: None }
     }
 
-    fn value<'a>(&mut self, generation: u64, row: &'a RealtimeRow) -> Value<'a> {
-        if !self.outputs.contains_key(row.metric.as_str()) {
-            self.outputs.insert(row.metric.to_string(), self.sink.outputs(&row.metric));
-        }
-        let outputs = self.outputs.get(row.metric.as_str()).and_then(Option::as_deref);
-        Value::new(generation, row, outputs.unwrap_or_default())
+    fn value(&mut self, generation: u64, row: &'r RealtimeRow) -> Value<'r> {
+        let outputs = match self.last.take() {
+            Some((series, outputs)) if Arc::ptr_eq(series, &row.series) => outputs,
+            _ => self.sink.outputs(&row.series.metric),
+        };
+        let value = Value::new(generation, row, outputs.as_deref().unwrap_or_default());
+        self.last = Some((&row.series, outputs));
+        value
     }
 }

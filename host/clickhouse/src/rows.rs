@@ -46,11 +46,12 @@ pub struct Value<'a> {
 impl<'a> Value<'a> {
     /// `outputs` says of which type a null is; unknown, it is left out, which reads as null too.
     pub fn new(generation: u64, row: &'a RealtimeRow, outputs: &[Output]) -> Value<'a> {
+        let series = &*row.series;
         let mut value = Value {
-            metric: &row.metric,
-            incarnation: row.incarnation,
-            window: &row.window,
-            dimension_set: &row.dimension_set,
+            metric: &series.metric,
+            incarnation: series.incarnation,
+            window: &series.window,
+            dimension_set: &series.dimension_set,
             dims: &row.dims,
             day: stored_day(row.day),
             start: row.start,
@@ -64,7 +65,7 @@ impl<'a> Value<'a> {
             is_final: row.is_final.into(),
             complete: row.complete.into(),
             watermark: row.watermark,
-            digest: &row.digest,
+            digest: &series.digest,
             epoch: row.epoch,
             epoch_first: row.epoch_first,
             samples: row.samples,
@@ -72,7 +73,7 @@ impl<'a> Value<'a> {
             version: version(generation, row.epoch),
             deleted: row.deleted.into(),
         };
-        for (name, output) in &row.outputs {
+        for (name, output) in row.outputs() {
             value.put(name, output, outputs);
         }
         value

@@ -10,7 +10,7 @@ use weir_types::ports::Sink;
 use weir_types::record::{Rekey, TopicPartition};
 use weir_types::rows::{DeadLetterRow, DeadOutcome, Outbox, OutputValue, RealtimeRow};
 use weir_types::window::Window;
-use weir_types::{HOUR, MINUTE, contract::MetricInfo};
+use weir_types::{HOUR, MINUTE, Name, contract::MetricInfo};
 
 const MINUTES: Window = Window::Tumbling(MINUTE);
 
@@ -51,13 +51,12 @@ fn nulls() -> Vec<(String, OutputValue)> {
 }
 
 fn keyed(set: &str, dims: &[&str], outputs: Vec<(String, OutputValue)>) -> RealtimeRow {
-    RealtimeRow {
-        metric: "all.types".into(),
-        dimension_set: set.into(),
-        dims: dims.iter().map(|d| d.to_string()).collect(),
-        outputs: outputs.into_iter().map(|(name, value)| (name.into(), value)).collect(),
-        ..row(START, 1, 0)
-    }
+    let (names, values): (Vec<Name>, Vec<OutputValue>) =
+        outputs.into_iter().map(|(name, value)| (Name::from(name), value)).unzip();
+    let row = of_series(row(START, 1, 0), |series| {
+        (series.metric, series.dimension_set, series.outputs) = ("all.types".into(), set.into(), names);
+    });
+    RealtimeRow { dims: dims.iter().map(|d| d.to_string()).collect(), values: values.into(), ..row }
 }
 
 #[test]
@@ -133,7 +132,7 @@ fn a_view_shows_the_promoted_incarnation_and_nothing_of_a_retired_metric() {
     let info = metric("a.count", &[MINUTES], &[], &[output("count", Int, false)]);
     sink.prepare_metric(&info).unwrap();
     sink.prepare_metric(&info).unwrap();
-    let newer = RealtimeRow { incarnation: INCARNATION + 1, ..row(START, 1, 50) };
+    let newer = of_series(row(START, 1, 50), |series| series.incarnation += 1);
     sink.insert(1, &realtime(vec![row(START, 1, 4), row(START, 2, 5), newer])).unwrap();
     let point_to = |incarnation, epoch, retired| {
         let promoted = vec![promoted("a.count", incarnation, epoch, retired)];
@@ -154,11 +153,11 @@ fn a_metric_over_current_values_shows_the_newest_values_and_their_minutes() {
     let info = metric("a.count", &[Window::Now], &[field("queue_id", Int)], &[output("count", Int, false)]);
     sink.prepare_metric(&info).unwrap();
     let now = |start, epoch, queue: &str, count| RealtimeRow {
-        window: "now".into(),
-        dimension_set: "queue_id".into(),
         dims: [queue.into()].into(),
         end: start,
-        ..row(start, epoch, count)
+        ..of_series(row(start, epoch, count), |series| {
+            (series.window, series.dimension_set) = ("now".into(), "queue_id".into());
+        })
     };
     let outbox = Outbox {
         realtime: vec![now(START, 1, "5", 1), now(START + MINUTE, 2, "5", 2)],
@@ -185,7 +184,7 @@ fn a_series_is_bounded_ascending_and_of_the_promoted_incarnation() {
     };
     let mut rows: Vec<RealtimeRow> = (0..20).map(|m| of(m, 1, values())).collect();
     rows.push(RealtimeRow { is_final: true, ..of(9, 2, nulls()) });
-    rows.push(RealtimeRow { incarnation: INCARNATION + 1, ..of(8, 9, nulls()) });
+    rows.push(of_series(of(8, 9, nulls()), |series| series.incarnation += 1));
     rows.push(RealtimeRow { dims: ["\\\\N".into(), "x".into(), "true".into()].into(), ..of(8, 9, nulls()) });
     let promoted = vec![promoted("all.types", INCARNATION, 1, false)];
     sink.insert(1, &Outbox { promoted, ..realtime(rows) }).unwrap();

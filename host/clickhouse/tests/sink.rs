@@ -70,7 +70,7 @@ fn rows_older_than_their_retention_go_and_others_stay() {
     let retention = BTreeMap::from([("1m".to_string(), DAY)]);
     let sink = ClickHouse::new(Options { retention, ..Options::new(&engine.process.url) }).unwrap();
     sink.prepare().unwrap();
-    let hour = weir_types::rows::RealtimeRow { window: "1h".into(), ..row(START, 1, 5) };
+    let hour = of_series(row(START, 1, 5), |series| series.window = "1h".into());
     sink.insert(1, &realtime(vec![row(START, 1, 5), hour])).unwrap();
     engine.ask("OPTIMIZE TABLE weir.metric_realtime FINAL");
     assert_eq!(engine.ask("SELECT window FROM weir.metric_realtime"), "1h");

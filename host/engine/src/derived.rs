@@ -8,7 +8,7 @@ mod finish;
 mod plan;
 
 use crate::keys::KeySpace;
-use crate::metric::{Metric, Names};
+use crate::metric::{Metric, SeriesTable};
 use crate::stored::{Status, StoredMetric};
 use crate::watermark::Watermarks;
 use std::collections::{BTreeMap, BTreeSet};
@@ -90,7 +90,7 @@ pub struct Derived {
     /// Keys that differ from what was emitted, until their tick.
     due: BTreeSet<At>,
     revive: Revive,
-    names: Names,
+    series: SeriesTable,
 }
 
 impl Derived {
@@ -104,7 +104,7 @@ impl Derived {
         Ok(Derived {
             instance: factory.open_derived()?,
             spaces: plan.set_types.iter().map(|types| KeySpace::new(types.clone())).collect(),
-            names: Names::of(&info, &entry.digest),
+            series: SeriesTable::of(&info, &entry, &plan.kinds, &plan.set_names),
             info,
             entry,
             plan,

@@ -54,12 +54,14 @@ pub type Key = Box<[i64]>;
 pub struct KeySpace {
     types: Vec<ValueType>,
     ids: KeyTable,
+    /// Keys that were rendered, by id.
+    rendered: Vec<Option<Arc<[String]>>>,
 }
 
 impl KeySpace {
     pub fn new(types: Vec<ValueType>) -> KeySpace {
         let ids = KeyTable::new(types.len() + 1);
-        KeySpace { types, ids }
+        KeySpace { types, ids, rendered: Vec::new() }
     }
     /// The id of a key given as mask and values.
     #[inline]
@@ -77,12 +79,16 @@ impl KeySpace {
     pub fn get(&self, id: u32) -> &[i64] {
         self.ids.get(id)
     }
-    /// Canonical texts of a key's values.
-    pub fn render(&self, id: u32, texts: &Texts) -> Vec<String> {
-        let key = self.get(id);
+    /// Canonical texts of a key's values, made once for all rows of the key.
+    pub fn render(&mut self, id: u32, texts: &Texts) -> Arc<[String]> {
+        if self.rendered.len() <= id as usize {
+            self.rendered.resize(self.ids.len().max(id as usize + 1), None);
+        }
+        let key = self.ids.get(id);
         let value = |i: usize| (key[0] >> i & 1 == 0).then_some(key[i + 1]);
         let render = |(i, ty): (usize, &ValueType)| key::render(*ty, value(i), |t| texts.get(t).to_string());
-        self.types.iter().enumerate().map(render).collect()
+        let rendered = || self.types.iter().enumerate().map(render).collect();
+        self.rendered[id as usize].get_or_insert_with(rendered).clone()
     }
     /// The key in a form that outlives the process.
     pub fn to_stored(&self, id: u32, texts: &Texts) -> StoredKey {
@@ -242,7 +248,7 @@ mod tests {
         let id = space.id(&[0b100, 7, app, 0]);
         let stored = space.to_stored(id, &texts);
         let back = second.of_stored(&stored, &mut other).expect("same arity");
-        assert_eq!(second.render(back, &other), ["7", "app", "\\N"]);
+        assert_eq!(*second.render(back, &other), ["7", "app", "\\N"]);
         assert_eq!(space.render(id, &texts), second.render(back, &other));
     }
 

@@ -1,6 +1,7 @@
 //! The rows that wait for delivery: stored with their epoch until it is delivered; in memory within a
 //! budget, coalesced.
 
+mod newest;
 mod waiting;
 mod weight;
 

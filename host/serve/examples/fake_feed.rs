@@ -103,7 +103,12 @@ impl Feed {
         let mut newest = BTreeMap::new();
         for row in rows {
             newest.insert(
-                (row.metric.clone(), row.window.clone(), row.dimension_set.clone(), row.dims.clone()),
+                (
+                    row.series.metric.clone(),
+                    row.series.window.clone(),
+                    row.series.dimension_set.clone(),
+                    row.dims.clone(),
+                ),
                 row,
             );
         }
@@ -155,7 +160,7 @@ fn feed(live: &Live) -> ! {
         let trouble = (40..50).contains(&(epoch % 60));
         if trouble {
             next.sources[0].trouble = Some("the broker 127.0.0.1:9092 does not answer; trying again".into());
-            next.rows.retain(|row| row.metric.starts_with("call"));
+            next.rows.retain(|row| row.series.metric.starts_with("call"));
         }
         live.publish(next);
         let away = Condition {

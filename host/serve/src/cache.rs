@@ -133,21 +133,21 @@ impl Cache {
 
     /// Takes over one published row.
     pub fn apply(&mut self, row: LiveRow) -> Applied {
-        let Some(metric) = self.metrics.get_mut(&row.metric) else { return Applied::Nothing };
+        let Some(metric) = self.metrics.get_mut(&row.series.metric) else { return Applied::Nothing };
         let window = metric
             .windows
-            .entry(row.window.clone())
+            .entry(row.series.window.clone())
             .or_insert_with(|| WindowRows { sets: BTreeMap::new(), earliest_end: Micros::MAX });
-        let keys = window.sets.entry(row.dimension_set.clone()).or_default();
+        let keys = window.sets.entry(row.series.dimension_set.clone()).or_default();
         match keys.get(&row.dims) {
             Some(shown) if shown.live.start > row.start => return Applied::Nothing,
             Some(_) if row.gone => {
                 keys.remove(&row.dims);
                 self.rows -= 1;
                 return Applied::Gone(Key {
-                    metric: row.metric,
-                    window: row.window,
-                    set: row.dimension_set,
+                    metric: row.series.metric.clone(),
+                    window: row.series.window.clone(),
+                    set: row.series.dimension_set.clone(),
                     dims: row.dims,
                 });
             }

@@ -42,16 +42,16 @@ pub(crate) fn dims(dims: &[String]) -> Value {
 
 /// Names of a set's dimensions; the grand total has none.
 pub(crate) fn row(row: &LiveRow, info: &MetricInfo, display: &Display) -> Value {
-    let named = info.outputs.iter().zip(&row.outputs).map(|(output, v)| (output.name.as_str(), v));
+    let named = info.outputs.iter().zip(&*row.values).map(|(output, v)| (output.name.as_str(), v));
     let (outputs, shown) = outputs(named, info, display);
     json!({
-        "metric": &*row.metric,
-        "window": &*row.window,
-        "set": &*row.dimension_set,
+        "metric": &*row.series.metric,
+        "window": &*row.series.window,
+        "set": &*row.series.dimension_set,
         "dims": dims(&row.dims),
         "start": time(row.start),
         "end": time(row.end),
-        "label": display.window(&row.window, row.start, row.end),
+        "label": display.window(&row.series.window, row.start, row.end),
         "at": display.minute(row.start),
         "outputs": outputs,
         "display": shown,

@@ -125,7 +125,7 @@ fn events(live: &Live, filter: &Filter, change: &Change) -> String {
     if let Some((epoch, clock)) = change.epoch {
         let wanted = change.rows.iter().filter(|row| {
             let row = &row.live;
-            filter.accepts(&row.metric, &row.window, &row.dimension_set, &row.dims)
+            filter.accepts(&row.series.metric, &row.series.window, &row.series.dimension_set, &row.dims)
         });
         let rows: Vec<&str> = wanted.map(|row| row.json(live.display())).collect();
         let gone = change.gone.iter().filter(|k| filter.accepts(&k.metric, &k.window, &k.set, &k.dims));

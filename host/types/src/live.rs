@@ -1,9 +1,9 @@
 //! What the engine tells the serving side, once an epoch is durable.
 
+use crate::Micros;
 use crate::contract::MetricInfo;
 use crate::record::TopicPartition;
-use crate::rows::{Counts, OutputValue};
-use crate::{Micros, Name};
+use crate::rows::{Counts, OutputValue, Series};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,15 +54,13 @@ pub struct MetricCost {
 /// The newest value of one key in one window kind.
 #[derive(Clone, Debug)]
 pub struct LiveRow {
-    pub metric: Name,
-    pub window: Name,
-    pub dimension_set: Name,
+    pub series: Arc<Series>,
     /// Canonical texts, in the set's order.
     pub dims: Arc<[String]>,
     pub start: Micros,
     pub end: Micros,
-    /// In the order of the metric's outputs.
-    pub outputs: Vec<OutputValue>,
+    /// As many as the series has outputs, in their order.
+    pub values: Arc<[OutputValue]>,
     pub is_final: bool,
     pub complete: bool,
     pub samples: u64,

@@ -21,15 +21,25 @@ pub enum OutputValue {
     Texts(Vec<String>),
 }
 
-/// One value of `metric_realtime`. Key: metric, incarnation, window, dimension_set, dims, start.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RealtimeRow {
+/// What all rows of one incarnation of a metric, one window kind and one dimension set have in common.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Series {
     pub metric: Name,
     pub incarnation: i64,
     /// [`crate::window::Window::name`].
     pub window: Name,
     /// [`crate::key::set_name`].
     pub dimension_set: Name,
+    /// Hex digest of the component.
+    pub digest: Name,
+    /// Names of the outputs, in the order of the metric's description.
+    pub outputs: Vec<Name>,
+}
+
+/// One value of `metric_realtime`. Key: metric, incarnation, window, dimension_set, dims, start.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RealtimeRow {
+    pub series: Arc<Series>,
     /// Canonical texts ([`crate::key`]), in the set's order.
     pub dims: Arc<[String]>,
     /// Days since 1970-01-01 of the local day of `start`.
@@ -37,14 +47,12 @@ pub struct RealtimeRow {
     pub start: Micros,
     /// Equal to `start` for `now`.
     pub end: Micros,
-    /// By name of the output, in the order of the metric's description.
-    pub outputs: Vec<(Name, OutputValue)>,
+    /// As many as the series has outputs, in their order.
+    pub values: Arc<[OutputValue]>,
     pub is_final: bool,
     /// False where the window began before the metric's coverage did.
     pub complete: bool,
     pub watermark: Micros,
-    /// Hex digest of the component.
-    pub digest: Name,
     /// The epoch that gave this row; delivery makes the version from it.
     pub epoch: u64,
     /// The epoch that first touched the window.
@@ -53,6 +61,13 @@ pub struct RealtimeRow {
     pub late: u64,
     /// Merged sessions only.
     pub deleted: bool,
+}
+
+impl RealtimeRow {
+    /// Its outputs by name.
+    pub fn outputs(&self) -> impl Iterator<Item = (&Name, &OutputValue)> {
+        self.series.outputs.iter().zip(&*self.values)
+    }
 }
 
 /// Counts of one partition in one epoch: read = applied + skipped + dead.
@@ -224,7 +239,7 @@ pub struct AuditRow {
 }
 
 /// All rows of one epoch.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outbox {
     pub realtime: Vec<RealtimeRow>,
     /// Rows of `metric_latest`: as `realtime`, with `window` = `now`; key without start.

@@ -214,15 +214,17 @@ impl Host {
         })
     }
 
-    /// Waits until everything has been read, computed, emitted and delivered.
+    /// Waits until everything has been read, computed, emitted and delivered. `limit` is for how long the number of
+    /// epochs that wait may not fall: after many kills there is much to deliver.
     pub fn settle(&self, limit: Duration) -> Result<()> {
         let api = self.api();
         let mut quiet_since: Option<Instant> = None;
-        wait::until("the host has read and delivered everything", limit, || {
-            let status = api.status().map_err(|e| format!("{e:#}"))?;
-            if !(status.caught_up() && status.idle() && status.waiting_epochs() == 0) {
+        wait::until_done("the host has read and delivered everything", limit, || {
+            let status = api.status().map_err(|e| (i64::MAX, format!("{e:#}")))?;
+            let waiting = status.waiting_epochs();
+            if !(status.caught_up() && status.idle() && waiting == 0) {
                 quiet_since = None;
-                return Err(status.0.to_string());
+                return Err((waiting, status.0.to_string()));
             }
             // The epoch that emits what was due begins after the partitions became idle.
             let since = *quiet_since.get_or_insert_with(Instant::now);

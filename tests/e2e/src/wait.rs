@@ -37,3 +37,27 @@ pub fn until<T>(
         std::thread::sleep(STEP);
     }
 }
+
+/// As [`until`], but `limit` begins anew whenever less is left than ever before: the number of the error.
+pub fn until_done<T>(
+    what: &str,
+    limit: Duration,
+    mut ready: impl FnMut() -> Result<Option<T>, (i64, String)>,
+) -> Result<T> {
+    let (mut least, mut since) = (i64::MAX, Instant::now());
+    loop {
+        interrupt::check()?;
+        let (left, reason) = match ready() {
+            Ok(Some(value)) => return Ok(value),
+            Ok(None) => (0, String::new()),
+            Err((left, reason)) => (left, format!(": {reason}")),
+        };
+        if left < least {
+            (least, since) = (left, Instant::now());
+        }
+        if since.elapsed() >= limit {
+            bail!("{what}: no nearer to it for {} s{reason}", limit.as_secs());
+        }
+        std::thread::sleep(STEP);
+    }
+}

@@ -65,7 +65,7 @@ fn end_epoch(shard: &mut Shard, store: &MemoryStore, now: i64, flush: bool, left
         *left.rejected.entry(metric.to_string()).or_default() += cost.rejected;
     }
     let mut rows: Vec<(String, String)> =
-        commit.outbox.realtime.into_iter().map(|row| (row.metric.to_string(), spelled(row))).collect();
+        commit.outbox.realtime.into_iter().map(|row| (row.series.metric.to_string(), spelled(row))).collect();
     // The order of the rows of one epoch is laid down nowhere.
     rows.sort_unstable();
     for (metric, row) in rows {
@@ -78,8 +78,9 @@ fn end_epoch(shard: &mut Shard, store: &MemoryStore, now: i64, flush: bool, left
 }
 
 /// A row without its component's digest. Floats are written so that other bits give another text.
-fn spelled(row: RealtimeRow) -> String {
-    format!("{:?}", RealtimeRow { digest: "".into(), ..row })
+fn spelled(mut row: RealtimeRow) -> String {
+    Arc::make_mut(&mut row.series).digest = "".into();
+    format!("{row:?}")
 }
 
 fn batch(records: &[Recorded]) -> RecordBatch {

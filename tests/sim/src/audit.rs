@@ -65,7 +65,7 @@ fn numbers(row: &RealtimeRow) -> Vec<i64> {
         OutputValue::Int(n) => *n,
         _ => i64::MIN,
     };
-    row.outputs.iter().map(|(_, value)| number(value)).collect()
+    row.values.iter().map(number).collect()
 }
 
 /// The queue of a row's dimensions.
@@ -74,7 +74,11 @@ fn queue(row: &RealtimeRow) -> Option<i64> {
 }
 
 fn key(row: &RealtimeRow) -> Key {
-    (WINDOWS.iter().position(|(name, _)| row.window == *name).unwrap_or(WINDOWS.len()), queue(row), row.start)
+    (
+        WINDOWS.iter().position(|(name, _)| row.series.window == *name).unwrap_or(WINDOWS.len()),
+        queue(row),
+        row.start,
+    )
 }
 
 impl Auditor<'_> {
@@ -253,9 +257,9 @@ impl Auditor<'_> {
         let expected = self.expected(metric, late);
         let Some(listed) = self.world.disk.metrics.get(metric) else { return };
         let table = &self.world.tables.realtime;
-        let rows = table
-            .values()
-            .filter(|h| h.row.metric == metric && h.row.incarnation == listed.incarnation && !h.row.deleted);
+        let rows = table.values().filter(|h| {
+            h.row.series.metric == metric && h.row.series.incarnation == listed.incarnation && !h.row.deleted
+        });
         let held: BTreeMap<Key, _> = rows.map(|h| (key(&h.row), h)).collect();
         let mut found = Vec::new();
         let missing = expected.keys().filter(|key| !held.contains_key(*key));
@@ -292,7 +296,8 @@ impl Auditor<'_> {
             }
         }
         let latest = self.world.tables.latest.values();
-        let ours = latest.filter(|h| h.row.metric == metric && h.row.incarnation == listed.incarnation);
+        let ours = latest
+            .filter(|h| h.row.series.metric == metric && h.row.series.incarnation == listed.incarnation);
         let held = ours.filter(|h| !h.row.deleted).map(|h| (queue(&h.row), numbers(&h.row)));
         let held: BTreeMap<_, _> = held.filter(|(_, numbers)| *numbers != [0, 0]).collect();
         self.audit.current += expected.len() as u64;

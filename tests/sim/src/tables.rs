@@ -65,8 +65,9 @@ fn all<'r, T: 'r>(
 }
 
 fn key(row: &RealtimeRow, start: i64) -> RowKey {
-    let (metric, window, set) = (row.metric.clone(), row.window.clone(), row.dimension_set.clone());
-    (metric, row.incarnation, window, set, row.dims.clone(), start)
+    let (metric, window, set) =
+        (row.series.metric.clone(), row.series.window.clone(), row.series.dimension_set.clone());
+    (metric, row.series.incarnation, window, set, row.dims.clone(), start)
 }
 
 /// One statement of a delivery.

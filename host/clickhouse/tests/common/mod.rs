@@ -3,10 +3,11 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use weir_clickhouse::{ClickHouse, Options};
 use weir_embedded::clickhouse::Process;
 use weir_types::contract::{Field, Input, MetricInfo, Output, RowMemory, ValueType};
-use weir_types::rows::{EpochRow, Outbox, OutputValue, PromotedRow, RealtimeRow};
+use weir_types::rows::{EpochRow, Outbox, OutputValue, PromotedRow, RealtimeRow, Series};
 use weir_types::window::Window;
 use weir_types::{DAY, MINUTE, Name};
 
@@ -125,22 +126,32 @@ pub fn metric(name: &str, windows: &[Window], dimensions: &[Field], outputs: &[O
     }
 }
 
+/// The row with its series changed.
+pub fn of_series(mut row: RealtimeRow, change: impl FnOnce(&mut Series)) -> RealtimeRow {
+    change(Arc::make_mut(&mut row.series));
+    row
+}
+
 /// A minute of metric `a.count`, the grand total.
 pub fn row(start: i64, epoch: u64, count: i64) -> RealtimeRow {
-    RealtimeRow {
+    let series = Series {
         metric: "a.count".into(),
         incarnation: INCARNATION,
         window: "1m".into(),
         dimension_set: Name::default(),
+        digest: "d1".into(),
+        outputs: vec!["count".into()],
+    };
+    RealtimeRow {
+        series: series.into(),
         dims: [].into(),
         day: start.div_euclid(DAY) as i32,
         start,
         end: start + MINUTE,
-        outputs: vec![("count".into(), OutputValue::Int(count))],
+        values: [OutputValue::Int(count)].into(),
         is_final: false,
         complete: true,
         watermark: start,
-        digest: "d1".into(),
         epoch,
         epoch_first: 1,
         samples: 1,

@@ -9,6 +9,7 @@ use crate::metric::{
 use crate::shared::Shared;
 use crate::watermark::Watermarks;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use weir_types::contract::{BaseRows, pack};
 use weir_types::rows::{OutputValue, RealtimeRow};
 use weir_types::window::Interval;
@@ -243,7 +244,7 @@ impl Derived {
     fn give_row(
         &mut self,
         at: &At,
-        values: Vec<OutputValue>,
+        values: Arc<[OutputValue]>,
         holding: Option<Holding>,
         epoch: &Epoch,
         shared: &Shared,
@@ -260,7 +261,8 @@ impl Derived {
         let ways =
             Ways { show, history: epoch.history && !empty, emit, is_now: self.plan.is_now, gone: empty };
         if ways.any() {
-            let row = self.row(at, window, values, holding, epoch, shared);
+            let dims = self.spaces[at.set as usize].render(at.key, &shared.texts);
+            let row = self.row(at, window, dims, values, holding, epoch, shared);
             rows.give(row, ways, epoch.boundary.clock, shared);
         }
         slot.shown = Some(hash);
@@ -286,7 +288,8 @@ impl Derived {
         &self,
         at: &At,
         window: &Window,
-        values: Vec<OutputValue>,
+        dims: Arc<[String]>,
+        values: Arc<[OutputValue]>,
         holding: Option<Holding>,
         epoch: &Epoch,
         shared: &Shared,
@@ -298,19 +301,15 @@ impl Derived {
         };
         let holding = holding.unwrap_or(Holding { epoch_first: number, ..Holding::default() });
         RealtimeRow {
-            metric: self.names.metric.clone(),
-            incarnation: self.entry.incarnation,
-            window: self.plan.kinds[at.kind as usize].name.clone(),
-            dimension_set: self.plan.set_names[at.set as usize].clone(),
-            dims: self.spaces[at.set as usize].render(at.key, &shared.texts).into(),
+            series: self.series.get(at.kind, at.set),
+            dims,
             day: shared.calendar.local_day_number(start),
             start,
             end,
-            outputs: self.names.outputs.iter().cloned().zip(values).collect(),
+            values,
             is_final: window.is_final,
             complete,
             watermark: self.watermarks.closing,
-            digest: self.names.digest.clone(),
             epoch: number,
             epoch_first: holding.epoch_first,
             samples: holding.samples,

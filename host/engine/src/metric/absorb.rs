@@ -281,7 +281,7 @@ impl Metric {
             time,
             windows: missed.iter().map(|k| self.plan.kinds[*k as usize].name.to_string()).collect(),
             weight,
-            dims: run.shared.spaces[self.space].render(key, &run.shared.texts),
+            dims: run.shared.spaces[self.space].render(key, &run.shared.texts).to_vec(),
             watermark: self.watermarks.records,
             epoch: run.epoch,
         });

@@ -6,6 +6,7 @@ use super::{Boundary, EpochRows, Metric, WindowKey, outputs};
 use crate::emit::{self, Decision};
 use crate::shared::Shared;
 use crate::watermark::Watermarks;
+use std::sync::Arc;
 use weir_types::contract::GuestError;
 use weir_types::live::LiveRow;
 use weir_types::rows::{OutputValue, RealtimeRow};
@@ -61,7 +62,9 @@ impl Metric {
             let (kind, set, key) = vanished.key;
             let interval = Interval { start: vanished.start, end: vanished.end };
             let slot = Slot::of_nothing(set, key, vanished.epoch_first);
-            let row = self.row(&slot, kind, interval, true, Vec::new(), boundary, shared);
+            let nothing = vec![OutputValue::Null; self.info.outputs.len()].into();
+            let dims = self.projections[set as usize].space.render(key, &shared.texts);
+            let row = self.row(&slot, kind, interval, true, dims, nothing, boundary, shared);
             rows.live.push(live_row(&row, true));
             rows.outbox.realtime.push(RealtimeRow { deleted: true, ..row });
         }
@@ -170,7 +173,7 @@ impl Metric {
     fn give_rows(
         &mut self,
         number: u32,
-        values: Vec<OutputValue>,
+        values: Arc<[OutputValue]>,
         boundary: Boundary,
         history: bool,
         ticking: &[bool],
@@ -192,7 +195,8 @@ impl Metric {
         let emit = decision == Decision::Emit;
         let ways = Ways { show, history: history && !empty, emit, is_now: self.plan.is_now, gone: empty };
         if ways.any() {
-            let row = self.row(slot, kind, interval, is_final, values, boundary, shared);
+            let dims = self.projections[slot.set as usize].space.render(slot.key, &shared.texts);
+            let row = self.row(slot, kind, interval, is_final, dims, values, boundary, shared);
             rows.give(row, ways, boundary.clock, shared);
         }
         let Some(slot) = self.windows.get_mut(number) else { return };
@@ -213,7 +217,8 @@ impl Metric {
         kind: u16,
         interval: Interval,
         is_final: bool,
-        values: Vec<OutputValue>,
+        dims: Arc<[String]>,
+        values: Arc<[OutputValue]>,
         boundary: Boundary,
         shared: &Shared,
     ) -> RealtimeRow {
@@ -222,19 +227,15 @@ impl Metric {
             false => (interval.start, interval.end, interval.start >= self.entry.coverage),
         };
         RealtimeRow {
-            metric: self.names.metric.clone(),
-            incarnation: self.entry.incarnation,
-            window: self.plan.kinds[kind as usize].name.clone(),
-            dimension_set: self.plan.set_names[slot.set as usize].clone(),
-            dims: self.projections[slot.set as usize].space.render(slot.key, &shared.texts).into(),
+            series: self.series.get(kind, slot.set),
+            dims,
             day: shared.calendar.local_day_number(start),
             start,
             end,
-            outputs: self.names.outputs.iter().cloned().zip(values).collect(),
+            values,
             is_final,
             complete,
             watermark: self.watermarks.closing,
-            digest: self.names.digest.clone(),
             epoch: boundary.epoch,
             epoch_first: slot.epoch_first,
             samples: slot.samples,
@@ -346,13 +347,11 @@ impl EpochRows {
 /// What the serving side is shown of a row.
 fn live_row(row: &RealtimeRow, gone: bool) -> LiveRow {
     LiveRow {
-        metric: row.metric.clone(),
-        window: row.window.clone(),
-        dimension_set: row.dimension_set.clone(),
+        series: row.series.clone(),
         dims: row.dims.clone(),
         start: row.start,
         end: row.end,
-        outputs: row.outputs.iter().map(|(_, value)| value.clone()).collect(),
+        values: row.values.clone(),
         is_final: row.is_final,
         complete: row.complete,
         samples: row.samples,

@@ -1,5 +1,7 @@
 //! Cells into windows, at the end of an epoch.
 
+mod sums;
+
 use super::cells::CellTable;
 use super::cold::Chunks;
 use super::sessions::{Joined, Run, STRETCH, Session, SessionKey, Vanished, join};
@@ -7,6 +9,7 @@ use super::windows::{Place, Slot};
 use super::{Metric, MetricError};
 use crate::shared::Shared;
 use std::collections::BTreeSet;
+use sums::Sums;
 use weir_types::Micros;
 use weir_types::window::{Interval, tumbling_start};
 
@@ -16,11 +19,15 @@ struct Target {
     late: bool,
 }
 
-/// Arguments of the guest's `merge`, and the slots that are needless afterwards.
+/// What the guest is to merge: pairs (into, from).
 #[derive(Default)]
 struct Pairs {
-    into: Vec<u32>,
-    from: Vec<u32>,
+    /// Cells into the sums that windows take in place of them: merged first.
+    rolled: Vec<(u32, u32)>,
+    merged: Vec<(u32, u32)>,
+    /// Slots of the sums, needless afterwards.
+    sums: Vec<u32>,
+    /// Slots of sessions that others have taken up.
     released: Vec<u32>,
 }
 
@@ -58,11 +65,15 @@ impl Metric {
                 self.merge_into_sessions(kind, gap, &cells, &arrivals, epoch, &mut pairs);
             }
         }
-        self.instance.merge(&pairs.into, &pairs.from)?;
+        for pairs in [pairs.rolled, pairs.merged] {
+            let (into, from): (Vec<u32>, Vec<u32>) = pairs.into_iter().unzip();
+            self.instance.merge(&into, &from)?;
+        }
         if !pairs.released.is_empty() {
             self.due.retain(|n| self.windows.get(*n).is_some());
         }
-        let numbers: Vec<u32> = cells.cells.iter().map(|c| c.slot).chain(pairs.released).collect();
+        let cells = cells.cells.iter().map(|c| c.slot);
+        let numbers: Vec<u32> = cells.chain(pairs.sums).chain(pairs.released).collect();
         self.instance.release(&numbers)?;
         self.numbers.give_back(numbers);
         Ok(())
@@ -124,25 +135,49 @@ impl Metric {
         epoch: u64,
         pairs: &mut Pairs,
     ) {
-        for cell in &cells.cells {
+        let mut of_panes: Vec<Vec<u32>> = vec![Vec::new(); cells.panes.len()];
+        for (at, cell) in (0..).zip(&cells.cells) {
+            of_panes[cell.pane as usize].push(at);
+        }
+        let mut sums = Sums::default();
+        for (of_pane, targets) in of_panes.iter().zip(targets).filter(|(_, targets)| !targets.is_empty()) {
+            // One window and one set after the other: their keys lie close together.
             for set in 0..self.projections.len() {
-                let key = self.projections[set].of(&shared.spaces[self.space], cell.key);
-                for target in &targets[cell.pane as usize] {
-                    let numbers = &mut self.numbers;
-                    let number = self.windows.slot(target.group, set as u16, key, epoch, || numbers.take());
-                    if let Some(slot) = self.windows.get_mut(number) {
-                        slot.weight += cell.weight;
-                        slot.samples += cell.samples;
-                        slot.late += if target.late { cell.samples } else { 0 };
-                        slot.first = slot.first.min(cell.first);
-                        slot.last = slot.last.max(cell.last);
-                        mark_due(slot, number, epoch, &mut self.due);
-                    }
-                    self.windows.touch(number);
-                    pairs.into.push(number);
-                    pairs.from.push(cell.slot);
+                let projection = &mut self.projections[set];
+                let full = &shared.spaces[self.space];
+                sums.take(of_pane.iter().map(|at| {
+                    let cell = &cells.cells[*at as usize];
+                    (projection.of(full, cell.key), cell)
+                }));
+                if sums.is_worth_rolling_up(targets.len()) {
+                    sums.roll_up(&mut self.numbers, pairs);
+                }
+                for target in targets {
+                    self.add_sums(&sums, set as u16, target, epoch, pairs);
                 }
             }
+        }
+    }
+
+    /// Adds what the cells of one pane hold by the keys of one set to a window.
+    fn add_sums(&mut self, sums: &Sums, set: u16, target: &Target, epoch: u64, pairs: &mut Pairs) {
+        let mut slots = Vec::with_capacity(sums.keys.len());
+        for sum in &sums.keys {
+            let numbers = &mut self.numbers;
+            let number = self.windows.slot(target.group, set, sum.key, epoch, || numbers.take());
+            slots.push(number);
+            if let Some(slot) = self.windows.get_mut(number) {
+                slot.weight += sum.weight;
+                slot.samples += sum.samples;
+                slot.late += if target.late { sum.samples } else { 0 };
+                slot.first = slot.first.min(sum.first);
+                slot.last = slot.last.max(sum.last);
+                mark_due(slot, number, epoch, &mut self.due);
+            }
+            self.windows.touch(number);
+        }
+        for (key, from) in &sums.parts {
+            pairs.merged.push((slots[*key as usize], *from));
         }
     }
 
@@ -250,8 +285,7 @@ impl Metric {
             self.sessions.unwatch(*slot, end, gone);
         }
         for (other, _) in slots.iter().skip(1) {
-            pairs.into.push(number);
-            pairs.from.push(*other);
+            pairs.merged.push((number, *other));
             pairs.released.push(*other);
             let Some(other) = self.windows.remove(*other) else { continue };
             if let Some(slot) = self.windows.get_mut(number) {
@@ -291,8 +325,7 @@ impl Metric {
             let late = cell.last.saturating_add(gap) <= self.watermarks.closing;
             slot.late += if late { cell.samples } else { 0 };
         }
-        pairs.into.push(number);
-        pairs.from.push(cell.slot);
+        pairs.merged.push((number, cell.slot));
     }
 
     /// Remembers that a session's start is no longer one, if a row of it may stand.

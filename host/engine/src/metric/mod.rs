@@ -14,7 +14,7 @@ mod sessions;
 pub mod windows;
 
 use crate::keys::Projection;
-use crate::plan::Plan;
+use crate::plan::{KindPlan, Plan};
 use crate::shared::Shared;
 use crate::stored::{Status, StoredMetric};
 use crate::watermark::Watermarks;
@@ -25,7 +25,7 @@ use std::sync::Arc;
 use weir_types::contract::{GuestError, MetricFactory, MetricInfo, MetricInstance};
 use weir_types::live::{CatalogueEntry, LiveRow, MetricCost};
 use weir_types::ports::StateError;
-use weir_types::rows::Outbox;
+use weir_types::rows::{Outbox, Series};
 use weir_types::{Micros, Name};
 use windows::{Numbers, Windows};
 
@@ -84,27 +84,37 @@ pub struct Metric {
     whole: bool,
     /// Nanoseconds of the running epoch by stage.
     pub stages: BTreeMap<&'static str, u64>,
-    names: Names,
+    series: SeriesTable,
     /// Keys whose outputs changed in the running epoch; None if no derived metric asks.
     changed: Option<Vec<WindowKey>>,
     /// See [`Metric::keep_from`].
     keep_from: Micros,
 }
 
-/// What all its rows share.
-pub(crate) struct Names {
-    pub metric: Name,
-    pub digest: Name,
-    pub outputs: Vec<Name>,
+/// The series of a metric's rows, by window kind and dimension set.
+pub(crate) struct SeriesTable {
+    series: Vec<Arc<Series>>,
+    sets: usize,
 }
 
-impl Names {
-    pub fn of(info: &MetricInfo, digest: &str) -> Names {
-        Names {
+impl SeriesTable {
+    pub fn of(info: &MetricInfo, entry: &StoredMetric, kinds: &[KindPlan], sets: &[Name]) -> SeriesTable {
+        let whole = Series {
             metric: info.name.as_str().into(),
-            digest: digest.into(),
+            incarnation: entry.incarnation,
+            digest: entry.digest.as_str().into(),
             outputs: info.outputs.iter().map(|o| o.name.as_str().into()).collect(),
-        }
+            ..Series::default()
+        };
+        let one = |(kind, set): (&KindPlan, &Name)| {
+            Arc::new(Series { window: kind.name.clone(), dimension_set: set.clone(), ..whole.clone() })
+        };
+        let all = kinds.iter().flat_map(|kind| sets.iter().map(move |set| (kind, set)));
+        SeriesTable { series: all.map(one).collect(), sets: sets.len() }
+    }
+
+    pub fn get(&self, kind: u16, set: u16) -> Arc<Series> {
+        self.series[kind as usize * self.sets + set as usize].clone()
     }
 }
 
@@ -114,6 +124,16 @@ pub struct EpochRows {
     pub outbox: Outbox,
     pub live: Vec<LiveRow>,
     pub(crate) scratch: Vec<u8>,
+}
+
+impl EpochRows {
+    /// Makes room for somewhat more rows than an epoch gave: lists that grow are copied again and again.
+    pub(crate) fn make_room_as_in(&mut self, before: &EpochRows) {
+        let room = |rows: usize| rows + rows / 4;
+        self.live.reserve(room(before.live.len()));
+        self.outbox.realtime.reserve(room(before.outbox.realtime.len()));
+        self.outbox.latest.reserve(room(before.outbox.latest.len()));
+    }
 }
 
 /// The end of an epoch, as metrics see it.
@@ -142,7 +162,7 @@ impl Metric {
             peaks: cold::Peaks::default(),
             space: shared.space_for(&plan),
             projections: projections.collect(),
-            names: Names::of(&info, &entry.digest),
+            series: SeriesTable::of(&info, &entry, &plan.kinds, &plan.set_names),
             info,
             plan,
             entry,

@@ -1,11 +1,12 @@
 //! From the guest's output columns to values, and their canonical hash.
 
+use std::sync::Arc;
 use weir_types::Micros;
 use weir_types::contract::{Output, Outputs, PackedColumn, PackedDictionary, ValueType, pack};
 use weir_types::rows::OutputValue;
 
 /// The outputs of one slot. The columns must have been checked against `infos`.
-pub fn row(outputs: &Outputs, infos: &[Output], row: usize) -> Vec<OutputValue> {
+pub fn row(outputs: &Outputs, infos: &[Output], row: usize) -> Arc<[OutputValue]> {
     let columns = outputs.columns.iter().zip(&outputs.dictionaries).zip(infos);
     columns.map(|((column, dictionary), info)| value(column, dictionary, info, row)).collect()
 }
@@ -78,7 +79,7 @@ mod tests {
             offsets: pack::u32s(&[0, 2, 2, 2]),
         };
         let outputs = Outputs { columns: vec![column], dictionaries: vec![PackedDictionary::default()] };
-        let rows = [0, 1, 2].map(|at| row(&outputs, &[list_of(ValueType::Int)], at).remove(0));
+        let rows = [0, 1, 2].map(|at| row(&outputs, &[list_of(ValueType::Int)], at)[0].clone());
         assert_eq!(rows, [OutputValue::Ints(vec![7, -8]), OutputValue::Null, OutputValue::Ints(vec![])]);
         let hashes: std::collections::BTreeSet<u64> =
             rows.iter().map(|value| hash(std::slice::from_ref(value), None, &mut Vec::new())).collect();
@@ -99,6 +100,6 @@ mod tests {
         };
         let read = row(&outputs, &[list_of(ValueType::Text), list_of(ValueType::Float)], 0);
         let texts = OutputValue::Texts(vec!["bc".into(), "a".into()]);
-        assert_eq!(read, [texts, OutputValue::Floats(vec![0.5, 0.0])]);
+        assert_eq!(*read, [texts, OutputValue::Floats(vec![0.5, 0.0])]);
     }
 }

@@ -96,8 +96,8 @@ pub struct Group {
     pub cold_parts: u32,
     /// Of sessions: until when its cold ones are kept.
     pub cold_until: Micros,
-    /// Places by set and key; empty for sessions, of which a key may have several.
-    by_key: FxHashMap<(u16, u32), Place>,
+    /// Of each set, places by key; empty for sessions, of which a key may have several.
+    by_key: Vec<FxHashMap<u32, Place>>,
     /// Parts that had room when they were put here.
     roomy: Vec<u32>,
 }
@@ -110,13 +110,24 @@ impl Group {
 
     /// Set and key of all that it holds; of sessions none.
     pub fn keys(&self) -> impl Iterator<Item = (u16, u32)> {
-        self.by_key.keys().copied()
+        (0..).zip(&self.by_key).flat_map(|(set, keys)| keys.keys().map(move |key| (set, *key)))
     }
 
     /// Numbers of the cold parts.
     pub fn cold(&self) -> Vec<u32> {
         let cold = (0..).zip(&self.parts).filter(|(_, part)| part.cold > 0);
         if self.cold_parts == 0 { Vec::new() } else { cold.map(|(at, _)| at).collect() }
+    }
+
+    fn place(&self, set: u16, key: u32) -> Option<Place> {
+        self.by_key.get(set as usize)?.get(&key).copied()
+    }
+
+    fn set_place(&mut self, set: u16, key: u32, place: Place) {
+        if self.by_key.len() <= set as usize {
+            self.by_key.resize_with(set as usize + 1, FxHashMap::default);
+        }
+        self.by_key[set as usize].insert(key, place);
     }
 
     /// The part for a new slot.
@@ -179,7 +190,7 @@ impl Windows {
             parts: Vec::new(),
             cold_parts: 0,
             cold_until: Micros::MIN,
-            by_key: FxHashMap::default(),
+            by_key: Vec::new(),
             roomy: Vec::new(),
         };
         let id = self.free_groups.pop().unwrap_or(self.groups.len() as u32);
@@ -207,7 +218,7 @@ impl Windows {
 
     /// Where a key of a group is; None if it is new.
     pub fn place(&self, group: u32, set: u16, key: u32) -> Option<Place> {
-        self.group_ref(group)?.by_key.get(&(set, key)).copied()
+        self.group_ref(group)?.place(set, key)
     }
 
     /// The slot of a key in a group, which must not be cold; `fresh` gives a guest slot for a new one.
@@ -239,9 +250,9 @@ impl Windows {
     /// Lets a slot that was added be found by its key.
     pub fn index(&mut self, slot: u32) {
         let Some(entry) = self.get(slot) else { return };
-        let (group, key) = (entry.group, (entry.set, entry.key));
+        let (group, set, key) = (entry.group, entry.set, entry.key);
         if let Some(group) = self.group_mut(group) {
-            group.by_key.insert(key, Place::Hot(slot));
+            group.set_place(set, key, Place::Hot(slot));
         }
     }
 
@@ -268,7 +279,9 @@ impl Windows {
         self.hot -= 1;
         if let Some(group) = self.group_mut(entry.group) {
             group.leave(entry.part, slot);
-            group.by_key.remove(&(entry.set, entry.key));
+            if let Some(keys) = group.by_key.get_mut(entry.set as usize) {
+                keys.remove(&entry.key);
+            }
         }
         Some(entry)
     }
@@ -292,16 +305,17 @@ impl Windows {
             return Vec::new();
         };
         let Some(held) = group.parts.get_mut(part as usize) else { return Vec::new() };
-        let mut cooled = Vec::with_capacity(held.slots.len());
-        for number in std::mem::take(&mut held.slots) {
+        let numbers = std::mem::take(&mut held.slots);
+        let mut cooled = Vec::with_capacity(numbers.len());
+        for number in numbers {
             let Some(slot) = self.slots.get_mut(number as usize).and_then(Option::take) else { continue };
-            if let Some(place) = group.by_key.get_mut(&(slot.set, slot.key)) {
-                *place = Place::Cold(part);
+            if group.place(slot.set, slot.key).is_some() {
+                group.set_place(slot.set, slot.key, Place::Cold(part));
             }
             cooled.push((number, slot));
         }
-        held.cold = cooled.len() as u32;
-        group.cold_parts += u32::from(held.cold > 0);
+        group.parts[part as usize].cold = cooled.len() as u32;
+        group.cold_parts += u32::from(!cooled.is_empty());
         self.hot -= cooled.len() as u64;
         self.cold += cooled.len() as u64;
         cooled
@@ -310,7 +324,7 @@ impl Windows {
     /// Notes a key of a cold part that was found in the store.
     pub fn index_cold(&mut self, id: u32, set: u16, key: u32, part: u32) {
         let Some(group) = self.group_mut(id) else { return };
-        group.by_key.insert((set, key), Place::Cold(part));
+        group.set_place(set, key, Place::Cold(part));
     }
 
     /// A part lies in the store alone, with so many keys.
@@ -350,7 +364,7 @@ impl Windows {
         for group in self.groups.iter_mut().flatten() {
             let slots = group.parts.iter_mut().flat_map(|part| &mut part.slots);
             slots.for_each(|slot| *slot = names.get(slot).copied().unwrap_or(*slot));
-            for place in group.by_key.values_mut() {
+            for place in group.by_key.iter_mut().flat_map(FxHashMap::values_mut) {
                 if let Place::Hot(slot) = place {
                     *slot = names.get(slot).copied().unwrap_or(*slot);
                 }

@@ -2,23 +2,27 @@ use super::*;
 use crate::shard::fakes::MemoryStore;
 use std::collections::BTreeMap;
 use weir_types::record::TopicPartition;
-use weir_types::rows::{Counts, EpochPartition, EpochRow, LateEventRow, OutputValue, RealtimeRow};
+use weir_types::rows::{Counts, EpochPartition, EpochRow, LateEventRow, OutputValue, RealtimeRow, Series};
 
 fn row(key: i64, epoch: u64, text: &str) -> RealtimeRow {
-    RealtimeRow {
+    let series = Series {
         metric: "a.b".into(),
         incarnation: 1,
         window: "1m".into(),
         dimension_set: "queue_id".into(),
+        digest: "d".repeat(64).into(),
+        outputs: vec!["count".into(), "top".into()],
+    };
+    RealtimeRow {
+        series: series.into(),
         dims: [key.to_string()].into(),
         day: 0,
         start: key,
         end: key + 1,
-        outputs: vec![("count".into(), OutputValue::Int(1)), ("top".into(), OutputValue::Text(text.into()))],
+        values: [OutputValue::Int(1), OutputValue::Text(text.into())].into(),
         is_final: false,
         complete: true,
         watermark: 0,
-        digest: "d".repeat(64).into(),
         epoch,
         epoch_first: 1,
         samples: 1,
@@ -91,7 +95,7 @@ fn bytes_are_those_of_the_rows_that_are_left_however_they_came() {
 fn a_weight_is_at_least_what_the_row_must_take() {
     let of = |rows: Outbox| weight(&rows);
     let fields = size_of::<RealtimeRow>();
-    let texts = 3 + 2 + 8 + 1 + 64 + 5 + 3 + 5_000;
+    let texts = 1 + 5_000;
     assert!(
         of(Outbox { realtime: vec![row(1, 1, &"x".repeat(5_000))], ..Outbox::default() }) > fields + texts
     );

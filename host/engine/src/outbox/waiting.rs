@@ -1,19 +1,14 @@
 //! Rows of several epochs in memory, coalesced.
 
+use super::newest::Newest;
 use super::weight;
-use std::collections::HashMap;
-use std::sync::Arc;
-use weir_types::Name;
-use weir_types::rows::{Outbox, RealtimeRow};
-
-/// What makes rows of `metric_realtime` one row.
-pub(super) type RowKey = (Name, i64, Name, Name, Arc<[String]>, i64);
+use weir_types::rows::Outbox;
 
 /// Rows of several epochs, coalesced: the newest row of a key stands for all.
 #[derive(Debug, Default)]
 pub struct Waiting {
-    realtime: HashMap<RowKey, RealtimeRow>,
-    latest: HashMap<RowKey, RealtimeRow>,
+    realtime: Newest,
+    latest: Newest,
     rest: Outbox,
     /// [`weight`] of the rows that are left after coalescing.
     bytes: usize,
@@ -42,11 +37,11 @@ impl Waiting {
         self.upto = self.upto.max(epoch);
         for row in outbox.realtime {
             self.bytes += weight::coalesced(&row);
-            self.bytes -= insert(&mut self.realtime, row.start, row);
+            self.bytes -= self.realtime.add(row.start, row).map_or(0, |row| weight::coalesced(&row));
         }
         for row in outbox.latest {
             self.bytes += weight::coalesced(&row);
-            self.bytes -= insert(&mut self.latest, 0, row);
+            self.bytes -= self.latest.add(0, row).map_or(0, |row| weight::coalesced(&row));
         }
         let rest = Outbox { realtime: Vec::new(), latest: Vec::new(), ..outbox };
         self.bytes += weight(&rest);
@@ -79,28 +74,6 @@ impl Waiting {
 
     /// The rows, in an order that does not depend on hashing.
     pub fn into_outbox(self) -> Outbox {
-        let sorted = |rows: HashMap<RowKey, RealtimeRow>| {
-            let mut rows: Vec<(RowKey, RealtimeRow)> = rows.into_iter().collect();
-            rows.sort_by(|a, b| a.0.cmp(&b.0));
-            rows.into_iter().map(|(_, row)| row).collect()
-        };
-        Outbox { realtime: sorted(self.realtime), latest: sorted(self.latest), ..self.rest }
+        Outbox { realtime: self.realtime.into_rows(), latest: self.latest.into_rows(), ..self.rest }
     }
-}
-
-/// Gives the weight of the row that is not kept.
-fn insert(rows: &mut HashMap<RowKey, RealtimeRow>, start: i64, row: RealtimeRow) -> usize {
-    let key = (
-        row.metric.clone(),
-        row.incarnation,
-        row.window.clone(),
-        row.dimension_set.clone(),
-        row.dims.clone(),
-        start,
-    );
-    let dropped = match rows.get(&key) {
-        Some(held) if held.epoch > row.epoch => Some(row),
-        _ => rows.insert(key, row),
-    };
-    dropped.map_or(0, |row| weight::coalesced(&row))
 }

@@ -1,8 +1,6 @@
 //! What waiting rows take in memory, near enough to hold a budget by.
 
-use super::waiting::RowKey;
 use std::mem::size_of;
-use weir_types::Name;
 use weir_types::record::TopicPartition;
 use weir_types::rows::{
     AuditRow, DeadLetterRow, EpochRow, Gap, LateEventRow, Outbox, OutputValue, PromotedRow, RealtimeRow,
@@ -11,8 +9,10 @@ use weir_types::rows::{
 
 /// What the allocator adds to a piece of memory, rounding included.
 const PIECE: usize = 16;
-/// A map that has just grown is half empty, and the rows are moved once more to be sorted.
-const MAP: usize = 3;
+/// A list that has just grown is half empty.
+const GROWN: usize = 2;
+/// Where a row stands in the list, by its key.
+const PLACE: usize = GROWN * (size_of::<(i64, u32)>() + 1);
 /// An entry of a small tree map takes about so much beside its texts.
 const ENTRY: usize = 2 * size_of::<(String, String)>();
 
@@ -27,10 +27,9 @@ pub fn weight(rows: &Outbox) -> usize {
         + sum(&rows.audit, audit)
 }
 
-/// Bytes of a row in a map of rows. Its key holds no text of its own, and names stand once for all rows.
+/// Bytes of a row among coalesced ones. Its series stands once for all rows.
 pub(super) fn coalesced(row: &RealtimeRow) -> usize {
-    let outputs = PIECE + sum(&row.outputs, |(_, value)| size_of::<Name>() + output(value));
-    MAP * size_of::<(RowKey, RealtimeRow)>() + texts(&row.dims) + outputs
+    GROWN * size_of::<RealtimeRow>() + PLACE + texts(&row.dims) + PIECE + sum(&row.values, output)
 }
 
 fn sum<T>(rows: &[T], one: impl Fn(&T) -> usize) -> usize {

@@ -50,11 +50,12 @@ impl Table {
 
     fn insert(&mut self, generation: u64, rows: &Outbox) {
         for row in &rows.realtime {
-            let key = (&row.metric, &row.window, &row.dimension_set, &row.dims, row.start);
+            let key =
+                (&row.series.metric, &row.series.window, &row.series.dimension_set, &row.dims, row.start);
             self.put(format!("{key:?}"), version(generation, row.epoch), format!("{row:?}"));
         }
         for row in &rows.latest {
-            let key = (&row.metric, &row.dimension_set, &row.dims);
+            let key = (&row.series.metric, &row.series.dimension_set, &row.dims);
             self.put(format!("{key:?}"), version(generation, row.epoch), format!("{row:?}"));
         }
         for row in &rows.epochs {

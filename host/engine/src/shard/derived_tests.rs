@@ -147,13 +147,9 @@ fn values(outputs: &[OutputValue]) -> (i64, Option<f64>) {
     }
 }
 
-fn outputs(row: &RealtimeRow) -> Vec<OutputValue> {
-    row.outputs.iter().map(|(_, value)| value.clone()).collect()
-}
-
 fn found(left: &Left, window: &str) -> Balances {
-    let rows = left.rows.iter().filter(|r| r.metric == "t.balance" && r.window == window);
-    rows.map(|r| ((r.dimension_set.to_string(), r.dims.to_vec(), r.start, r.end), values(&outputs(r))))
+    let rows = left.rows.iter().filter(|r| r.series.metric == "t.balance" && r.series.window == window);
+    rows.map(|r| ((r.series.dimension_set.to_string(), r.dims.to_vec(), r.start, r.end), values(&r.values)))
         .collect()
 }
 
@@ -170,7 +166,7 @@ fn every_derived_value_equals_the_recomputation_from_the_changes() {
             {
                 assert_eq!(found(&left, window), expected(&changes, cut), "{window} {kills:?}");
             }
-            let mine = || left.rows.iter().filter(|r| r.metric == "t.balance");
+            let mine = || left.rows.iter().filter(|r| r.series.metric == "t.balance");
             assert!(mine().all(|r| r.is_final && r.complete), "{kills:?}");
         }
     }
@@ -193,9 +189,10 @@ fn a_late_sample_of_one_base_corrects_the_closed_window_from_all_of_them() {
     for kills in [Kills::None, Kills::Every(9)] {
         let left = run(&world(u64::MAX), &steps, kills);
         assert!(left.loads > 0, "{kills:?}: nothing was read from the store");
-        let first = |r: &&RealtimeRow| r.metric == "t.balance" && r.window == "1m" && r.start == BASE;
+        let first =
+            |r: &&RealtimeRow| r.series.metric == "t.balance" && r.series.window == "1m" && r.start == BASE;
         let row = left.rows.iter().find(first).expect("the corrected window");
-        assert_eq!(values(&outputs(row)), (3, Some(0.25)), "{kills:?}");
+        assert_eq!(values(&row.values), (3, Some(0.25)), "{kills:?}");
         assert_eq!((row.samples, row.late, row.is_final), (5, 1, true), "{kills:?}");
     }
 }
@@ -204,17 +201,17 @@ fn a_late_sample_of_one_base_corrects_the_closed_window_from_all_of_them() {
 fn a_provisional_value_waits_for_its_tick_and_finals_are_given_once() {
     let changes = changes(3, 200);
     let left = run(&world(u64::MAX), &steps(&changes), Kills::None);
-    let mine = |metric: &'static str| left.emitted.iter().filter(move |r| r.metric == metric);
+    let mine = |metric: &'static str| left.emitted.iter().filter(move |r| r.series.metric == metric);
     // The hour's rows come every 10 s of the clock at the most; an epoch is a minute or more here.
-    let derived = mine("t.balance").filter(|r| r.window == "1m").count();
+    let derived = mine("t.balance").filter(|r| r.series.window == "1m").count();
     let bases = mine("t.born")
         .chain(mine("t.gone"))
-        .filter(|r| r.window == "1m" && !r.dimension_set.contains("status"));
+        .filter(|r| r.series.window == "1m" && !r.series.dimension_set.contains("status"));
     assert!(derived <= bases.count(), "{derived} rows");
     let mut finals: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for row in mine("t.balance").filter(|r| r.is_final) {
-        let key = (row.window.clone(), row.dims.clone(), row.start);
-        finals.entry(key).or_default().push(outputs(row));
+        let key = (row.series.window.clone(), row.dims.clone(), row.start);
+        finals.entry(key).or_default().push(row.values.to_vec());
     }
     let repeats = finals.values().filter(|v| v.windows(2).any(|w| w[0] == w[1])).count();
     // A closed window is forgotten: a correction that leaves the value as it was gives it again.
@@ -250,9 +247,9 @@ fn current_values_are_derived_from_current_values_and_their_history_too() {
     twice(&world, &steps(&all), |left, kills| {
         let mine = |metric: &str, dims: &[String]| {
             let mut shown = left.shown.values();
-            shown.find(|r| &*r.metric == metric && r.dims[..] == *dims).map(|r| r.outputs.clone())
+            shown.find(|r| &*r.series.metric == metric && r.dims[..] == *dims).map(|r| r.values.clone())
         };
-        let int = |outputs: Option<Vec<OutputValue>>| match outputs.as_deref() {
+        let int = |outputs: Option<Arc<[OutputValue]>>| match outputs.as_deref() {
             Some([OutputValue::Int(value), ..]) => *value,
             _ => 0,
         };
@@ -264,15 +261,18 @@ fn current_values_are_derived_from_current_values_and_their_history_too() {
         }
         assert_eq!(mine("t.balance", &["2".to_string()]), None, "{kills:?}: the key holds nothing");
         let latest = &left.outbox.latest;
-        let gone = latest.iter().find(|r| r.metric == "t.balance" && *r.dims == ["2"]).expect("an empty row");
-        assert_eq!((values(&outputs(gone)), gone.samples), ((0, None), 0), "{kills:?}");
+        let gone =
+            latest.iter().find(|r| r.series.metric == "t.balance" && *r.dims == ["2"]).expect("an empty row");
+        assert_eq!((values(&gone.values), gone.samples), ((0, None), 0), "{kills:?}");
         // A row of each minute's first epoch, with what the bases say in that minute.
         let mut minutes: BTreeMap<(Micros, Vec<String>), BTreeMap<String, i64>> = BTreeMap::new();
-        for row in
-            left.rows.iter().filter(|r| r.window == "now" && r.dims.len() == r.dimension_set.len().min(1))
+        for row in left
+            .rows
+            .iter()
+            .filter(|r| r.series.window == "now" && r.dims.len() == r.series.dimension_set.len().min(1))
         {
             let values = minutes.entry((row.start, row.dims.to_vec())).or_default();
-            values.insert(row.metric.to_string(), int(Some(outputs(row))));
+            values.insert(row.series.metric.to_string(), int(Some(row.values.clone())));
         }
         let balanced = minutes.values().filter(|m| m.contains_key("t.balance"));
         let wrong = balanced.clone().find(|m| {
@@ -342,10 +342,15 @@ impl Hand {
         let commit = self.shard.end_epoch(self.clock, true, None, 0).expect("the store answers");
         self.shard.durable(commit.update.epoch);
         weir_types::ports::StateStore::write(&*self.store, commit.writes).expect("writes");
-        let rows = commit.outbox.realtime.into_iter().filter(|r| r.metric == "t.balance");
+        let rows = commit.outbox.realtime.into_iter().filter(|r| r.series.metric == "t.balance");
         let before: Vec<RealtimeRow> = rows.collect();
         for row in &before {
-            let key = (row.window.to_string(), row.dimension_set.to_string(), row.dims.to_vec(), row.start);
+            let key = (
+                row.series.window.to_string(),
+                row.series.dimension_set.to_string(),
+                row.dims.to_vec(),
+                row.start,
+            );
             self.rows.insert(key, row.clone());
         }
         before.len()
@@ -390,9 +395,11 @@ impl Hand {
     }
 
     fn found(&self, window: &str) -> Balances {
-        let rows = self.rows.values().filter(|r| r.window == window);
-        rows.map(|r| ((r.dimension_set.to_string(), r.dims.to_vec(), r.start, r.end), values(&outputs(r))))
-            .collect()
+        let rows = self.rows.values().filter(|r| r.series.window == window);
+        rows.map(|r| {
+            ((r.series.dimension_set.to_string(), r.dims.to_vec(), r.start, r.end), values(&r.values))
+        })
+        .collect()
     }
 }
 

@@ -205,6 +205,7 @@ impl Shard {
         }
         writes.put(self.keys.head(), encode(&self.head));
         *self.stages.entry("encode").or_default() += ((self.monotonic)() - start).as_nanos() as u64;
+        self.rows.make_room_as_in(&rows);
         let update = self.update(boundary, std::mem::take(&mut rows.live), &writes);
         self.bytes = 0;
         self.read_any = false;

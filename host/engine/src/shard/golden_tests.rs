@@ -83,7 +83,7 @@ fn state_of_format_1_opens_and_gives_the_same_numbers() {
     assert_law(&left, &points, "t.born", "session-60s", Cut::Session(MINUTE));
     assert_eq!(numbers(&left.rows, "t.lasting", "1h"), last(&points, Cut::Every(HOUR)));
     let total = left.outbox.latest.iter().find(|r| r.dims.is_empty()).expect("current values");
-    assert_eq!(total.outputs[0].1, OutputValue::Int(changes.len() as i64));
+    assert_eq!(total.values[0], OutputValue::Int(changes.len() as i64));
     assert!(left.outbox.late_events.is_empty());
 }
 

@@ -377,8 +377,12 @@ pub fn open(world: &World, store: &Arc<impl StateStore + 'static>, clock: Micros
 
 /// As the cache of the serving side does it.
 fn show(shown: &mut Shown, row: LiveRow) {
-    let key =
-        (row.metric.to_string(), row.window.to_string(), row.dimension_set.to_string(), row.dims.to_vec());
+    let key = (
+        row.series.metric.to_string(),
+        row.series.window.to_string(),
+        row.series.dimension_set.to_string(),
+        row.dims.to_vec(),
+    );
     if shown.get(&key).is_some_and(|held| held.start > row.start) {
         return;
     }

@@ -26,10 +26,10 @@ impl Table {
             let version = (generation << 40) + row.epoch;
             let start = if is_latest { 0 } else { row.start };
             let key = (
-                row.metric.clone(),
-                row.incarnation,
-                row.window.clone(),
-                row.dimension_set.clone(),
+                row.series.metric.clone(),
+                row.series.incarnation,
+                row.series.window.clone(),
+                row.series.dimension_set.clone(),
                 row.dims.clone(),
                 start,
             );

@@ -155,13 +155,15 @@ pub fn last(points: &[Point], cut: Cut) -> Numbers {
 
 /// The numbers of rows that hold anything.
 pub fn numbers(rows: &[RealtimeRow], metric: &str, window: &str) -> Numbers {
-    let int = |row: &RealtimeRow, at: usize| match row.outputs[at].1 {
+    let int = |row: &RealtimeRow, at: usize| match row.values[at] {
         OutputValue::Int(value) => value,
         _ => panic!("a tally gives integers"),
     };
     rows.iter()
-        .filter(|r| r.metric == metric && r.window == window)
-        .map(|r| ((r.dimension_set.to_string(), r.dims.to_vec(), r.start, r.end), (int(r, 0), int(r, 1))))
+        .filter(|r| r.series.metric == metric && r.series.window == window)
+        .map(|r| {
+            ((r.series.dimension_set.to_string(), r.dims.to_vec(), r.start, r.end), (int(r, 0), int(r, 1)))
+        })
         .filter(|(_, number)| *number != (0, 0))
         .collect()
 }

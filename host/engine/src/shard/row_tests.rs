@@ -275,10 +275,15 @@ impl Reading {
         let commit = self.shard.end_epoch(self.clock, true, None, 0).expect("reads");
         self.store.write(commit.writes).expect("writes");
         for row in &commit.outbox.latest {
-            self.newest.insert((row.dimension_set.to_string(), row.dims.to_vec()), count(row));
+            self.newest.insert((row.series.dimension_set.to_string(), row.dims.to_vec()), count(row));
         }
-        for row in commit.outbox.realtime.iter().filter(|r| r.metric == "t.created") {
-            let key = (row.window.to_string(), row.dimension_set.to_string(), row.dims.to_vec(), row.start);
+        for row in commit.outbox.realtime.iter().filter(|r| r.series.metric == "t.created") {
+            let key = (
+                row.series.window.to_string(),
+                row.series.dimension_set.to_string(),
+                row.dims.to_vec(),
+                row.start,
+            );
             self.created.insert(key, count(row));
         }
         self.late += commit.outbox.late_events.len();
@@ -347,7 +352,7 @@ pub fn batch(partitions: &[Vec<Sent>], partition: usize, from: usize, count: usi
 }
 
 fn count(row: &RealtimeRow) -> i64 {
-    match row.outputs[0].1 {
+    match row.values[0] {
         OutputValue::Int(n) => n,
         _ => panic!("a count is an integer"),
     }

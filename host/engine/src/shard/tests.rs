@@ -106,7 +106,7 @@ pub(super) fn records(raws: &[Raw]) -> Vec<Entry> {
 }
 
 fn count(row: &RealtimeRow) -> i64 {
-    match row.outputs[0].1 {
+    match row.values[0] {
         OutputValue::Int(n) => n,
         _ => panic!("a count is an integer"),
     }
@@ -130,8 +130,10 @@ pub(super) fn created(raws: &[Raw]) -> Numbers {
 }
 
 pub(super) fn emitted(rows: &[RealtimeRow]) -> Numbers {
-    let created = rows.iter().filter(|r| r.metric == "t.created");
-    let key = |r: &RealtimeRow| (r.window.to_string(), r.dimension_set.to_string(), r.dims.to_vec(), r.start);
+    let created = rows.iter().filter(|r| r.series.metric == "t.created");
+    let key = |r: &RealtimeRow| {
+        (r.series.window.to_string(), r.series.dimension_set.to_string(), r.dims.to_vec(), r.start)
+    };
     created.map(|r| (key(r), count(r))).collect()
 }
 
@@ -155,7 +157,7 @@ pub(super) fn open(raws: &[Raw]) -> BTreeMap<(String, Vec<String>), i64> {
 }
 
 pub(super) fn shown(latest: &[RealtimeRow]) -> BTreeMap<(String, Vec<String>), i64> {
-    let rows = latest.iter().map(|r| ((r.dimension_set.to_string(), r.dims.to_vec()), count(r)));
+    let rows = latest.iter().map(|r| ((r.series.dimension_set.to_string(), r.dims.to_vec()), count(r)));
     rows.filter(|(_, n)| *n != 0).collect()
 }
 
@@ -178,10 +180,10 @@ fn windows_that_the_watermark_passed_are_final_and_later_ones_are_not() {
     let raws = life(3, 300);
     for kills in BOTH {
         let left = run_in_epochs(&records(&raws), 20, kills);
-        let minutes: Vec<&RealtimeRow> = left.rows.iter().filter(|r| r.window == "1m").collect();
+        let minutes: Vec<&RealtimeRow> = left.rows.iter().filter(|r| r.series.window == "1m").collect();
         assert!(!minutes.is_empty() && minutes.iter().all(|r| r.is_final));
         // The day before has births that came late; the running day is still open.
-        let days = left.rows.iter().filter(|r| r.window == "day");
+        let days = left.rows.iter().filter(|r| r.series.window == "day");
         assert!(days.clone().count() > 0 && days.clone().all(|r| r.is_final == (r.start < BASE)));
         assert!(left.rows.iter().all(|r| r.complete));
     }

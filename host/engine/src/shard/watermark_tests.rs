@@ -148,7 +148,7 @@ fn one_row_from_the_year_2099_closes_nothing() {
         assert!(marks.closing < BASE + 10 * MINUTE && marks.records < BASE + 10 * MINUTE);
         let dead: Vec<&str> = left.outbox.dead_letters.iter().map(|d| d.code.as_str()).collect();
         assert_eq!(dead, ["future-time"]);
-        let open = left.rows.iter().filter(|r| r.window == "1m" && r.end > marks.closing);
+        let open = left.rows.iter().filter(|r| r.series.window == "1m" && r.end > marks.closing);
         assert!(open.clone().count() > 0 && open.clone().all(|r| !r.is_final), "{kills:?}");
     });
 }

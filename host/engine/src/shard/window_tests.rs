@@ -86,10 +86,10 @@ fn every_kind_of_window_equals_the_recomputation() {
                 }
                 assert!(left.outbox.late_events.is_empty(), "seed {seed} {kills:?}");
                 assert_final(&left.rows, end + 2 * HOUR - 5 * SECOND);
-                for shown in left.shown.values().filter(|r| &*r.window == "session-60s") {
+                for shown in left.shown.values().filter(|r| &*r.series.window == "session-60s") {
                     let mine = |r: &&RealtimeRow| {
-                        r.window == *shown.window
-                            && r.dimension_set == *shown.dimension_set
+                        r.series.window == *shown.series.window
+                            && r.series.dimension_set == *shown.series.dimension_set
                             && r.dims[..] == shown.dims[..]
                     };
                     let newest = left.rows.iter().filter(mine).map(|r| (r.start, r.end)).max();
@@ -136,7 +136,7 @@ fn late_samples_extend_and_merge_sessions_and_the_old_row_is_deleted() {
     twice(&world, &steps(&changes, 1), |left, kills| {
         assert_law(left, &points, "t.born", "session-60s", Cut::Session(MINUTE));
         assert!(left.outbox.late_events.is_empty());
-        let total = |r: &&RealtimeRow| r.dimension_set.is_empty();
+        let total = |r: &&RealtimeRow| r.series.dimension_set.is_empty();
         let rows: Vec<_> = left.rows.iter().filter(total).map(|r| (r.start - BASE, r.end - BASE)).collect();
         assert_eq!(rows, [(50 * SECOND, 270 * SECOND), (1000 * SECOND, 1060 * SECOND)]);
         let merged = left.rows.iter().find(total).expect("the merged session");
@@ -147,7 +147,7 @@ fn late_samples_extend_and_merge_sessions_and_the_old_row_is_deleted() {
             let last = of_start.next_back().expect("it was emitted");
             assert!(last.deleted && of_start.all(|r| r.epoch < last.epoch));
         }
-        let shown = left.shown.values().find(|r| r.dimension_set.is_empty()).expect("shown");
+        let shown = left.shown.values().find(|r| r.series.dimension_set.is_empty()).expect("shown");
         assert_eq!(shown.start, BASE + 1000 * SECOND);
     });
 }
@@ -179,7 +179,7 @@ fn a_span_is_one_session_until_a_gap_after_its_end() {
     };
     let changes = [span(1, 30, 635), span(2, 695, 700), span(3, 761, 770)];
     twice(&world, &steps(&changes, 1), |left, _| {
-        let total = left.rows.iter().filter(|r| r.dimension_set.is_empty());
+        let total = left.rows.iter().filter(|r| r.series.dimension_set.is_empty());
         let windows: Vec<_> = total.map(|r| ((r.start - BASE) / SECOND, (r.end - BASE) / SECOND)).collect();
         assert_eq!(windows, [(30, 760), (761, 830)]);
     });
@@ -291,18 +291,19 @@ fn a_time_varying_value_is_that_of_the_epochs_clock() {
             let old = rows.iter().filter(|r| r.created <= now - HOUR && queue.is_none_or(|q| q == r.queue));
             old.count() as i64
         };
-        let value = |r: &RealtimeRow| match r.outputs[1].1 {
+        let value = |r: &RealtimeRow| match r.values[1] {
             weir_types::rows::OutputValue::Int(n) => n,
             _ => panic!("an integer"),
         };
         for row in &left.outbox.latest {
-            let queue = (row.dimension_set == "queue_id").then(|| row.dims[0].parse().expect("a queue"));
-            if row.dimension_set.is_empty() || queue.is_some() {
+            let queue =
+                (row.series.dimension_set == "queue_id").then(|| row.dims[0].parse().expect("a queue"));
+            if row.series.dimension_set.is_empty() || queue.is_some() {
                 assert_eq!(value(row), old(queue, clock + 20 * MINUTE), "{kills:?} {row:?}");
             }
         }
         // Each minute's history row has the value of the clock of its epoch.
-        let history: Vec<_> = left.emitted.iter().filter(|r| r.dimension_set.is_empty()).collect();
+        let history: Vec<_> = left.emitted.iter().filter(|r| r.series.dimension_set.is_empty()).collect();
         // A host that is killed at its first epoch begins its first minute without a row.
         let least = if kills == Kills::Every(1) { 41 } else { 42 };
         assert!(history.len() >= least, "{kills:?}: {} rows", history.len());
@@ -328,11 +329,14 @@ fn a_time_varying_value_that_came_back_to_what_it_was_at_the_checkpoint_is_given
         steps.extend([Step::Clock(BASE + minutes * MINUTE), Step::Epoch(false)]);
     }
     twice(&world, &steps, |left, kills| {
-        let newest = left.outbox.latest.iter().filter(|r| r.dimension_set.is_empty()).max_by_key(|r| r.epoch);
-        let value = &newest.expect("a row").outputs[1].1;
+        let newest =
+            left.outbox.latest.iter().filter(|r| r.series.dimension_set.is_empty()).max_by_key(|r| r.epoch);
+        let value = &newest.expect("a row").values[1];
         assert_eq!(*value, weir_types::rows::OutputValue::Int(0), "{kills:?}");
-        let ripe =
-            left.emitted.iter().filter(|r| r.start >= BASE + 90 * MINUTE && r.dimension_set.is_empty());
+        let ripe = left
+            .emitted
+            .iter()
+            .filter(|r| r.start >= BASE + 90 * MINUTE && r.series.dimension_set.is_empty());
         assert_eq!(ripe.count(), 5, "{kills:?}: each minute's row is in the history");
     });
 }
@@ -366,7 +370,8 @@ fn a_late_sample_corrects_a_final_row_with_a_higher_version_and_a_later_one_is_a
         assert_law(left, &points, "t.born", "1h", Cut::Every(HOUR));
         let late: Vec<_> = left.outbox.late_events.iter().map(|l| (l.offset, l.windows.clone())).collect();
         assert_eq!(late, [(4, vec!["1m".to_string()])], "{kills:?}");
-        let first = left.emitted.iter().filter(|r| r.window == "1m" && r.start == BASE && r.dims.is_empty());
+        let first =
+            left.emitted.iter().filter(|r| r.series.window == "1m" && r.start == BASE && r.dims.is_empty());
         let finals: Vec<_> = first.filter(|r| r.is_final).map(|r| (r.samples, r.late, r.epoch)).collect();
         let (before, after) = (finals.first().expect("final"), finals.last().expect("final again"));
         assert_eq!((before.0, after.0, after.1), (1, 2, 1));
@@ -438,7 +443,9 @@ fn was_late(time: Micros, window: &str, watermark: Micros) -> bool {
 
 /// Starts whose last row deletes them although FINAL shows them, or the other way round.
 fn deleted_and_live(emitted: &[RealtimeRow], rows: &[RealtimeRow]) -> Vec<(Vec<String>, Micros)> {
-    let key = |r: &RealtimeRow| (r.window.to_string(), r.dimension_set.to_string(), r.dims.to_vec(), r.start);
+    let key = |r: &RealtimeRow| {
+        (r.series.window.to_string(), r.series.dimension_set.to_string(), r.dims.to_vec(), r.start)
+    };
     let mut last = std::collections::BTreeMap::new();
     last.extend(emitted.iter().map(|r| (key(r), r.deleted)));
     let live: std::collections::BTreeSet<_> = rows.iter().map(key).collect();

@@ -1,10 +1,11 @@
 //! Formats of the outbox.
 
 mod series;
+mod version2;
 
 use super::{append, body_of, read};
 use serde::{Deserialize, Serialize};
-use series::Series;
+use series::{Read, Written};
 use std::borrow::Cow;
 use weir_types::ports::StateError;
 use weir_types::rows::{AuditRow, DeadLetterRow, EpochRow, LateEventRow, Outbox, PromotedRow};
@@ -13,10 +14,11 @@ use weir_types::rows::{AuditRow, DeadLetterRow, EpochRow, LateEventRow, Outbox, 
 /// nothing redriven.
 const FORMAT: u8 = 3;
 
+/// `R`: [`Written`] or [`Read`].
 #[derive(Serialize, Deserialize)]
-struct Stored<'a> {
-    realtime: Series<'a>,
-    latest: Series<'a>,
+struct Stored<'a, R> {
+    realtime: R,
+    latest: R,
     epochs: Cow<'a, [EpochRow]>,
     late_events: Cow<'a, [LateEventRow]>,
     dead_letters: Cow<'a, [DeadLetterRow]>,
@@ -27,8 +29,8 @@ struct Stored<'a> {
 /// Bytes of rows that wait for delivery.
 pub fn encode_outbox(rows: &Outbox) -> Vec<u8> {
     let stored = Stored {
-        realtime: Series::of(&rows.realtime),
-        latest: Series::of(&rows.latest),
+        realtime: Written::of(&rows.realtime),
+        latest: Written::of(&rows.latest),
         epochs: Cow::Borrowed(&rows.epochs),
         late_events: Cow::Borrowed(&rows.late_events),
         dead_letters: Cow::Borrowed(&rows.dead_letters),
@@ -46,10 +48,10 @@ pub fn encode_outbox(rows: &Outbox) -> Vec<u8> {
 pub fn decode_outbox(bytes: &[u8]) -> Result<Outbox, StateError> {
     match body_of(WHAT, bytes, FORMAT)? {
         (1, body) => read::<version1::Outbox>(WHAT, body).map(Outbox::from),
-        (2, body) => read(WHAT, body),
+        (2, body) => read::<version2::Outbox>(WHAT, body).map(Outbox::from),
         (_, body) => {
-            let stored: Stored<'_> = read(WHAT, body)?;
-            let broken = || StateError::Corrupt(format!("the stored {WHAT} has a row without a head"));
+            let stored: Stored<'_, Read> = read(WHAT, body)?;
+            let broken = || StateError::Corrupt(format!("the stored {WHAT} has a row without its head"));
             Ok(Outbox {
                 realtime: stored.realtime.into_rows().ok_or_else(broken)?,
                 latest: stored.latest.into_rows().ok_or_else(broken)?,
@@ -66,11 +68,12 @@ pub fn decode_outbox(bytes: &[u8]) -> Result<Outbox, StateError> {
 const WHAT: &str = "outbox";
 
 mod version1 {
+    use super::version2::{RealtimeRow, rows_of};
     use serde::Deserialize;
     use std::collections::BTreeMap;
     use weir_types::Micros;
     use weir_types::record::{Rekey, TopicPartition};
-    use weir_types::rows::{self, DeadOutcome, EpochPartition, LateEventRow, PromotedRow, RealtimeRow};
+    use weir_types::rows::{self, DeadOutcome, EpochPartition, LateEventRow, PromotedRow};
 
     #[derive(Deserialize)]
     pub struct Outbox {
@@ -107,8 +110,8 @@ mod version1 {
     impl From<Outbox> for rows::Outbox {
         fn from(old: Outbox) -> rows::Outbox {
             rows::Outbox {
-                realtime: old.realtime,
-                latest: old.latest,
+                realtime: rows_of(old.realtime),
+                latest: rows_of(old.latest),
                 epochs: old.epochs.into_iter().map(EpochRow::into_row).collect(),
                 late_events: old.late_events,
                 dead_letters: old.dead_letters.into_iter().map(DeadLetterRow::into_row).collect(),
@@ -149,7 +152,7 @@ mod version1 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use weir_types::rows::{OutputValue, RealtimeRow};
+    use weir_types::rows::{OutputValue, RealtimeRow, Series};
 
     fn value() -> impl Strategy<Value = OutputValue> {
         prop_oneof![
@@ -166,21 +169,24 @@ mod tests {
         let rest = (any::<i64>(), any::<i64>(), any::<[bool; 3]>(), any::<u64>(), any::<i32>());
         (head, rest, prop::collection::vec(value(), 0..3), prop::collection::vec(".{0,4}", 0..3)).prop_map(
             |((incarnation, window, set, epoch, name), (start, end, flags, samples, day), values, dims)| {
-                let named = |(at, value): (usize, OutputValue)| (format!("o{name}{at}").into(), value);
-                RealtimeRow {
+                let series = Series {
                     metric: "m".into(),
                     incarnation,
                     window: format!("{window}h").into(),
                     dimension_set: format!("set{set}").into(),
+                    digest: format!("d{epoch}").into(),
+                    outputs: (0..values.len()).map(|at| format!("o{name}{at}").into()).collect(),
+                };
+                RealtimeRow {
+                    series: series.into(),
                     dims: dims.into(),
                     day,
                     start,
                     end,
-                    outputs: values.into_iter().enumerate().map(named).collect(),
+                    values: values.into(),
                     is_final: flags[0],
                     complete: flags[1],
                     watermark: start / 2,
-                    digest: format!("d{epoch}").into(),
                     epoch,
                     epoch_first: samples / 3,
                     samples,
@@ -198,7 +204,8 @@ mod tests {
         ) {
             let outbox = Outbox { realtime, latest, ..Outbox::default() };
             prop_assert_eq!(&decode_outbox(&encode_outbox(&outbox)).expect("readable"), &outbox);
-            prop_assert_eq!(&decode_outbox(&super::super::encode_in(2, &outbox)).expect("readable"), &outbox);
+            let before = super::super::encode_in(2, &version2::Outbox::of(&outbox));
+            prop_assert_eq!(&decode_outbox(&before).expect("readable"), &outbox);
         }
 
         #[test]
@@ -214,6 +221,6 @@ mod tests {
         // One row and no head: the row's numbers are all 0.
         let bytes = [&[FORMAT, 0, 1][..], &[0; 24]].concat();
         let error = decode_outbox(&bytes).expect_err("there is no head").to_string();
-        assert!(error.contains("without a head"), "{error}");
+        assert!(error.contains("without its head"), "{error}");
     }
 }

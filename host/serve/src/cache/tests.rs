@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 use weir_types::contract::{Input, Output, RowMemory, ValueType};
-use weir_types::rows::OutputValue;
+use weir_types::rows::{OutputValue, Series};
 
 pub(crate) fn info(name: &str) -> MetricInfo {
     let output = |name: &str, unit: &str| Output {
@@ -51,14 +51,18 @@ pub(crate) fn entry(name: &str, incarnation: i64, status: &str) -> CatalogueEntr
 }
 
 pub(crate) fn row(metric: &str, window: &str, dims: &[&str], start: Micros, count: i64) -> LiveRow {
-    LiveRow {
+    let series = Series {
         metric: metric.into(),
         window: window.into(),
         dimension_set: if dims.is_empty() { "" } else { "queue_id" }.into(),
+        ..Series::default()
+    };
+    LiveRow {
+        series: series.into(),
         dims: dims.iter().map(|d| d.to_string()).collect(),
         start,
         end: start + MINUTE,
-        outputs: vec![OutputValue::Int(count)],
+        values: [OutputValue::Int(count)].into(),
         is_final: false,
         complete: true,
         samples: count as u64,
@@ -78,7 +82,7 @@ fn cache() -> Cache {
 
 fn counts(cache: &Cache) -> Vec<(String, Micros, OutputValue)> {
     let rows = cache.select(&Filter::default());
-    rows.iter().map(|r| (r.live.dims.join(","), r.live.start, r.live.outputs[0].clone())).collect()
+    rows.iter().map(|r| (r.live.dims.join(","), r.live.start, r.live.values[0].clone())).collect()
 }
 
 #[test]

@@ -15,7 +15,7 @@ use weir_types::live::{
     CatalogueEntry, EpochUpdate, LiveRow, MetricCost, PartitionStatus, Publisher, SourceStatus,
 };
 use weir_types::record::TopicPartition;
-use weir_types::rows::{Counts, DeadLetterRow, OutputValue};
+use weir_types::rows::{Counts, DeadLetterRow, OutputValue, Series};
 use weir_types::window::Window;
 use weir_types::{HOUR, MINUTE, Micros};
 
@@ -125,14 +125,18 @@ pub fn row(
         "day" => 24 * HOUR,
         _ => 0,
     };
-    LiveRow {
+    let series = Series {
         metric: metric.into(),
         window: window.into(),
         dimension_set: set.into(),
+        ..Series::default()
+    };
+    LiveRow {
+        series: series.into(),
         dims: dims.iter().map(|d| d.to_string()).collect(),
         start,
         end: start + length,
-        outputs,
+        values: outputs.into(),
         is_final: false,
         complete: true,
         samples: 3,

@@ -1,21 +1,34 @@
-//! Format of the rows of `metric_realtime` and `metric_latest`: what the rows of one metric, window and set
-//! have in common stands once for all of them, which is most of their bytes.
+//! Format of the rows of `metric_realtime` and `metric_latest`: what the rows of one series and epoch have in
+//! common stands once for all of them, which is most of their bytes.
 
 use rustc_hash::FxHashMap;
-use serde::ser::SerializeSeq;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
 use std::borrow::Cow;
-use weir_types::rows::{OutputValue, RealtimeRow};
+use std::sync::Arc;
+use weir_types::rows::{OutputValue, RealtimeRow, Series};
 use weir_types::{Micros, Name};
 
-/// Rows of one table; borrowed to be written, owned when read.
-#[derive(Serialize, Deserialize)]
-pub struct Series<'a> {
+/// Rows of one table, to be written.
+pub struct Written<'a> {
     heads: Vec<Head<'a>>,
-    rows: Vec<Row<'a>>,
+    rows: Rows<'a>,
 }
 
-#[derive(Serialize, Deserialize)]
+/// Rows, each with the index of its head. They are brought into their form one by one, as they are written.
+struct Rows<'a> {
+    rows: &'a [RealtimeRow],
+    heads: Vec<u32>,
+}
+
+/// The same, as it is read.
+#[derive(Deserialize)]
+pub struct Read {
+    heads: Vec<Head<'static>>,
+    rows: Vec<ReadRow>,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
 struct Head<'a> {
     metric: Cow<'a, str>,
     incarnation: i64,
@@ -28,16 +41,17 @@ struct Head<'a> {
     names: Vec<Cow<'a, str>>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Row<'a> {
+/// One row. What is written is [`WrittenRow`], the same fields in the same order.
+#[derive(Deserialize)]
+struct ReadRow {
     /// Index into the heads.
     head: u32,
-    dims: Cow<'a, [String]>,
+    dims: Vec<String>,
     day: i32,
     start: Micros,
     /// End less start.
     length: Micros,
-    values: Values<'a>,
+    values: Vec<OutputValue>,
     is_final: bool,
     complete: bool,
     epoch_first: u64,
@@ -46,112 +60,111 @@ struct Row<'a> {
     deleted: bool,
 }
 
-/// Values of a row's outputs, without their names.
-enum Values<'a> {
-    Named(&'a [(Name, OutputValue)]),
-    Bare(Vec<OutputValue>),
+/// See [`ReadRow`].
+#[derive(Serialize)]
+struct WrittenRow<'a> {
+    head: u32,
+    dims: &'a [String],
+    day: i32,
+    start: Micros,
+    length: Micros,
+    values: &'a [OutputValue],
+    is_final: bool,
+    complete: bool,
+    epoch_first: u64,
+    samples: u64,
+    late: u64,
+    deleted: bool,
 }
 
-impl Serialize for Values<'_> {
+impl<'a> Written<'a> {
+    pub fn of(rows: &'a [RealtimeRow]) -> Written<'a> {
+        let mut heads: Vec<Head<'a>> = Vec::new();
+        let mut known: FxHashMap<(*const Series, Micros, u64), u32> = FxHashMap::default();
+        let of_row = |row: &'a RealtimeRow| {
+            // The rows hold their series, so that no two have one address.
+            *known.entry((Arc::as_ptr(&row.series), row.watermark, row.epoch)).or_insert_with(|| {
+                heads.push(Head::of(row));
+                heads.len() as u32 - 1
+            })
+        };
+        let of_rows = rows.iter().map(of_row).collect();
+        Written { heads, rows: Rows { rows, heads: of_rows } }
+    }
+}
+
+impl Serialize for Written<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Values::Named(named) => {
-                let mut values = serializer.serialize_seq(Some(named.len()))?;
-                named.iter().try_for_each(|(_, value)| values.serialize_element(value))?;
-                values.end()
-            }
-            Values::Bare(bare) => bare.serialize(serializer),
-        }
+        let mut written = serializer.serialize_struct("Rows", 2)?;
+        written.serialize_field("heads", &self.heads)?;
+        written.serialize_field("rows", &self.rows)?;
+        written.end()
     }
 }
 
-impl<'de> Deserialize<'de> for Values<'_> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Vec::deserialize(deserializer).map(Values::Bare)
+impl Serialize for Rows<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let heads = self.heads.iter().copied();
+        serializer.collect_seq(self.rows.iter().zip(heads).map(|(row, head)| WrittenRow::of(row, head)))
     }
 }
 
-impl<'a> Series<'a> {
-    pub fn of(rows: &'a [RealtimeRow]) -> Series<'a> {
-        let mut series = Series { heads: Vec::new(), rows: Vec::with_capacity(rows.len()) };
-        let mut newest: FxHashMap<(&str, &str, &str), u32> = FxHashMap::default();
-        for row in rows {
-            let newest = newest.entry((&row.metric, &row.window, &row.dimension_set)).or_insert(u32::MAX);
-            if !series.heads.get(*newest as usize).is_some_and(|head| head.is_of(row)) {
-                *newest = series.heads.len() as u32;
-                series.heads.push(Head::of(row));
-            }
-            series.rows.push(Row::of(row, *newest));
-        }
-        series
-    }
-
-    /// None: a row names a head that is not there.
+impl Read {
+    /// None: a row names a head that is not there, or has not as many values as its head has names.
     pub fn into_rows(self) -> Option<Vec<RealtimeRow>> {
-        let heads: Vec<Shared> = self.heads.into_iter().map(Shared::from).collect();
-        self.rows.into_iter().map(|row| heads.get(row.head as usize).map(|head| row.under(head))).collect()
+        let heads: Vec<ReadHead> = self.heads.into_iter().map(ReadHead::from).collect();
+        let under = |row: ReadRow| heads.get(row.head as usize).and_then(|head| row.under(head));
+        self.rows.into_iter().map(under).collect()
     }
 }
 
-/// A head whose names its rows share.
-struct Shared {
-    metric: Name,
-    incarnation: i64,
-    window: Name,
-    dimension_set: Name,
-    digest: Name,
+/// A head whose series its rows share.
+struct ReadHead {
+    series: Arc<Series>,
     watermark: Micros,
     epoch: u64,
-    names: Vec<Name>,
 }
 
-impl From<Head<'_>> for Shared {
-    fn from(head: Head<'_>) -> Shared {
+impl From<Head<'_>> for ReadHead {
+    fn from(head: Head<'_>) -> ReadHead {
         let name = |text: &Cow<'_, str>| Name::from(&**text);
-        Shared {
+        let series = Series {
             metric: name(&head.metric),
             incarnation: head.incarnation,
             window: name(&head.window),
             dimension_set: name(&head.dimension_set),
             digest: name(&head.digest),
-            watermark: head.watermark,
-            epoch: head.epoch,
-            names: head.names.iter().map(name).collect(),
-        }
+            outputs: head.names.iter().map(name).collect(),
+        };
+        ReadHead { series: series.into(), watermark: head.watermark, epoch: head.epoch }
     }
 }
 
 impl<'a> Head<'a> {
     fn of(row: &'a RealtimeRow) -> Head<'a> {
+        let series = &*row.series;
         Head {
-            metric: Cow::Borrowed(&row.metric),
-            incarnation: row.incarnation,
-            window: Cow::Borrowed(&row.window),
-            dimension_set: Cow::Borrowed(&row.dimension_set),
-            digest: Cow::Borrowed(&row.digest),
+            metric: Cow::Borrowed(&series.metric),
+            incarnation: series.incarnation,
+            window: Cow::Borrowed(&series.window),
+            dimension_set: Cow::Borrowed(&series.dimension_set),
+            digest: Cow::Borrowed(&series.digest),
             watermark: row.watermark,
             epoch: row.epoch,
-            names: row.outputs.iter().map(|(name, _)| Cow::Borrowed(name.as_str())).collect(),
+            names: series.outputs.iter().map(|name| Cow::Borrowed(name.as_str())).collect(),
         }
-    }
-
-    /// Whether all that it holds is also the row's. Metric, window and set are known to be.
-    fn is_of(&self, row: &RealtimeRow) -> bool {
-        (self.incarnation, self.watermark, self.epoch) == (row.incarnation, row.watermark, row.epoch)
-            && *self.digest == *row.digest
-            && self.names.iter().map(|name| &**name).eq(row.outputs.iter().map(|(name, _)| name.as_str()))
     }
 }
 
-impl<'a> Row<'a> {
-    fn of(row: &'a RealtimeRow, head: u32) -> Row<'a> {
-        Row {
+impl<'a> WrittenRow<'a> {
+    fn of(row: &'a RealtimeRow, head: u32) -> WrittenRow<'a> {
+        WrittenRow {
             head,
-            dims: Cow::Borrowed(&*row.dims),
+            dims: &row.dims,
             day: row.day,
             start: row.start,
             length: row.end.wrapping_sub(row.start),
-            values: Values::Named(&row.outputs),
+            values: &row.values,
             is_final: row.is_final,
             complete: row.complete,
             epoch_first: row.epoch_first,
@@ -160,31 +173,25 @@ impl<'a> Row<'a> {
             deleted: row.deleted,
         }
     }
+}
 
-    fn under(self, head: &Shared) -> RealtimeRow {
-        let values = match self.values {
-            Values::Bare(values) => values,
-            Values::Named(named) => named.iter().map(|(_, value)| value.clone()).collect(),
-        };
-        RealtimeRow {
-            metric: head.metric.clone(),
-            incarnation: head.incarnation,
-            window: head.window.clone(),
-            dimension_set: head.dimension_set.clone(),
-            dims: self.dims.into_owned().into(),
+impl ReadRow {
+    fn under(self, head: &ReadHead) -> Option<RealtimeRow> {
+        (self.values.len() == head.series.outputs.len()).then(|| RealtimeRow {
+            series: head.series.clone(),
+            dims: self.dims.into(),
             day: self.day,
             start: self.start,
             end: self.start.wrapping_add(self.length),
-            outputs: head.names.iter().cloned().zip(values).collect(),
+            values: self.values.into(),
             is_final: self.is_final,
             complete: self.complete,
             watermark: head.watermark,
-            digest: head.digest.clone(),
             epoch: head.epoch,
             epoch_first: self.epoch_first,
             samples: self.samples,
             late: self.late,
             deleted: self.deleted,
-        }
+        })
     }
 }
