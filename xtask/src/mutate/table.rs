@@ -101,9 +101,9 @@ pub const MUTATIONS: &[Mutation] = &[
         "value(at - t.created_at))",
         "value(at - t.created_at + Span::seconds(1)))",
     ),
-    mistake("ticket.customers", "ticket/src/customers.rs", "accumulator = Distinct", "accumulator = Count"),
+    mistake("ticket.customers", "ticket/src/customers.rs", ".value(t.customer_id)", ".value(0)"),
     mistake("ticket.sla_first_reply_met", "ticket/src/times.rs", "value(at <= due)", "value(at > due)"),
-    mistake("call.offered", "call/src/arrivals.rs", "Sample::at(at))", "Sample::at(at + Span(1_000_000)))"),
+    mistake("call.offered", "call/src/arrivals.rs", "Sample::at(at))", "Sample::at(at + Span::minutes(1)))"),
     mistake(
         "call.answered",
         "call/src/answers.rs",
@@ -256,7 +256,12 @@ pub const MUTATIONS: &[Mutation] = &[
     ),
     mistake("agent.by_state", "team/src/agents.rs", "value(place(a.state)?)", "value(place(a.state)? + 1)"),
     mistake("agent.slots", "team/src/agents.rs", "(a.slots, a.slots_used)", "(a.slots, a.slots)"),
-    mistake("agent.state_time", "team/src/agents.rs", ".by_before().value(state - 1)", ".value(state - 1)"),
+    mistake(
+        "agent.state_time",
+        "team/src/agents.rs",
+        ".until(after.since)",
+        ".until(after.since + Span(1_000_000))",
+    ),
     mistake("survey.csat", "survey/src/lib.rs", "const GOOD: i64 = 4", "const GOOD: i64 = 5"),
     mistake(
         "survey.response_rate",

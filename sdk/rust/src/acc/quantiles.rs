@@ -87,7 +87,8 @@ impl QuantilesState {
     /// would be larger than pairs becomes pairs again.
     #[cold]
     fn widen(&mut self, bucket: i16, count: i64) {
-        let mut entries: Vec<(i16, i64)> = self.entries().collect();
+        let mut entries = Vec::new();
+        self.for_each(|bucket, count| entries.push((bucket, count)));
         let at = entries.partition_point(|entry| entry.0 < bucket);
         entries.insert(at, (bucket, count));
         *self = QuantilesState::Sparse(entries);
@@ -111,17 +112,53 @@ impl QuantilesState {
         *self = QuantilesState::Dense { low, counts };
     }
 
-    /// Buckets with a count other than 0, ascending.
-    fn entries(&self) -> Box<dyn Iterator<Item = (i16, i64)> + '_> {
+    /// Calls `found` with each bucket whose count is not 0, ascending, until it gives something.
+    #[inline(always)]
+    fn find<R>(&self, mut found: impl FnMut(i16, i64) -> Option<R>) -> Option<R> {
         match self {
-            QuantilesState::Sparse(entries) => Box::new(entries.iter().copied()),
+            QuantilesState::Sparse(entries) => entries.iter().find_map(|entry| found(entry.0, entry.1)),
             QuantilesState::Dense { low, counts } => {
-                let from = i32::from(*low);
-                let all = counts.iter().enumerate().filter(|(_, count)| **count != 0);
-                Box::new(all.map(move |(at, count)| ((from + at as i32) as i16, *count)))
+                let buckets = (i32::from(*low)..).zip(counts);
+                let mut held = buckets.filter(|(_, count)| **count != 0);
+                held.find_map(|(bucket, count)| found(bucket as i16, *count))
             }
         }
     }
+
+    #[inline(always)]
+    fn for_each(&self, mut each: impl FnMut(i16, i64)) {
+        let _: Option<()> = self.find(|bucket, count| {
+            each(bucket, count);
+            None
+        });
+    }
+
+    fn is_empty(&self) -> bool {
+        self.find(|_, _| Some(())).is_none()
+    }
+
+    /// Adds sorted pairs to sorted pairs, in one pass over both.
+    fn merge_sorted(entries: &mut Vec<(i16, i64)>, others: &[(i16, i64)]) {
+        let mut merged = Vec::with_capacity(entries.len() + others.len());
+        let mut mine = entries.iter().copied().peekable();
+        for (bucket, count) in others.iter().copied() {
+            while let Some(entry) = mine.next_if(|entry| entry.0 < bucket) {
+                merged.push(entry);
+            }
+            let held = mine.next_if(|entry| entry.0 == bucket).map_or(0, |entry| entry.1);
+            let sum = held.wrapping_add(count);
+            if sum != 0 {
+                merged.push((bucket, sum));
+            }
+        }
+        merged.extend(mine);
+        *entries = merged;
+    }
+}
+
+/// Whether one pass over both lists is cheaper than looking for the place of each pair of the second.
+fn is_many(entries: &[(i16, i64)], others: &[(i16, i64)]) -> bool {
+    others.len() >= 4 && others.len() >= entries.len() / 16
 }
 
 /// q in millionths, as integers settle which value it is.
@@ -157,40 +194,45 @@ impl<V: Number, const N: usize> Accumulator<V> for Quantiles<N> {
         state.add(bucket(value.to_int()), sample.weight);
     }
     fn merge(&self, into: &mut QuantilesState, from: &QuantilesState) {
-        match from {
-            QuantilesState::Sparse(entries) => entries.iter().for_each(|e| into.add(e.0, e.1)),
-            QuantilesState::Dense { .. } => from.entries().for_each(|e| into.add(e.0, e.1)),
+        match (&mut *into, from) {
+            (QuantilesState::Sparse(entries), _) if entries.is_empty() => *into = from.clone(),
+            (QuantilesState::Sparse(entries), QuantilesState::Sparse(others)) if is_many(entries, others) => {
+                QuantilesState::merge_sorted(entries, others);
+                into.densify();
+            }
+            _ => from.for_each(|bucket, count| into.add(bucket, count)),
         }
     }
     fn evaluate(&self, state: &QuantilesState, _: At, out: &mut OutputsWriter) {
         // Counts below 0 stand for rows that are taken back before they were added: absent.
-        let entries: Vec<(i16, i64)> = state.entries().filter(|entry| entry.1 > 0).collect();
-        let total: i128 = entries.iter().map(|entry| i128::from(entry.1)).sum();
+        let mut total = 0i128;
+        state.for_each(|_, count| total += i128::from(count.max(0)));
         for q in self.0 {
             let rank = (i128::from(millionths(q)) * total + 999_999) / 1_000_000;
             let mut left = rank.max(1);
-            let found = entries.iter().find(|entry| {
-                left -= i128::from(entry.1);
-                left <= 0
+            let found = state.find(|bucket, count| {
+                left -= i128::from(count.max(0));
+                (count > 0 && left <= 0).then_some(bucket)
             });
             match found {
-                Some((bucket, _)) => out.float(middle(*bucket) as f64 / V::SCALE as f64),
+                Some(bucket) => out.float(middle(bucket) as f64 / V::SCALE as f64),
                 None => out.null(),
             }
         }
     }
     fn is_empty(&self, state: &QuantilesState) -> bool {
-        state.entries().next().is_none()
+        state.is_empty()
     }
     /// Number of entries, then for each the distance to the last bucket and the count.
     fn save(&self, state: &QuantilesState, out: &mut Vec<u8>) {
-        put_varint(out, state.entries().count() as u128);
-        let mut last = 0;
-        for (bucket, count) in state.entries() {
+        let (mut entries, mut last) = (0u128, 0i128);
+        state.for_each(|_, _| entries += 1);
+        put_varint(out, entries);
+        state.for_each(|bucket, count| {
             put_signed(out, i128::from(bucket) - last);
             put_signed(out, count.into());
             last = bucket.into();
-        }
+        });
     }
     fn load(&self, _: u32, from: &mut Reader<'_>) -> Result<QuantilesState, String> {
         let n = from.varint()?;

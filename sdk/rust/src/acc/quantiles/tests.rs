@@ -71,9 +71,52 @@ fn an_array_takes_over_when_it_is_smaller() {
         state.add(bucket, 2);
     }
     assert!(matches!(state, QuantilesState::Dense { .. }));
-    assert_eq!(state.entries().count(), 100);
+    assert_eq!(entries(&state).len(), 100);
     state.add(3_000, 1);
     state.add(-3_000, 1);
     assert!(matches!(state, QuantilesState::Sparse(_)));
-    assert_eq!(state.entries().map(|entry| entry.1).sum::<i64>(), 202);
+    assert_eq!(entries(&state).iter().map(|entry| entry.1).sum::<i64>(), 202);
+}
+
+fn entries(state: &QuantilesState) -> Vec<(i16, i64)> {
+    let mut entries = Vec::new();
+    state.for_each(|bucket, count| entries.push((bucket, count)));
+    entries
+}
+
+/// A state with these counts, and what a map has of them.
+fn state_of(counts: &[(i16, i64)]) -> (QuantilesState, std::collections::BTreeMap<i16, i64>) {
+    let (mut state, mut map) = (QuantilesState::default(), std::collections::BTreeMap::new());
+    for (bucket, count) in counts {
+        state.add(*bucket, *count);
+        *map.entry(*bucket).or_insert(0) += count;
+    }
+    (state, map)
+}
+
+#[test]
+fn merging_gives_what_adding_one_by_one_gives_whatever_forms_the_two_have() {
+    let spread =
+        |n: i16, step: i16, count: i64| -> Vec<(i16, i64)> { (0..n).map(|at| (at * step, count)).collect() };
+    let forms = [
+        vec![],
+        vec![(5, 1)],
+        spread(3, 100, 2),
+        spread(30, 100, 1),
+        spread(30, 100, -1),
+        spread(60, 50, 3),
+        spread(200, 1, 1),
+        spread(200, 1, -1),
+    ];
+    for into in &forms {
+        for from in &forms {
+            let ((mut state, mut expected), (other, others)) = (state_of(into), state_of(from));
+            Accumulator::<i64>::merge(&Quantiles([0.5]), &mut state, &other);
+            for (bucket, count) in others {
+                *expected.entry(bucket).or_insert(0) += count;
+            }
+            expected.retain(|_, count| *count != 0);
+            assert_eq!(entries(&state), expected.into_iter().collect::<Vec<_>>(), "{into:?} {from:?}");
+        }
+    }
 }
