@@ -93,7 +93,10 @@ fn wrap(module: &Path, component: &Path) -> Result<()> {
     if std::fs::read(component).is_ok_and(|old| old == wrapped) {
         return Ok(());
     }
-    std::fs::write(component, wrapped).with_context(|| format!("write {}", component.display()))
+    // Whoever reads it meanwhile, or has a link to it, keeps the old one whole.
+    let fresh = component.with_extension("fresh");
+    std::fs::write(&fresh, wrapped).with_context(|| format!("write {}", fresh.display()))?;
+    std::fs::rename(&fresh, component).with_context(|| format!("write {}", component.display()))
 }
 
 /// Refuses a component that imports anything but the log.

@@ -485,6 +485,7 @@ fn a_derived_metric_that_fails_costs_itself_alone_and_a_mended_version_computes_
     assert_eq!(status, "quarantined");
     assert!(reason.is_some_and(|r| r.contains("divides by zero")));
     assert_eq!(hand.shard.metrics.len(), 2, "its bases go on");
+    assert_eq!(hand.shard.stopped_reader_of("t"), None, "it misses no redriven change");
     assert!(hand.rows.is_empty());
     let other = Balance(MetricInfo { windows: vec![Window::Day], ..good.info().clone() });
     let admit = |hand: &mut Hand, factory| {

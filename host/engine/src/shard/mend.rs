@@ -387,7 +387,8 @@ impl Shard {
     pub(super) fn stopped_reader_of(&self, topic: &str) -> Option<&str> {
         let reads = |info: &MetricInfo| {
             let mut sources = self.options.sources.iter();
-            !info.is_now()
+            // Current values come from the row table, and a derived metric has nothing of its own to miss.
+            !(info.is_now() || info.is_derived())
                 && sources.any(|s| {
                     s.topics.iter().any(|t| t == topic) && info.inputs.iter().any(|i| i.source == s.name)
                 })
