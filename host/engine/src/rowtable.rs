@@ -7,13 +7,15 @@
 //! before it, and what stands before it in the log but is read after it sets nothing.
 
 mod complete;
+mod listed;
 mod persist;
 mod rebuild;
 mod slab;
 mod truncates;
 
-use crate::keys::{KeyPart, TextMap, Texts};
+use crate::keys::{DimColumn, KeyPart, TextMap, Texts};
 use crate::stored::StoredRebuild;
+use listed::Listed;
 use rustc_hash::FxHashMap;
 use slab::{Images, Key, Slab};
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,7 +38,7 @@ pub struct RowTable {
     rows: Slab,
     /// Rows changed in the running epoch with their buckets, by partition, in order. A row that went and
     /// came back may stand twice.
-    changed: BTreeMap<u32, Vec<(Key, u32)>>,
+    changed: BTreeMap<u32, Listed>,
     /// Whether a bucket has changed since it was last stored, and the epoch at which it was.
     buckets: Vec<Bucket>,
     /// Epochs whose changes are stored: (epoch, key).
@@ -65,6 +67,8 @@ const AHEAD: usize = 32;
 
 /// No image.
 const NONE: u32 = u32::MAX;
+/// A row of which no image stood before a batch.
+pub const NO_IMAGE: u32 = NONE;
 
 /// What a batch does to one row.
 struct Pending {
@@ -74,6 +78,8 @@ struct Pending {
     old: u32,
     /// Number of the image that stands after it.
     new: u32,
+    /// Whether the two are not the same: looked at when they are near, not when the batch is shown and settled.
+    differs: bool,
     /// Where the last of the changes stands in the upstream's log.
     origin: Option<Origin>,
 }
@@ -82,9 +88,32 @@ struct Pending {
 struct Change<'a> {
     batch: &'a ChangeBatch,
     row: usize,
-    maps: &'a [Option<TextMap>],
+    /// Those of its image, in the table's order.
+    columns: &'a [DimColumn<'a>],
     /// Whether there is an image.
     there: bool,
+}
+
+impl Change<'_> {
+    /// The cells of its image, texts as ids.
+    fn cells(&self) -> impl Iterator<Item = (i64, u8)> {
+        self.columns.iter().map(|column| {
+            let (value, state) = (column.cells.values[self.row], column.cells.states[self.row]);
+            match column.texts {
+                Some(map) if state == cell::VALUE => (map.id(value), state),
+                _ => (value, state),
+            }
+        })
+    }
+}
+
+/// Keys of rows of a batch, and where these rows are in the table.
+struct Ahead {
+    /// One after the other; only those of rows that have one.
+    keys: Vec<i64>,
+    slots: [u32; AHEAD],
+    /// Whether all of a row's key fits.
+    fits: [bool; AHEAD],
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -145,11 +174,15 @@ impl RowTable {
     /// True if there is anything.
     pub fn take(&mut self, batch: &ChangeBatch, texts: &mut Texts) -> bool {
         let maps = self.text_maps(batch, texts);
-        let mut key = vec![0i64; self.source.primary_key.len() + 1];
-        let mut slots = [NONE; AHEAD];
+        let column = |c: &usize| DimColumn { cells: &batch.after[*c], texts: maps[*c].as_ref() };
+        let columns: Vec<DimColumn<'_>> = self.columns.iter().map(column).collect();
+        let width = self.source.primary_key.len() + 1;
+        let mut key = vec![0i64; width];
+        let mut ahead = Ahead { keys: vec![0; width * AHEAD], slots: [NONE; AHEAD], fits: [false; AHEAD] };
         for row in 0..batch.len() {
-            if row % AHEAD == 0 {
-                slots = self.fetch(batch, row..batch.len().min(row + AHEAD), &maps, &mut key);
+            let at = row % AHEAD;
+            if at == 0 {
+                self.fetch(batch, row..batch.len().min(row + AHEAD), &maps, &mut ahead);
             }
             let (op, origin) = (batch.ops[row], batch.origins[row]);
             if op == Op::Truncate {
@@ -163,46 +196,40 @@ impl RowTable {
                 continue;
             }
             let there = batch.after_present[row] != 0;
-            let mut change = Change { batch, row, maps: &maps, there: false };
+            let mut change = Change { batch, row, columns: &columns, there: false };
             if op == Op::Update && self.has_moved(batch, row) {
                 self.primary_key(&batch.before, row, &maps, &mut key);
                 self.set(&key, self.rows.find(&key), &change);
             }
-            let side = if there { &batch.after } else { &batch.before };
-            if self.primary_key(side, row, &maps, &mut key) {
+            if ahead.fits[at] {
                 change.there = there;
-                let slot = slots[row % AHEAD];
-                self.set(&key, (slot != NONE).then_some(slot), &change);
+                let slot = ahead.slots[at];
+                self.set(&ahead.keys[at * width..][..width], (slot != NONE).then_some(slot), &change);
             }
         }
         !self.pending.is_empty()
     }
 
-    /// Slots of the rows' keys; no batch moves one before it is settled. Looks at the memory that will be
+    /// Keys of rows and their slots; no batch moves one before it is settled. Looks at the memory that will be
     /// used: each look stands alone, so that the processor waits for many at once; one after the other they
     /// are most of what a row costs.
-    fn fetch(
-        &self,
-        batch: &ChangeBatch,
-        rows: Range<usize>,
-        maps: &[Option<TextMap>],
-        key: &mut [i64],
-    ) -> [u32; AHEAD] {
-        let mut slots = [NONE; AHEAD];
-        for (slot, row) in slots.iter_mut().zip(rows) {
+    fn fetch(&self, batch: &ChangeBatch, rows: Range<usize>, maps: &[Option<TextMap>], ahead: &mut Ahead) {
+        let width = self.source.primary_key.len() + 1;
+        ahead.slots = [NONE; AHEAD];
+        for (at, (row, key)) in rows.zip(ahead.keys.chunks_exact_mut(width)).enumerate() {
             let side = if batch.after_present[row] != 0 { &batch.after } else { &batch.before };
-            if self.primary_key(side, row, maps, key) {
-                *slot = self.rows.find(key).unwrap_or(NONE);
+            ahead.fits[at] = self.primary_key(side, row, maps, key);
+            if ahead.fits[at] {
+                ahead.slots[at] = self.rows.find(key).unwrap_or(NONE);
             }
         }
-        let there = slots.iter().filter(|slot| **slot != NONE);
+        let there = ahead.slots.iter().filter(|slot| **slot != NONE);
         std::hint::black_box(there.fold(0, |sum, slot| sum ^ self.rows.peek(*slot)));
-        slots
     }
 
     /// Takes up that a key has an image, or none. `slot`: where its row is, if it is in the table.
     fn set(&mut self, key: &[i64], slot: Option<u32>, change: &Change<'_>) {
-        let Change { batch, row, maps, there } = *change;
+        let Change { batch, row, there, .. } = *change;
         let (origin, partition) = (batch.origins[row], batch.partitions[row]);
         let seen = match slot {
             Some(slot) => self.rows.meta_ref(slot).pending,
@@ -210,20 +237,17 @@ impl RowTable {
         };
         // Most updates change nothing that is remembered: found out without keeping an image.
         if let Some(slot) = slot.filter(|_| seen == 0 && there)
-            && self.same(slot, batch, row, maps)
+            && self.same(slot, change)
         {
             return self.confirm(key, slot, origin, partition, batch.ops[row] != Op::Update);
         }
         let new = match there {
-            true => self.keep_image(batch, row, maps),
+            true => self.images.push(change.cells()),
             false => NONE,
         };
         match seen {
             0 => self.add_pending(key, slot, new, partition, origin),
-            at => {
-                let pending = &mut self.pending[at as usize - 1];
-                (pending.new, pending.origin) = (new, origin);
-            }
+            at => self.change_pending(at as usize - 1, new, origin),
         }
     }
 
@@ -237,7 +261,7 @@ impl RowTable {
         (meta.origin, meta.round) = (origin, round);
         if (unseen || (anew && moved)) && !std::mem::replace(&mut meta.listed, true) {
             let bucket = meta.bucket;
-            self.changed.entry(partition).or_default().push((Key::from_slice(key), bucket));
+            self.changed.entry(partition).or_default().push(key, bucket);
         }
     }
 
@@ -264,7 +288,19 @@ impl RowTable {
             None if new == NONE => return,
             None => drop(self.fresh.insert(key.clone(), at)),
         }
-        self.pending.push(Pending { key, partition, old: slot.unwrap_or(NONE), new, origin });
+        // An image that is the remembered one is no change (see `set`).
+        self.pending.push(Pending { key, partition, old: slot.unwrap_or(NONE), new, differs: true, origin });
+    }
+
+    /// A row that the batch has changed is changed again.
+    fn change_pending(&mut self, at: usize, new: u32, origin: Option<Origin>) {
+        let differs = match (self.pending[at].old, new) {
+            (NONE, NONE) => false,
+            (NONE, _) | (_, NONE) => true,
+            (old, new) => self.rows.image(old) != self.image(new),
+        };
+        let pending = &mut self.pending[at];
+        (pending.new, pending.differs, pending.origin) = (new, differs, origin);
     }
 
     fn truncate(&mut self, truncate: Option<Origin>, partition: u32) {
@@ -278,7 +314,9 @@ impl RowTable {
             (Some(truncate), Some(set)) => Truncates::ends(truncate, set),
             _ => true,
         };
-        self.pending.iter_mut().filter(|p| ends(&p.origin)).for_each(|p| p.new = NONE);
+        for pending in self.pending.iter_mut().filter(|p| ends(&p.origin)) {
+            (pending.new, pending.differs) = (NONE, pending.old != NONE);
+        }
         self.end_rows(partition, |meta| ends(&meta.origin));
     }
 
@@ -301,15 +339,23 @@ impl RowTable {
         }
     }
 
-    /// The images that cease to hold and those that begin to, and how many of the first there are. A row
-    /// that is again what it was before the batch is in neither.
-    pub fn images(&self) -> (Vec<RowImage<'_>>, usize) {
-        let changed = || self.pending.iter().filter(|p| self.differs(p));
-        let old = changed().filter(|p| p.old != NONE).map(|p| self.rows.image(p.old));
-        let mut images: Vec<RowImage<'_>> = old.collect();
-        let olds = images.len();
+    /// The images that cease to hold and then those that begin to; for each of the latter the number of its
+    /// row's image before the batch, or [`NO_IMAGE`]. A row that is again what it was before the batch is in
+    /// neither.
+    pub fn images(&self) -> (Vec<RowImage<'_>>, Vec<u32>) {
+        let (mut images, mut before) = (Vec::new(), Vec::new());
+        let changed = || self.pending.iter().filter(|p| p.differs);
+        for pending in changed() {
+            let number = if pending.old == NONE { NO_IMAGE } else { images.len() as u32 };
+            if pending.old != NONE {
+                images.push(self.rows.image(pending.old));
+            }
+            if pending.new != NONE {
+                before.push(number);
+            }
+        }
         images.extend(changed().filter(|p| p.new != NONE).map(|p| self.image(p.new)));
-        (images, olds)
+        (images, before)
     }
 
     /// All rows that are remembered, by primary key.
@@ -321,14 +367,6 @@ impl RowTable {
 
     fn image(&self, at: u32) -> RowImage<'_> {
         self.images.get(at, self.columns.len())
-    }
-
-    fn differs(&self, pending: &Pending) -> bool {
-        match (pending.old, pending.new) {
-            (NONE, NONE) => false,
-            (NONE, _) | (_, NONE) => true,
-            (old, new) => self.rows.image(old) != self.image(new),
-        }
     }
 
     /// Writes the primary key of one image into `key`; false when a part of it does not fit.
@@ -356,19 +394,11 @@ impl RowTable {
         moved
     }
 
-    /// Whether the row's after image is the remembered one.
-    fn same(&self, slot: u32, batch: &ChangeBatch, row: usize, maps: &[Option<TextMap>]) -> bool {
+    /// Whether the change's image is the remembered one.
+    fn same(&self, slot: u32, change: &Change<'_>) -> bool {
         let image = self.rows.image(slot);
-        self.columns.iter().enumerate().all(|(i, column)| {
-            let state = batch.after[*column].states[row];
-            state == image.states[i] && value(batch, row, *column, maps) == image.values[i]
-        })
-    }
-
-    /// Keeps the row's after image; gives its number.
-    fn keep_image(&mut self, batch: &ChangeBatch, row: usize, maps: &[Option<TextMap>]) -> u32 {
-        let cells = self.columns.iter().map(|c| (value(batch, row, *c, maps), batch.after[*c].states[row]));
-        self.images.push(cells)
+        let remembered = image.values.iter().zip(image.states);
+        remembered.zip(change.cells()).all(|((value, state), cell)| cell == (*value, *state))
     }
 
     /// Carries out the batch's changes. `keep` says of each image that began to hold, in their order,
@@ -379,7 +409,7 @@ impl RowTable {
             if change.old != NONE {
                 self.rows.meta(change.old).pending = 0;
             }
-            if !self.differs(change) {
+            if !change.differs {
                 if change.old != NONE {
                     self.confirm(&change.key, change.old, change.origin, change.partition, true);
                 }
@@ -388,7 +418,7 @@ impl RowTable {
             let kept = change.new != NONE && keep.next().unwrap_or(false);
             let listed = if kept { self.put(change, texts) } else { self.remove(change) };
             if let Some((bucket, false)) = listed {
-                self.changed.entry(change.partition).or_default().push((change.key.clone(), bucket));
+                self.changed.entry(change.partition).or_default().push(&change.key, bucket);
             }
         }
         self.pending = pending;
@@ -437,16 +467,6 @@ impl RowTable {
     /// Rows remembered.
     pub fn len(&self) -> usize {
         self.rows.len()
-    }
-}
-
-/// A cell of a row's after image, texts as ids.
-#[inline]
-fn value(batch: &ChangeBatch, row: usize, column: usize, maps: &[Option<TextMap>]) -> i64 {
-    let cells = &batch.after[column];
-    match (cells.states[row], &maps[column]) {
-        (cell::VALUE, Some(map)) => map.id(cells.values[row]),
-        _ => cells.values[row],
     }
 }
 

@@ -1,20 +1,34 @@
 //! One batch of changes, with what all metrics share worked out once: which columns changed, which
-//! do not fit, the ids of texts and keys.
+//! do not fit, the rows that a set of watched fields selects and their packed columns, the ids of texts
+//! and keys.
+
+mod bits;
+mod select;
 
 use crate::keys::{DimColumn, KeySpace, TextMap, Texts, key_of_row};
 use crate::plan::InputPlan;
-use crate::rowtable::RowImage;
+use bits::Bits;
 use rustc_hash::FxHashMap;
+use select::Selection;
+use std::sync::Arc;
 use weir_types::batch::{Cells, ChangeBatch, Op, cell};
-use weir_types::contract::{Changes, Images, PackedColumn, PackedDictionary, ValueType, pack};
+use weir_types::contract::{Changes, PackedDictionary, ValueType, pack};
 
 /// A batch under processing.
 pub struct View<'a> {
     pub batch: &'a ChangeBatch,
-    changed: FxHashMap<usize, Vec<u8>>,
-    unfit: FxHashMap<usize, bool>,
+    /// Events that every metric sees whatever it watches: all but updates that have a before image.
+    always: Bits,
+    /// Updates with a before image: seen by metrics that watch a column which they changed.
+    updates: Bits,
+    changed: FxHashMap<usize, Bits>,
+    /// Rows whose cell of a column does not fit, if there are any.
+    unfit: FxHashMap<usize, Option<Bits>>,
+    selections: Vec<Selection>,
+    dictionaries: FxHashMap<usize, Arc<PackedDictionary>>,
     text_maps: FxHashMap<usize, TextMap>,
-    keys: FxHashMap<(usize, Image), Vec<u32>>,
+    /// By key space, those of before and of after images.
+    keys: FxHashMap<usize, [Vec<u32>; 2]>,
 }
 
 /// Which image of a change.
@@ -29,94 +43,94 @@ const UNKNOWN: u32 = u32::MAX;
 
 impl<'a> View<'a> {
     pub fn new(batch: &'a ChangeBatch) -> View<'a> {
+        let is_update = |row: usize| batch.ops[row] == Op::Update && batch.before_present[row] != 0;
         View {
             batch,
+            always: Bits::of(batch.len(), |row| batch.ops[row].is_event() && !is_update(row)),
+            updates: Bits::of(batch.len(), is_update),
             changed: FxHashMap::default(),
             unfit: FxHashMap::default(),
+            selections: Vec::new(),
+            dictionaries: FxHashMap::default(),
             text_maps: FxHashMap::default(),
             keys: FxHashMap::default(),
         }
     }
 
-    /// For each row whether the column differs between the images.
-    fn changed(&mut self, column: usize) -> &[u8] {
+    /// Rows in which the column differs between the images.
+    fn changed(&mut self, column: usize) -> &Bits {
         let batch = self.batch;
         self.changed.entry(column).or_insert_with(|| {
             let (before, after) = (&batch.before[column], &batch.after[column]);
             let values = before.values.iter().zip(&after.values);
             let states = before.states.iter().zip(&after.states);
-            values.zip(states).map(|((v, w), (s, t))| u8::from(v != w) | u8::from(s != t)).collect()
+            let differs = |((v, w), (s, t)): ((&i64, &i64), (&u8, &u8))| u8::from(v != w) | u8::from(s != t);
+            Bits::of_bytes(batch.len(), &values.zip(states).map(differs).collect::<Vec<u8>>())
         })
     }
 
-    /// Whether any cell of the column does not fit.
-    fn has_unfit(&mut self, column: usize) -> bool {
+    /// Rows in which a cell of the column does not fit, if there are any.
+    fn unfit(&mut self, column: usize) -> Option<&Bits> {
         let batch = self.batch;
-        *self.unfit.entry(column).or_insert_with(|| {
-            let images = [&batch.before[column], &batch.after[column]];
-            images.iter().any(|c| c.states.contains(&cell::UNFIT))
-        })
+        let unfit = self.unfit.entry(column).or_insert_with(|| {
+            let (before, after) = (&batch.before[column].states, &batch.after[column].states);
+            let any = before.contains(&cell::UNFIT) || after.contains(&cell::UNFIT);
+            let is = |row: usize| before[row] == cell::UNFIT || after[row] == cell::UNFIT;
+            any.then(|| Bits::of(batch.len(), is))
+        });
+        unfit.as_ref()
     }
 
-    /// Rows that an event metric must see, and how many it would have seen if all their fields fitted.
-    pub fn select(&mut self, input: &InputPlan) -> (Vec<u32>, u64) {
-        let batch = self.batch;
-        let mut touched = vec![0u8; batch.len()];
+    /// The number of the selection of rows that an event metric must see. Metrics that watch the same
+    /// columns share it, unless a cell that only one of them needs does not fit.
+    pub fn select(&mut self, input: &InputPlan) -> usize {
+        let suspects: Vec<usize> =
+            input.needed.iter().copied().filter(|column| self.unfit(*column).is_some()).collect();
+        let same = |s: &Selection| s.watches == input.watches && s.suspects == suspects;
+        if let Some(known) = self.selections.iter().position(same) {
+            return known;
+        }
+        let mut touched = Bits::none(self.batch.len());
         for column in &input.watches {
-            for (t, c) in touched.iter_mut().zip(self.changed(*column)) {
-                *t |= c;
-            }
+            touched.add(self.changed(*column));
         }
-        let shown = |row: usize| match batch.ops[row] {
-            Op::Update => touched[row] != 0 || batch.before_present[row] == 0,
-            op => op.is_event(),
-        };
-        let rows: Vec<u32> = (0..batch.len()).filter(|r| shown(*r)).map(|r| r as u32).collect();
-        let suspects: Vec<usize> = input.needed.iter().copied().filter(|c| self.has_unfit(*c)).collect();
-        if suspects.is_empty() {
-            return (rows, 0);
+        let mut unfit = Bits::none(self.batch.len());
+        for column in &suspects {
+            self.unfit(*column).into_iter().for_each(|bits| unfit.add(bits));
         }
-        let fits = |row: &u32| {
-            let row = *row as usize;
-            let unfit = |c: &usize| {
-                batch.before[*c].states[row] == cell::UNFIT || batch.after[*c].states[row] == cell::UNFIT
-            };
-            !suspects.iter().any(unfit)
-        };
-        let before = rows.len();
-        let rows: Vec<u32> = rows.into_iter().filter(fits).collect();
-        let excluded = (before - rows.len()) as u64;
-        (rows, excluded)
+        let shown = touched.and(&self.updates).or(&self.always);
+        let selection = Selection::new(self.batch, input.watches.clone(), suspects, &shown, &unfit);
+        self.selections.push(selection);
+        self.selections.len() - 1
     }
 
-    /// The changes of `rows` as the metric gets them.
-    pub fn gather(&self, input: &InputPlan, rows: &[u32]) -> Changes {
+    /// The rows of a selection, and how many more there would be if all their fields fitted.
+    pub fn selected(&self, selection: usize) -> (Arc<[u32]>, u64) {
+        let selection = &self.selections[selection];
+        (selection.rows.clone(), selection.excluded)
+    }
+
+    /// The changes of a selection as the metric gets them.
+    pub fn gather(&mut self, input: &InputPlan, selection: usize) -> Changes {
+        let dictionaries = self.dictionaries(input);
+        self.selections[selection].changes(self.batch, &input.fields, dictionaries)
+    }
+
+    fn dictionaries(&mut self, input: &InputPlan) -> Vec<Arc<PackedDictionary>> {
         let batch = self.batch;
-        let bits = |present: &[u8]| pack::bits(rows.len(), |i| present[rows[i] as usize] != 0);
-        let columns = |side: &[Cells]| input.fields.iter().map(|f| pack_cells(&side[*f], rows)).collect();
-        Changes {
-            rows: rows.len() as u32,
-            before_present: bits(&batch.before_present),
-            after_present: bits(&batch.after_present),
-            event_times: pack_values(&batch.event_times.values, rows),
-            before: columns(&batch.before),
-            after: columns(&batch.after),
-            dictionaries: self.dictionaries(input),
-        }
-    }
-
-    fn dictionaries(&self, input: &InputPlan) -> Vec<PackedDictionary> {
-        let dictionary = |(field, ty): (&usize, &ValueType)| match ty {
+        let known = &mut self.dictionaries;
+        let mut dictionary = |(field, ty): (&usize, &ValueType)| match ty {
             ValueType::Text => {
-                let dictionary = &self.batch.dictionaries[*field];
-                PackedDictionary {
-                    offsets: pack::u32s(dictionary.offsets()),
-                    bytes: dictionary.bytes().to_vec(),
-                }
+                let dictionary = &batch.dictionaries[*field];
+                let pack = || {
+                    let offsets = pack::u32s(dictionary.offsets());
+                    Arc::new(PackedDictionary { offsets, bytes: dictionary.bytes().to_vec() })
+                };
+                known.entry(*field).or_insert_with(pack).clone()
             }
-            _ => PackedDictionary::default(),
+            _ => Arc::default(),
         };
-        input.fields.iter().zip(&input.types).map(dictionary).collect()
+        input.fields.iter().zip(&input.types).map(&mut dictionary).collect()
     }
 
     /// Makes sure that texts of these columns have ids.
@@ -134,79 +148,38 @@ impl<'a> View<'a> {
         self.text_maps.get(&column)
     }
 
-    /// Key ids of rows in one image, worked out once for all metrics that share the key space.
+    /// Key ids of samples by image and row, each worked out once for all metrics that share the key space.
     /// `columns` are the space's dimensions; their texts must have been mapped.
     pub fn key_ids(
         &mut self,
         (space_id, space): (usize, &mut KeySpace),
         columns: &[(usize, ValueType)],
-        image: Image,
-        rows: impl Iterator<Item = u32>,
-        out: &mut Vec<u32>,
-    ) {
+        samples: impl Iterator<Item = (Image, u32)>,
+    ) -> Vec<u32> {
         let batch = self.batch;
-        let side = match image {
-            Image::Before => &batch.before,
-            Image::After => &batch.after,
+        let dims = |side: &'a [Cells]| -> Vec<DimColumn<'_>> {
+            let texts = |c: &usize, ty: ValueType| self.text_maps.get(c).filter(|_| ty == ValueType::Text);
+            columns.iter().map(|(c, ty)| DimColumn { cells: &side[*c], texts: texts(c, *ty) }).collect()
         };
-        let dims: Vec<DimColumn<'_>> = columns
-            .iter()
-            .map(|(c, ty)| DimColumn {
-                cells: &side[*c],
-                texts: if *ty == ValueType::Text { self.text_maps.get(c) } else { None },
-            })
-            .collect();
-        let known = self.keys.entry((space_id, image)).or_insert_with(|| vec![UNKNOWN; batch.len()]);
+        let (before, after) = (dims(&batch.before), dims(&batch.after));
+        let unknown = || [vec![UNKNOWN; batch.len()], vec![UNKNOWN; batch.len()]];
+        let [known_before, known_after] = self.keys.entry(space_id).or_insert_with(unknown);
         let mut key = [0i64; 9];
-        for row in rows {
+        let id = |(image, row): (Image, u32)| {
+            let (dims, known) = match image {
+                Image::Before => (&before, &mut *known_before),
+                Image::After => (&after, &mut *known_after),
+            };
             let id = &mut known[row as usize];
             if *id == UNKNOWN {
-                key_of_row(&dims, row as usize, &mut key[..=columns.len()]);
+                key_of_row(dims, row as usize, &mut key[..=columns.len()]);
                 *id = space.id(&key[..=columns.len()]);
             }
-            out.push(*id);
-        }
+            *id
+        };
+        samples.map(id).collect()
     }
 }
 
-fn pack_values(values: &[i64], rows: &[u32]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(rows.len() * 8);
-    for row in rows {
-        bytes.extend_from_slice(&values[*row as usize].to_le_bytes());
-    }
-    bytes
-}
-
-fn pack_cells(cells: &Cells, rows: &[u32]) -> PackedColumn {
-    PackedColumn {
-        validity: pack::bits(rows.len(), |i| cells.states[rows[i] as usize] == cell::VALUE),
-        values: pack_values(&cells.values, rows),
-        offsets: Vec::new(),
-    }
-}
-
-/// Row images as a metric gets them. `columns` tells where each field stands in the images.
-pub fn pack_images(images: &[RowImage<'_>], columns: &[(usize, ValueType)], texts: &Texts) -> Images {
-    let n = images.len();
-    let mut packed = Images { rows: n as u32, ..Images::default() };
-    for (at, ty) in columns {
-        let mut dictionary = weir_types::batch::Dictionary::default();
-        let mut values = Vec::with_capacity(n * 8);
-        for image in images {
-            let value = match (image.states[*at], ty) {
-                (cell::VALUE, ValueType::Text) => {
-                    i64::from(dictionary.code(texts.get(image.values[*at] as u32).as_bytes()))
-                }
-                _ => image.values[*at],
-            };
-            values.extend_from_slice(&value.to_le_bytes());
-        }
-        let validity = pack::bits(n, |i| images[i].states[*at] == cell::VALUE);
-        packed.columns.push(PackedColumn { validity, values, offsets: Vec::new() });
-        packed.dictionaries.push(PackedDictionary {
-            offsets: pack::u32s(dictionary.offsets()),
-            bytes: dictionary.bytes().to_vec(),
-        });
-    }
-    packed
-}
+#[cfg(test)]
+mod tests;

@@ -136,17 +136,17 @@ fn changes(fields: &[Field], rows: usize, updates: bool) -> Changes {
         before_present: if updates { vec![] } else { vec![0; rows.div_ceil(8)] },
         after_present: vec![],
         event_times: pack::i64s(&(0..rows as i64).map(|row| START + row).collect::<Vec<_>>()),
-        before: fields.iter().map(|f| column(f, rows, updates && !f.nullable)).collect(),
-        after: fields.iter().map(|f| column(f, rows, true)).collect(),
-        dictionaries: fields.iter().map(dictionary).collect(),
+        before: fields.iter().map(|f| column(f, rows, updates && !f.nullable).into()).collect(),
+        after: fields.iter().map(|f| column(f, rows, true).into()).collect(),
+        dictionaries: fields.iter().map(|f| dictionary(f).into()).collect(),
     }
 }
 
 fn images(fields: &[Field], rows: usize) -> Images {
     Images {
         rows: rows as u32,
-        columns: fields.iter().map(|f| column(f, rows, true)).collect(),
-        dictionaries: fields.iter().map(dictionary).collect(),
+        columns: fields.iter().map(|f| column(f, rows, true).into()).collect(),
+        dictionaries: fields.iter().map(|f| dictionary(f).into()).collect(),
     }
 }
 

@@ -7,6 +7,7 @@ use crate::check::{self, Asked, Shape};
 use crate::guest::{Guest, cut};
 use crate::portion::{self, SLOTS_PER_CALL};
 use crate::sandbox::{Compiled, Pre, TICK_MS};
+use std::borrow::Borrow;
 use std::sync::Arc;
 use wasmtime::{Store, Trap};
 use weir_types::Micros;
@@ -287,14 +288,17 @@ impl MetricInstance for Instance {
     }
 }
 
-pub(crate) fn columns(columns: &[PackedColumn]) -> Vec<wit::ColumnParam<'_>> {
+pub(crate) fn columns<C: Borrow<PackedColumn>>(columns: &[C]) -> Vec<wit::ColumnParam<'_>> {
     fn column(c: &PackedColumn) -> wit::ColumnParam<'_> {
         let PackedColumn { validity, values, offsets } = c;
         wit::ColumnParam { validity, values, offsets }
     }
-    columns.iter().map(column).collect()
+    columns.iter().map(|c| column(c.borrow())).collect()
 }
 
-pub(crate) fn dictionaries(dictionaries: &[PackedDictionary]) -> Vec<wit::DictionaryParam<'_>> {
-    dictionaries.iter().map(|d| wit::DictionaryParam { offsets: &d.offsets, bytes: &d.bytes }).collect()
+pub(crate) fn dictionaries<D: Borrow<PackedDictionary>>(dictionaries: &[D]) -> Vec<wit::DictionaryParam<'_>> {
+    fn dictionary(d: &PackedDictionary) -> wit::DictionaryParam<'_> {
+        wit::DictionaryParam { offsets: &d.offsets, bytes: &d.bytes }
+    }
+    dictionaries.iter().map(|d| dictionary(d.borrow())).collect()
 }

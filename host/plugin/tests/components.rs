@@ -244,9 +244,9 @@ fn a_plugin_that_is_shown_columns_of_the_wrong_length_does_not_read_beyond_them(
     let short = Changes {
         rows: 1_000,
         event_times: pack::i64s(&[0]),
-        before: vec![PackedColumn::default(); fields],
-        after: vec![PackedColumn::default(); fields],
-        dictionaries: vec![PackedDictionary::default(); fields],
+        before: vec![PackedColumn::default().into(); fields],
+        after: vec![PackedColumn::default().into(); fields],
+        dictionaries: vec![PackedDictionary::default().into(); fields],
         ..Changes::default()
     };
     let answer = metric.open().unwrap().observe(0, &short);

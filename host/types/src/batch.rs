@@ -162,10 +162,12 @@ pub enum Op {
 
 impl Op {
     /// Whether it is a snapshot's read.
+    #[inline]
     pub fn is_read(self) -> bool {
         matches!(self, Op::Read | Op::LastRead)
     }
     /// Whether event metrics see it.
+    #[inline]
     pub fn is_event(self) -> bool {
         matches!(self, Op::Insert | Op::Update | Op::Delete)
     }
@@ -231,6 +233,7 @@ impl ChangeBatch {
             ..Default::default()
         }
     }
+    #[inline]
     pub fn len(&self) -> usize {
         self.ops.len()
     }

@@ -3,6 +3,7 @@
 
 use crate::{Micros, window::Window};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// What a column holds; 8 bytes a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -133,22 +134,24 @@ pub struct PackedDictionary {
     pub bytes: Vec<u8>,
 }
 
+/// Columns and dictionaries may belong to several metrics' changes: each is packed once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     pub rows: u32,
     pub before_present: Vec<u8>,
     pub after_present: Vec<u8>,
     pub event_times: Vec<u8>,
-    pub before: Vec<PackedColumn>,
-    pub after: Vec<PackedColumn>,
-    pub dictionaries: Vec<PackedDictionary>,
+    pub before: Vec<Arc<PackedColumn>>,
+    pub after: Vec<Arc<PackedColumn>>,
+    pub dictionaries: Vec<Arc<PackedDictionary>>,
 }
 
+/// Shared as the columns of [`Changes`] are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Images {
     pub rows: u32,
-    pub columns: Vec<PackedColumn>,
-    pub dictionaries: Vec<PackedDictionary>,
+    pub columns: Vec<Arc<PackedColumn>>,
+    pub dictionaries: Vec<Arc<PackedDictionary>>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -268,11 +271,11 @@ pub trait MetricFactory: Send + Sync {
 pub mod pack {
     /// Packed u32 list.
     pub fn u32s(values: &[u32]) -> Vec<u8> {
-        values.iter().flat_map(|v| v.to_le_bytes()).collect()
+        values.iter().map(|v| v.to_le_bytes()).collect::<Vec<_>>().into_flattened()
     }
     /// Packed i64 list.
     pub fn i64s(values: &[i64]) -> Vec<u8> {
-        values.iter().flat_map(|v| v.to_le_bytes()).collect()
+        values.iter().map(|v| v.to_le_bytes()).collect::<Vec<_>>().into_flattened()
     }
     /// The i-th entry of a packed u32 list. The length must have been checked.
     #[inline(always)]
@@ -294,13 +297,42 @@ pub mod pack {
     }
     /// Bit list of n entries; empty if all are set.
     pub fn bits(n: usize, mut set: impl FnMut(usize) -> bool) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(n.div_ceil(8));
-        let mut count = 0;
-        for first in (0..n).step_by(8) {
-            let byte = (first..n.min(first + 8)).fold(0, |byte, i| byte | u8::from(set(i)) << (i - first));
-            count += byte.count_ones() as usize;
-            bytes.push(byte);
+        bits_of(&(0..n).map(|i| u8::from(set(i))).collect::<Vec<u8>>())
+    }
+    /// Bit list of entries that are 0 or 1; empty if all are 1.
+    pub fn bits_of(set: &[u8]) -> Vec<u8> {
+        if set.iter().fold(1, |all, bit| all & bit) == 1 {
+            return Vec::new();
         }
-        if count == n { Vec::new() } else { bytes }
+        let (eights, rest) = set.as_chunks::<8>();
+        let mut bytes: Vec<u8> = eights.iter().map(|eight| byte_of(*eight)).collect();
+        if !rest.is_empty() {
+            let mut last = [0; 8];
+            last[..rest.len()].copy_from_slice(rest);
+            bytes.push(byte_of(last));
+        }
+        bytes
+    }
+    /// Eight entries that are 0 or 1 as the bits of a byte, the first one lowest: the product brings bit 8 · i
+    /// to bit 56 + i, and no other bit into the highest byte.
+    #[inline(always)]
+    pub fn byte_of(set: [u8; 8]) -> u8 {
+        (u64::from_le_bytes(set).wrapping_mul(0x0102_0408_1020_4080) >> 56) as u8
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pack;
+
+    #[test]
+    fn a_bit_list_has_the_bit_of_each_entry_and_none_if_all_are_set() {
+        for n in 0..70 {
+            let set = |i: usize| i * i % 7 < 3 || n % 8 == 1;
+            let bits = pack::bits(n, set);
+            assert!((0..n).all(|i| pack::bit(&bits, i) == set(i)), "{n}");
+            assert_eq!(bits.len(), if (0..n).all(set) { 0 } else { n.div_ceil(8) });
+        }
+        assert!((0..=255u8).all(|b| pack::byte_of(std::array::from_fn(|i| b >> i & 1)) == b));
     }
 }

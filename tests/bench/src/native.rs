@@ -1,6 +1,7 @@
 //! The shipped metrics as ordinary Rust, behind the same trait as the sandbox: what the sandbox costs is
 //! the difference. Arguments are copied once, as into a guest's memory.
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 use weir_metric::{derived, raw};
 use weir_types::Micros;
@@ -109,20 +110,18 @@ impl DerivedInstance for Computed {
 
 struct Instance(Box<dyn raw::Instance>);
 
-fn columns(columns: &[PackedColumn]) -> Vec<raw::Column> {
+fn columns<C: Borrow<PackedColumn>>(columns: &[C]) -> Vec<raw::Column> {
     let copy = |c: &PackedColumn| raw::Column {
         validity: c.validity.clone(),
         values: c.values.clone(),
         offsets: c.offsets.clone(),
     };
-    columns.iter().map(copy).collect()
+    columns.iter().map(|c| copy(c.borrow())).collect()
 }
 
-fn dictionaries(dictionaries: &[PackedDictionary]) -> Vec<raw::Dictionary> {
-    dictionaries
-        .iter()
-        .map(|d| raw::Dictionary { offsets: d.offsets.clone(), bytes: d.bytes.clone() })
-        .collect()
+fn dictionaries<D: Borrow<PackedDictionary>>(dictionaries: &[D]) -> Vec<raw::Dictionary> {
+    let copy = |d: &PackedDictionary| raw::Dictionary { offsets: d.offsets.clone(), bytes: d.bytes.clone() };
+    dictionaries.iter().map(|d| copy(d.borrow())).collect()
 }
 
 fn back(columns: Vec<raw::Column>) -> Vec<PackedColumn> {

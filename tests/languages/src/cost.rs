@@ -41,7 +41,11 @@ pub fn measure(metric: &dyn MetricFactory) -> Result<Cost, GuestError> {
     };
     let (samples, observe) = if info.is_now() {
         let (columns, dictionaries) = columns(fields, &words, 1);
-        let images = Images { rows: BATCH as u32, columns, dictionaries };
+        let images = Images {
+            rows: BATCH as u32,
+            columns: columns.into_iter().map(Into::into).collect(),
+            dictionaries: dictionaries.into_iter().map(Into::into).collect(),
+        };
         (instance.observe_image(0, &images)?, least(BATCH, || instance.observe_image(0, &images).map(drop))?)
     } else {
         // Some metrics look at inserts, others at what becomes another.
@@ -139,9 +143,9 @@ fn changes(fields: &[Field], words: Words<'_>, update: bool) -> Changes {
         before_present: if update { vec![] } else { none() },
         after_present: vec![],
         event_times: pack::i64s(&[START; BATCH]),
-        before,
-        after,
-        dictionaries,
+        before: before.into_iter().map(Into::into).collect(),
+        after: after.into_iter().map(Into::into).collect(),
+        dictionaries: dictionaries.into_iter().map(Into::into).collect(),
     }
 }
 

@@ -3,9 +3,8 @@
 use super::cells::CellTable;
 use super::{EpochRows, Metric, outputs};
 use crate::plan::{DimensionFrom, InputPlan, KindPlan};
-use crate::rowtable::RowImage;
 use crate::shared::{Shared, columns_only};
-use crate::view::{Image, View, pack_images};
+use crate::view::{Image, View};
 use crate::watermark::FUTURE;
 use std::time::Duration;
 use weir_types::Micros;
@@ -21,42 +20,32 @@ const MAX_SPAN_PARTS: i64 = 100_000;
 /// Monotonic time, for costs.
 pub type Monotonic<'a> = &'a dyn Fn() -> Duration;
 
-/// Old and new images of rows of one source, for metrics over current values.
-pub struct ImageBatch<'a> {
-    pub source: usize,
-    /// Declared column of each position in the images.
-    pub columns: &'a [usize],
-    pub images: &'a [RowImage<'a>],
-    /// −1 for an image that ceases to hold, 1 for one that begins to.
-    pub signs: &'a [i64],
-}
-
 /// Samples on their way into cells: arguments of `accumulate`, and which sample each comes from.
 #[derive(Default)]
-struct Entries {
+pub(super) struct Entries {
     samples: Vec<u32>,
-    slots: Vec<u8>,
-    weights: Vec<u8>,
-    times: Vec<u8>,
-    untils: Vec<u8>,
+    slots: Vec<[u8; 4]>,
+    weights: Vec<[u8; 8]>,
+    times: Vec<[u8; 8]>,
+    untils: Vec<[u8; 8]>,
 }
 
 impl Entries {
     /// Room for so many samples.
-    fn with_room(samples: usize) -> Entries {
+    pub fn with_room(samples: usize) -> Entries {
         Entries {
             samples: Vec::with_capacity(samples),
-            slots: Vec::with_capacity(samples * 4),
-            weights: Vec::with_capacity(samples * 8),
-            times: Vec::with_capacity(samples * 8),
+            slots: Vec::with_capacity(samples),
+            weights: Vec::with_capacity(samples),
+            times: Vec::new(),
             untils: Vec::new(),
         }
     }
 
-    fn push(&mut self, sample: usize, slot: u32, weight: i64) {
+    pub fn push(&mut self, sample: usize, slot: u32, weight: i64) {
         self.samples.push(sample as u32);
-        self.slots.extend_from_slice(&slot.to_le_bytes());
-        self.weights.extend_from_slice(&weight.to_le_bytes());
+        self.slots.push(slot.to_le_bytes());
+        self.weights.push(weight.to_le_bytes());
     }
 }
 
@@ -86,12 +75,13 @@ impl Metric {
             }
             let input = self.plan.inputs[at].clone();
             let start = (run.monotonic)();
-            let (rows, excluded) = view.select(&input);
+            let selection = view.select(&input);
+            let (rows, excluded) = view.selected(selection);
             self.cost.excluded += excluded;
             if rows.is_empty() {
                 continue;
             }
-            let changes = view.gather(&input, &rows);
+            let changes = view.gather(&input, selection);
             self.cost.rows_in += rows.len() as u64;
             let gathered = (run.monotonic)();
             self.spent("watch", start, gathered);
@@ -121,6 +111,7 @@ impl Metric {
         }
         let keys = self.sample_keys(input, view, rows, &samples, run.shared);
         let mut entries = Entries::with_room(count);
+        entries.times.reserve(count);
         for (sample, key) in keys.into_iter().enumerate() {
             let row = rows[pack::u32_at(&samples.rows, sample) as usize];
             let number = &mut numbers[row as usize];
@@ -223,9 +214,9 @@ impl Metric {
                 cell.last = cell.last.max(part_end.unwrap_or(at));
                 let slot = cell.slot;
                 entries.push(sample, slot, weight);
-                entries.times.extend_from_slice(&at.to_le_bytes());
+                entries.times.push(at.to_le_bytes());
                 if spans {
-                    entries.untils.extend_from_slice(&part_end.unwrap_or(at).to_le_bytes());
+                    entries.untils.push(part_end.unwrap_or(at).to_le_bytes());
                 }
             }
             parts += 1;
@@ -287,95 +278,7 @@ impl Metric {
         });
     }
 
-    /// Shows old and new images to a metric over current values. Gives, for each image, whether it
-    /// gave a sample.
-    pub fn observe_images(
-        &mut self,
-        batch: &ImageBatch<'_>,
-        run: &mut Running<'_>,
-    ) -> Result<Vec<bool>, GuestError> {
-        let mut gave = vec![false; batch.images.len()];
-        for at in 0..self.plan.inputs.len() {
-            let input = self.plan.inputs[at].clone();
-            if input.source != batch.source {
-                continue;
-            }
-            let start = (run.monotonic)();
-            let position =
-                |column: usize| batch.columns.iter().position(|c| *c == column).unwrap_or(usize::MAX);
-            let needed: Vec<usize> = input.needed.iter().map(|c| position(*c)).collect();
-            let fits = |i: &usize| {
-                let states = &batch.images[*i].states;
-                needed.iter().all(|p| states.get(*p).is_some_and(|s| *s != cell::UNFIT))
-            };
-            let shown: Vec<usize> = (0..batch.images.len()).filter(fits).collect();
-            self.cost.excluded += (batch.images.len() - shown.len()) as u64;
-            if shown.is_empty() {
-                continue;
-            }
-            let images: Vec<RowImage<'_>> = shown.iter().map(|i| batch.images[*i]).collect();
-            let fields: Vec<(usize, ValueType)> =
-                input.fields.iter().zip(&input.types).map(|(f, t)| (position(*f), *t)).collect();
-            let packed = pack_images(&images, &fields, &run.shared.texts);
-            self.cost.rows_in += images.len() as u64;
-            let gathered = (run.monotonic)();
-            self.spent("watch", start, gathered);
-            let samples = self.instance.observe_image(at as u32, &packed)?;
-            let observed = (run.monotonic)();
-            self.spent("observe", gathered, observed);
-            for sample in 0..samples.rows.len() / 4 {
-                gave[shown[pack::u32_at(&samples.rows, sample) as usize]] = true;
-            }
-            let signs: Vec<i64> = shown.iter().map(|i| batch.signs[*i]).collect();
-            self.absorb_images(&input, &position, &images, &signs, samples, run)?;
-            self.spent("accumulate", observed, (run.monotonic)());
-        }
-        Ok(gave)
-    }
-
-    fn absorb_images(
-        &mut self,
-        input: &InputPlan,
-        position: &dyn Fn(usize) -> usize,
-        images: &[RowImage<'_>],
-        signs: &[i64],
-        samples: Samples,
-        run: &mut Running<'_>,
-    ) -> Result<(), GuestError> {
-        let count = samples.rows.len() / 4;
-        self.cost.samples += count as u64;
-        self.cost.rejected += samples.rejects.len() as u64;
-        let pane = self.cells.now_pane();
-        let mut entries = Entries::with_room(count);
-        let mut key = [0i64; 9];
-        let width = input.dimensions.len();
-        for sample in 0..count {
-            let row = pack::u32_at(&samples.rows, sample) as usize;
-            key[0] = 0;
-            for (i, dimension) in input.dimensions.iter().enumerate() {
-                let value = match dimension {
-                    DimensionFrom::Column(column) => {
-                        let at = position(*column);
-                        (images[row].states[at] == cell::VALUE).then(|| images[row].values[at])
-                    }
-                    DimensionFrom::Computed(at) => self.computed(*at, &samples, sample, run.shared),
-                };
-                key[0] |= i64::from(value.is_none()) << i;
-                key[i + 1] = value.unwrap_or(0);
-            }
-            let id = run.shared.spaces[self.space].id(&key[..=width]);
-            let weight = weight_of(&samples, sample) * signs[row];
-            let numbers = &mut self.numbers;
-            let cell = self.cells.cell(pane, id, || numbers.take());
-            cell.weight += weight;
-            cell.samples += 1;
-            let slot = cell.slot;
-            entries.push(sample, slot, weight);
-        }
-        self.accumulate(samples, entries)
-    }
-
-    fn accumulate(&mut self, samples: Samples, entries: Entries) -> Result<(), GuestError> {
+    pub(super) fn accumulate(&mut self, samples: Samples, entries: Entries) -> Result<(), GuestError> {
         if entries.samples.is_empty() {
             return Ok(());
         }
@@ -389,10 +292,10 @@ impl Metric {
             false => samples.values.iter().map(|c| pick(c, &entries.samples)).collect(),
         };
         self.instance.accumulate(&Parts {
-            slots: entries.slots,
-            weights: entries.weights,
-            times: entries.times,
-            untils: entries.untils,
+            slots: entries.slots.into_flattened(),
+            weights: entries.weights.into_flattened(),
+            times: entries.times.into_flattened(),
+            untils: entries.untils.into_flattened(),
             values,
             dictionaries,
         })
@@ -411,20 +314,15 @@ impl Metric {
         let row_of = |sample: usize| rows[pack::u32_at(&samples.rows, sample) as usize];
         let typed: Vec<(usize, ValueType)> = columns_of(input, &self.plan.dimension_types);
         view.map_texts(&typed, &mut shared.texts);
-        let mut keys = Vec::with_capacity(count);
         if columns_only(&input.dimensions).is_some() {
-            let space = (self.space, &mut shared.spaces[self.space]);
-            if samples.images.is_empty() {
-                view.key_ids(space, &typed, Image::After, (0..count).map(row_of), &mut keys);
-                return keys;
-            }
-            for sample in 0..count {
-                let image = if pack::bit(&samples.images, sample) { Image::After } else { Image::Before };
-                let space = (self.space, &mut shared.spaces[self.space]);
-                view.key_ids(space, &typed, image, std::iter::once(row_of(sample)), &mut keys);
-            }
-            return keys;
+            let image = |sample| match pack::bit(&samples.images, sample) {
+                true => Image::After,
+                false => Image::Before,
+            };
+            let of = (0..count).map(|sample| (image(sample), row_of(sample)));
+            return view.key_ids((self.space, &mut shared.spaces[self.space]), &typed, of);
         }
+        let mut keys = Vec::with_capacity(count);
         let mut key = [0i64; 9];
         for sample in 0..count {
             let side =
@@ -448,7 +346,13 @@ impl Metric {
     }
 
     /// Value of a computed dimension, texts as ids.
-    fn computed(&self, at: usize, samples: &Samples, sample: usize, shared: &mut Shared) -> Option<i64> {
+    pub(super) fn computed(
+        &self,
+        at: usize,
+        samples: &Samples,
+        sample: usize,
+        shared: &mut Shared,
+    ) -> Option<i64> {
         let column = &samples.computed[at];
         if !pack::bit(&column.validity, sample) {
             return None;
@@ -472,7 +376,7 @@ fn columns_of(input: &InputPlan, types: &[ValueType]) -> Vec<(usize, ValueType)>
     input.dimensions.iter().zip(types).filter_map(column).collect()
 }
 
-fn weight_of(samples: &Samples, sample: usize) -> i64 {
+pub(super) fn weight_of(samples: &Samples, sample: usize) -> i64 {
     if samples.weights.is_empty() { 1 } else { pack::i64_at(&samples.weights, sample) }
 }
 

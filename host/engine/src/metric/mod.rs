@@ -6,6 +6,7 @@ pub mod cells;
 mod cold;
 mod evaluate;
 mod feed;
+mod images;
 mod merge;
 mod outputs;
 mod persist;
@@ -29,10 +30,11 @@ use weir_types::rows::{Outbox, Series};
 use weir_types::{Micros, Name};
 use windows::{Numbers, Windows};
 
-pub use absorb::{ImageBatch, Running};
+pub use absorb::Running;
 pub use cold::Chunks;
 pub(crate) use evaluate::{SLOTS_PER_CALL, Ways};
 pub use feed::{Asked, Holding, WindowKey};
+pub use images::ImageBatch;
 #[cfg(test)]
 pub use outputs::text as text_of;
 pub use outputs::{hash as hash_of, row as output_row};

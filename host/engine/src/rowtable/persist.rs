@@ -30,10 +30,11 @@ impl RowTable {
             let table = StoredTable { truncates, round: self.round, rebuild: self.rebuild, types };
             writes.put(keys.rows_table(&self.source.name), encode(&table));
         }
-        for (partition, changed) in std::mem::take(&mut self.changed) {
+        let mut all_changed = std::mem::take(&mut self.changed);
+        for (partition, changed) in all_changed.iter_mut().filter(|(_, changed)| changed.len() > 0) {
             let mut rows: Vec<(&[i64], Option<u32>)> = Vec::with_capacity(changed.len());
-            for (key, bucket) in &changed {
-                self.buckets[*bucket as usize].dirty = true;
+            for (key, bucket) in changed.iter() {
+                self.buckets[bucket as usize].dirty = true;
                 let slot = self.rows.find(key);
                 if let Some(slot) = slot {
                     self.rows.meta(slot).listed = false;
@@ -41,10 +42,12 @@ impl RowTable {
                 rows.push((key, slot));
             }
             let rows = self.stored_rows(epoch, &rows, texts);
-            let key = keys.rows_delta(&self.source.name, epoch, &partitions[partition as usize]);
+            let key = keys.rows_delta(&self.source.name, epoch, &partitions[*partition as usize]);
             writes.put(key.clone(), rows);
             self.deltas.push((epoch, key));
+            changed.clear();
         }
+        self.changed = all_changed;
         let all = std::mem::take(&mut self.redeclared);
         for bucket in 0..BUCKETS {
             if all || u64::from(bucket) == epoch % u64::from(BUCKETS) {

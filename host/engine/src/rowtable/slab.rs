@@ -49,6 +49,9 @@ impl Images {
     }
 }
 
+/// Bytes that the processor fetches at once.
+const LINE: usize = 64;
+
 /// What is known of a row besides its image.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Meta {
@@ -93,10 +96,10 @@ impl Slab {
     /// Reads a little of all that a slot has, so that it is near when it is used.
     #[inline]
     pub fn peek(&self, slot: u32) -> i64 {
-        let first = slot as usize * self.width;
-        let value = self.images.values.get(first).copied().unwrap_or(0);
-        let state = self.images.states.get(first).copied().unwrap_or(0);
-        value ^ i64::from(self.metas[slot as usize].pending) ^ i64::from(state)
+        let range = slot as usize * self.width..(slot as usize + 1) * self.width;
+        let values = self.images.values[range.clone()].iter().step_by(LINE / size_of::<i64>());
+        let state = self.images.states.get(range.start).copied().unwrap_or(0);
+        values.fold(i64::from(self.metas[slot as usize].pending) ^ i64::from(state), |sum, v| sum ^ v)
     }
     pub fn image(&self, slot: u32) -> RowImage<'_> {
         self.images.get(slot, self.width)

@@ -26,22 +26,25 @@ impl Shard {
     fn show_images(&mut self, source: usize, now: Micros) -> Vec<(usize, String)> {
         let keeps_all = self.keeps_all(source);
         let table = &self.tables[source];
-        let (images, olds) = table.images();
+        let (images, before) = table.images();
+        let olds = images.len() - before.len();
         let signs: Vec<i64> = (0..images.len()).map(|at| if at < olds { -1 } else { 1 }).collect();
         let monotonic = self.monotonic.clone();
         let epoch = self.head.epoch + 1;
         let mut run =
             Running { shared: &mut self.shared, rows: &mut self.rows, epoch, now, monotonic: &*monotonic };
         let columns = table.columns().to_vec();
-        let shown = ImageBatch { source, columns: &columns, images: &images, signs: &signs };
+        let mut shown = ImageBatch::new(source, &columns, &images, (&signs, &before));
         let mut failed = Vec::new();
         let mut gave = vec![keeps_all || self.options.sources[source].keeps_rows(); images.len()];
         for (at, metric) in self.metrics.iter_mut().enumerate().filter(|(_, m)| m.plan.is_now) {
             let reads = metric.plan.inputs.iter().any(|i| i.source == source);
             let all = reads && metric.info.rows == RowMemory::All;
-            match metric.observe_images(&shown, &mut run) {
-                Ok(own) => gave.iter_mut().zip(own).for_each(|(g, o)| *g |= o | all),
-                Err(error) => failed.push((at, error.to_string())),
+            if all {
+                gave.fill(true);
+            }
+            if let Err(error) = metric.observe_images(&mut shown, &mut gave, &mut run) {
+                failed.push((at, error.to_string()));
             }
         }
         // A metric that fails looks at the whole table when it is mended.

@@ -186,10 +186,11 @@ impl Shard {
             let rows = table.all();
             for images in rows.chunks(TABLE_ROWS) {
                 let signs = vec![1; images.len()];
-                let batch = ImageBatch { source, columns: &columns, images, signs: &signs };
+                let mut gave = vec![false; images.len()];
+                let mut batch = ImageBatch::new(source, &columns, images, (&signs, &[]));
                 let (shared, rows) = (&mut self.shared, &mut self.rows);
                 let mut run = Running { shared, rows, epoch, now, monotonic: &*monotonic };
-                metric.observe_images(&batch, &mut run)?;
+                metric.observe_images(&mut batch, &mut gave, &mut run)?;
             }
         }
         Ok(())

@@ -2,6 +2,7 @@
 //! component meets the same rows.
 
 use super::plain::{Entry, Scalar};
+use std::sync::Arc;
 use weir_types::contract::{
     Changes, Field, Images, Input, PackedColumn, PackedDictionary, Parts, ValueType, pack,
 };
@@ -157,9 +158,9 @@ pub fn entries(values: &[Field], count: usize, seed: u64) -> Vec<Entry> {
 
 pub fn pack_changes(input: &Input, rows: &[Row]) -> Changes {
     let mut texts: Vec<Texts> = input.fields.iter().map(|_| Texts::default()).collect();
-    let mut images = |of: fn(&Row) -> Option<&Vec<Scalar>>| -> Vec<PackedColumn> {
+    let mut images = |of: fn(&Row) -> Option<&Vec<Scalar>>| -> Vec<Arc<PackedColumn>> {
         let cell = |at: usize| rows.iter().map(move |r| of(r).map_or(&Scalar::Null, |image| &image[at]));
-        texts.iter_mut().enumerate().map(|(at, texts)| pack_column(cell(at), texts)).collect()
+        texts.iter_mut().enumerate().map(|(at, texts)| pack_column(cell(at), texts).into()).collect()
     };
     Changes {
         before: images(|row| row.before.as_ref()),
@@ -168,17 +169,17 @@ pub fn pack_changes(input: &Input, rows: &[Row]) -> Changes {
         before_present: pack::bits(rows.len(), |i| rows[i].before.is_some()),
         after_present: pack::bits(rows.len(), |i| rows[i].after.is_some()),
         event_times: pack::i64s(&rows.iter().map(|r| r.event_time).collect::<Vec<_>>()),
-        dictionaries: texts.into_iter().map(Texts::pack).collect(),
+        dictionaries: texts.into_iter().map(|texts| texts.pack().into()).collect(),
     }
 }
 
 pub fn pack_images(input: &Input, images: &[Vec<Scalar>]) -> Images {
     let mut texts: Vec<Texts> = input.fields.iter().map(|_| Texts::default()).collect();
-    let column = |(at, texts): (usize, &mut Texts)| pack_column(images.iter().map(|i| &i[at]), texts);
+    let column = |(at, texts): (usize, &mut Texts)| pack_column(images.iter().map(|i| &i[at]), texts).into();
     Images {
         rows: images.len() as u32,
         columns: texts.iter_mut().enumerate().map(column).collect(),
-        dictionaries: texts.into_iter().map(Texts::pack).collect(),
+        dictionaries: texts.into_iter().map(|texts| texts.pack().into()).collect(),
     }
 }
 

@@ -2,9 +2,9 @@
 
 use crate::packed::{Reader, put_signed, put_varint};
 
-/// Most entries of a chunk: an insertion moves at most 4 kB, and a hundred thousand values are some
+/// Most entries of a chunk: an insertion moves at most 2 kB, and a hundred thousand values are some
 /// thousand chunks.
-const MOST: usize = 256;
+const MOST: usize = 128;
 const HALF: usize = MOST / 2;
 
 /// How often each value is there. Exact, and bounded by the number of different values: a count that
@@ -13,7 +13,7 @@ const HALF: usize = MOST / 2;
 /// A count below 0 (a value taken back before it was added) is kept, so that adding in any order gives
 /// the same, and everything that reads takes it as absent.
 ///
-/// Costs over n different values, with chunks of C = 256: [`add`](Self::add) O(log n + C),
+/// Costs over n different values, with chunks of C = 128: [`add`](Self::add) O(log n + C),
 /// [`merge`](Self::merge) that for each value of `from`, [`at_most`](Self::at_most) O(n / C + C),
 /// [`least`](Self::least) and [`greatest`](Self::greatest) O(1) where no count is below 0.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +25,8 @@ pub struct Multiset {
 
 #[derive(Clone, Debug)]
 struct Chunk {
+    /// The greatest value: looking for a chunk touches none of their entries.
+    last: i64,
     /// Ascending by value, no count 0.
     entries: Vec<(i64, i64)>,
     /// Sum of the counts above 0.
@@ -34,11 +36,13 @@ struct Chunk {
 impl Chunk {
     fn new(entries: Vec<(i64, i64)>) -> Self {
         let present = present(&entries);
-        Chunk { entries, present }
+        Chunk { last: greatest_of(&entries), entries, present }
     }
-    fn last(&self) -> i64 {
-        self.entries.last().map_or(i64::MAX, |entry| entry.0)
-    }
+}
+
+/// The greatest value of a chunk; that of an empty one is above all, but none stays empty.
+fn greatest_of(entries: &[(i64, i64)]) -> i64 {
+    entries.last().map_or(i64::MAX, |entry| entry.0)
 }
 
 /// Counts wrap at their width, as sums do.
@@ -53,7 +57,7 @@ impl Multiset {
             return;
         }
         // The first chunk that reaches as far as the value, or the last one.
-        let at = self.chunks.partition_point(|chunk| chunk.last() < value);
+        let at = self.chunks.partition_point(|chunk| chunk.last < value);
         let last = self.chunks.len().saturating_sub(1);
         let at = at.min(last);
         let Some(chunk) = self.chunks.get_mut(at) else {
@@ -68,6 +72,7 @@ impl Multiset {
                 chunk.entries[place].1 = is;
                 if is == 0 {
                     chunk.entries.remove(place);
+                    chunk.last = greatest_of(&chunk.entries);
                     self.shrink(at);
                 }
             }
@@ -78,11 +83,13 @@ impl Multiset {
             Err(_) if chunk.entries.len() == MOST => {
                 let upper = Chunk::new(chunk.entries.split_off(HALF));
                 chunk.present = chunk.present.wrapping_sub(upper.present);
+                chunk.last = greatest_of(&chunk.entries);
                 self.chunks.insert(at + 1, upper);
                 self.add(value, count);
             }
             Err(place) => {
                 chunk.entries.insert(place, (value, count));
+                chunk.last = chunk.last.max(value);
                 chunk.present = chunk.present.wrapping_add(count.max(0));
             }
         }
@@ -97,6 +104,7 @@ impl Multiset {
             let right = self.chunks.remove(left + 1);
             if let Some(chunk) = self.chunks.get_mut(left) {
                 chunk.entries.extend(right.entries);
+                chunk.last = greatest_of(&chunk.entries);
                 chunk.present = chunk.present.wrapping_add(right.present);
             }
         } else if len(at) == Some(0) {
@@ -140,7 +148,7 @@ impl Multiset {
     /// How many of them are ≤ `limit`. The limit is wider than a value, so that one computed from two
     /// times need not be cut.
     pub fn at_most(&self, limit: i128) -> i64 {
-        let whole = self.chunks.partition_point(|chunk| i128::from(chunk.last()) <= limit);
+        let whole = self.chunks.partition_point(|chunk| i128::from(chunk.last) <= limit);
         let (below, rest) = self.chunks.split_at(whole);
         let in_part = rest.first().map_or(0, |chunk| {
             let end = chunk.entries.partition_point(|entry| i128::from(entry.0) <= limit);

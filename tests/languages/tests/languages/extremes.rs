@@ -112,9 +112,9 @@ fn changes(fields: &[Field]) -> Changes {
         before_present: none.clone(),
         after_present: vec![],
         event_times: pack::i64s(&vec![0; n]),
-        before: fields.iter().map(null).collect(),
-        after: fields.iter().map(column).collect(),
-        dictionaries: vec![PackedDictionary::default(); fields.len()],
+        before: fields.iter().map(|field| null(field).into()).collect(),
+        after: fields.iter().map(|field| column(field).into()).collect(),
+        dictionaries: fields.iter().map(|_| PackedDictionary::default().into()).collect(),
     }
 }
 
