@@ -14,10 +14,6 @@ mod source;
 mod state;
 mod wiring;
 
-/// Batches come and go by the megabyte: an allocator that keeps its pages spares their faults.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 use clap::Parser as _;
 use cli::{Cli, Command};
 use std::process::ExitCode;
@@ -48,6 +44,7 @@ impl From<config::ConfigError> for Failure {
 }
 
 fn main() -> ExitCode {
+    weir_alloc::keep_freed();
     let outcome = match Cli::parse().command {
         Command::Plugin { host, command } => {
             plugin::run(&host, &command).map_err(|e| Failure::Error(format!("{e:#}")))

@@ -10,10 +10,6 @@ mod sources;
 mod throughput;
 mod whole;
 
-/// As in the host.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -35,6 +31,8 @@ enum Bench {
 }
 
 fn main() -> anyhow::Result<()> {
+    // As the host does.
+    weir_alloc::keep_freed();
     match Cli::parse().bench {
         Bench::Throughput(options) => throughput::run(&options),
         Bench::Recovery(options) => recovery::run(&options),
