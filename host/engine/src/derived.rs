@@ -9,7 +9,7 @@ mod plan;
 
 use crate::keys::KeySpace;
 use crate::metric::{Metric, SeriesTable};
-use crate::stored::{Status, StoredMetric};
+use crate::stored::{Status, StoredMetric, StoredPosition};
 use crate::watermark::Watermarks;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -77,7 +77,7 @@ pub struct Derived {
     pub info: Arc<MetricInfo>,
     pub entry: StoredMetric,
     pub plan: Plan,
-    /// Least of its bases' at the end of the last epoch in which all of them ran.
+    /// Least of its bases' at the end of the last epoch for which it was computed.
     pub watermarks: Watermarks,
     /// Why it keeps its last values, if it does.
     pub stale: Option<String>,
@@ -90,6 +90,8 @@ pub struct Derived {
     /// Keys that differ from what was emitted, until their tick.
     due: BTreeSet<At>,
     revive: Revive,
+    /// Whether [`Derived::position`] is stored.
+    pub position_stored: bool,
     series: SeriesTable,
 }
 
@@ -115,6 +117,7 @@ impl Derived {
             touched: BTreeSet::new(),
             due: BTreeSet::new(),
             revive,
+            position_stored: false,
         })
     }
 
@@ -126,6 +129,13 @@ impl Derived {
                 .ok_or_else(|| format!("its base {} does not run: these are its last values", base.metric))
         };
         self.plan.bases.iter().map(place).collect()
+    }
+
+    /// How far it has computed, while it does not: what its bases must keep for it across a restart.
+    pub fn position(&self) -> StoredPosition {
+        let sources = self.info.inputs.iter().map(|input| input.source.clone());
+        let watermarks = sources.map(|source| (source, self.watermarks)).collect();
+        StoredPosition { watermarks, ..StoredPosition::default() }
     }
 
     /// A base does not run: nothing is computed until all do, and then everything.
@@ -149,16 +159,6 @@ impl Derived {
     pub fn emit_anew(&mut self) {
         self.forget_emitted();
         self.revive = Revive::All;
-    }
-
-    /// How far back a base of it must keep its windows: as if records had come only this far.
-    pub fn keeps_from(&self, base: &str) -> Micros {
-        let ours = self.plan.bases.iter().filter(|b| b.metric == base);
-        let longer = ours.flat_map(|ours| {
-            let others = self.plan.bases.iter().flat_map(|b| b.keep_for.iter().enumerate());
-            others.map(|(kind, keep_for)| keep_for.saturating_sub(ours.keep_for[kind]))
-        });
-        self.watermarks.records.saturating_sub(longer.max().unwrap_or(0).max(0))
     }
 
     pub fn live_slots(&self) -> u64 {

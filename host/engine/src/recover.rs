@@ -104,6 +104,9 @@ fn restore_metrics(
         }
         if entry.status != Status::Live {
             let info = Arc::new(factory.info().clone());
+            if info.is_derived() {
+                shard.restore_failed(&entry.name, store)?;
+            }
             shard.resting.push((entry, Some(info)));
             continue;
         }

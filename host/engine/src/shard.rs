@@ -59,6 +59,8 @@ pub struct Shard {
     pub(crate) shapes: Shapes,
     /// Positions of metrics to be stored with the running epoch; None = it has none of its own any more.
     positions: BTreeMap<String, Option<StoredPosition>>,
+    /// How far derived metrics that have failed were computed.
+    derived_to: BTreeMap<String, Watermarks>,
     /// One for each source; None where none is wanted.
     pub(crate) versions: Vec<Option<Versions>>,
     pub(crate) head: Head,
@@ -114,6 +116,7 @@ impl Shard {
             tables: decls.iter().map(|d| RowTable::new((**d).clone())).collect(),
             shapes: Shapes::new(decls.clone(), options.suspend_after),
             positions: BTreeMap::new(),
+            derived_to: BTreeMap::new(),
             versions: decls.iter().map(|d| Versions::new(d)).collect(),
             keys: Keyspace::new(&options.shard),
             store,
@@ -304,6 +307,7 @@ impl Shard {
         self.suspended.retain(|s| s.metric.info.name != name);
         self.catchups.retain(|c| c.metric.info.name != name);
         self.positions.remove(name);
+        self.derived_to.remove(name);
         self.resting.retain(|(e, _)| e.name != name);
         self.resting.push((entry, None));
         self.catalogue_changed = true;

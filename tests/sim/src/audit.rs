@@ -1,7 +1,8 @@
 //! What ClickHouse holds at the end, against a recomputation from the raw records. Shares nothing with the
 //! engine: the windows are cut here.
 
-use crate::metrics::{CORRECT_FOR, MEAN, OF_EVENTS, OF_ROWS, OPEN, OUT_OF_ORDERNESS};
+use crate::metrics::{CORRECT_FOR, MADE, MEAN, OF_EVENTS, OF_ROWS, OPEN, OUT_OF_ORDERNESS, REST};
+use crate::tables::Held;
 use crate::topic::{Change, PARTITIONS, Truth, partition};
 use crate::world::World;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +18,7 @@ pub struct Audit {
     pub windows: u64,
     pub late: u64,
     pub current: u64,
+    pub derived: u64,
     pub epochs: u64,
 }
 
@@ -26,6 +28,7 @@ impl Audit {
         self.windows += other.windows;
         self.late += other.late;
         self.current += other.current;
+        self.derived += other.derived;
         self.epochs += other.epochs;
     }
 }
@@ -54,6 +57,7 @@ pub fn audit(world: &mut World, now: Micros) -> Audit {
     let late = auditor.late();
     OF_EVENTS.into_iter().for_each(|metric| auditor.windows(metric, &late, now));
     OF_ROWS.into_iter().for_each(|metric| auditor.current(metric));
+    auditor.derived();
     auditor.dead();
     let Auditor { found, audit, .. } = auditor;
     world.breaches.extend(found);
@@ -255,19 +259,17 @@ impl Auditor<'_> {
 
     fn windows(&mut self, metric: &str, late: &Late, now: Micros) {
         let expected = self.expected(metric, late);
-        let Some(listed) = self.world.disk.metrics.get(metric) else { return };
-        let table = &self.world.tables.realtime;
-        let rows = table.values().filter(|h| {
-            h.row.series.metric == metric && h.row.series.incarnation == listed.incarnation && !h.row.deleted
-        });
-        let held: BTreeMap<Key, _> = rows.map(|h| (key(&h.row), h)).collect();
+        if !self.world.disk.metrics.contains_key(metric) {
+            return;
+        }
+        let held = self.rows(metric);
         let mut found = Vec::new();
         let missing = expected.keys().filter(|key| !held.contains_key(*key));
         for key in missing {
             found.push(format!("{metric} {key:?}: nothing instead of {:?}", expected[key]));
         }
+        let compared = held.len() as u64;
         for (key, held) in &held {
-            self.audit.windows += 1;
             let should = expected.get(key).map(|(number, sum)| match metric {
                 MEAN => vec![sum / number],
                 _ => vec![*number, *sum],
@@ -281,6 +283,53 @@ impl Auditor<'_> {
                 found.push(format!("{metric} {key:?}: closed, but not final ({})", held.row.epoch));
             }
         }
+        self.audit.windows += compared;
+        self.found.extend(found);
+    }
+
+    /// The rows of a metric's windows, by key.
+    fn rows(&self, metric: &str) -> BTreeMap<Key, &Held<RealtimeRow>> {
+        let Some(listed) = self.world.disk.metrics.get(metric) else { return BTreeMap::new() };
+        let ours = self.world.tables.realtime.values().filter(|h| {
+            h.row.series.metric == metric && h.row.series.incarnation == listed.incarnation && !h.row.deleted
+        });
+        ours.map(|held| (key(&held.row), held)).collect()
+    }
+
+    /// Derived values against the rows of their bases, which were compared with the records.
+    fn derived(&mut self) {
+        let Some(listed) = self.world.disk.metrics.get(REST) else { return };
+        let joined = self.world.disk.joined.get(&(REST.to_string(), listed.incarnation)).copied();
+        let (held, made, mean) = (self.rows(REST), self.rows(MADE), self.rows(MEAN));
+        let of = |rows: &BTreeMap<Key, &Held<RealtimeRow>>, key| rows.get(key).map(|held| numbers(&held.row));
+        let keys: BTreeSet<&Key> = held.keys().chain(made.keys()).chain(mean.keys()).collect();
+        let (mut found, mut compared) = (Vec::new(), 0);
+        for key in keys {
+            let made_is = of(&made, key).unwrap_or(vec![0, 0]);
+            let mean_is = of(&mean, key).unwrap_or(vec![0]);
+            let should = vec![made_is[1] - made_is[0] * mean_is[0]];
+            let bases = [&made, &mean].map(|rows| rows.get(key).map(|held| &held.row));
+            let Some(row) = held.get(key).map(|held| &held.row) else {
+                // What stood before it came need not be given again.
+                let since = |row: &RealtimeRow| joined.is_none_or(|epoch| row.epoch >= epoch);
+                if bases.into_iter().flatten().any(since) {
+                    found.push(format!("{REST} {key:?}: nothing instead of {should:?}"));
+                }
+                continue;
+            };
+            compared += 1;
+            if numbers(row) != should {
+                found.push(format!(
+                    "{REST} {key:?}: {:?} instead of {should:?} ({})",
+                    numbers(row),
+                    row.epoch
+                ));
+            }
+            if !row.is_final && bases.into_iter().all(|base| base.is_some_and(|row| row.is_final)) {
+                found.push(format!("{REST} {key:?}: final for its bases, but not final ({})", row.epoch));
+            }
+        }
+        self.audit.derived += compared;
         self.found.extend(found);
     }
 

@@ -21,7 +21,10 @@ pub const MADE_LATER: &str = "t.made_later";
 /// Rows shut now; not there from the beginning.
 pub const SHUT_LATER: &str = "t.shut_later";
 
-pub const NAMES: [&str; 5] = [MADE, MEAN, OPEN, MADE_LATER, SHUT_LATER];
+/// Derived from [`MADE`] and [`MEAN`]: what the sum of amounts is more than the mean times the number.
+pub const REST: &str = "t.rest";
+
+pub const NAMES: [&str; 6] = [MADE, MEAN, OPEN, MADE_LATER, SHUT_LATER, REST];
 /// Metrics over events.
 pub const OF_EVENTS: [&str; 3] = [MADE, MEAN, MADE_LATER];
 /// Metrics over current values.
@@ -180,12 +183,32 @@ impl MetricInstance for Instance {
     }
 }
 
+/// The instance of [`REST`].
+struct RestInstance(Arc<Guests>);
+
+impl DerivedInstance for RestInstance {
+    /// Columns: number, sum, mean.
+    fn compute(&mut self, given: &BaseRows) -> Result<Outputs, GuestError> {
+        self.0.call()?;
+        let of = |column: usize, row: usize| pack::i64_at(&given.columns[column].values, row);
+        let rest = |row| of(1, row) - of(0, row) * of(2, row);
+        let columns = vec![column((0..given.rows as usize).map(rest).collect())];
+        Ok(Outputs { columns, dictionaries: vec![PackedDictionary::default()] })
+    }
+    fn memory_bytes(&self) -> usize {
+        0
+    }
+}
+
 impl MetricFactory for Factory {
     fn info(&self) -> &MetricInfo {
         &self.info
     }
     fn digest(&self) -> &str {
         &self.digest
+    }
+    fn open_derived(&self) -> Result<Box<dyn DerivedInstance>, GuestError> {
+        Ok(Box::new(RestInstance(self.guests.clone())))
     }
     fn open(&self) -> Result<Box<dyn MetricInstance>, GuestError> {
         Ok(Box::new(Instance {
@@ -224,10 +247,21 @@ fn describe(name: &str, state_version: u32) -> MetricInfo {
     let (created, status) = (field("created_at", ValueType::Time), field("status", ValueType::Text));
     let info = match name {
         MEAN => info(name, created, windows, &["mean"]),
+        REST => rest(info(name, created, windows, &["rest"])),
         OPEN | SHUT_LATER => info(name, status, vec![Window::Now], &["number", "sum"]),
         _ => info(name, created, windows, &["number", "sum"]),
     };
     MetricInfo { state_version, state_versions_read: vec![1, 2], ..info }
+}
+
+/// Derived in place of what it was.
+fn rest(info: MetricInfo) -> MetricInfo {
+    let base = |metric: &str, outputs: &[&str]| Base {
+        metric: metric.into(),
+        outputs: outputs.iter().map(|output| output.to_string()).collect(),
+    };
+    let bases = vec![base(MADE, &["number", "sum"]), base(MEAN, &["mean"])];
+    MetricInfo { inputs: vec![], values: vec![], bases, ..info }
 }
 
 fn field(name: &str, value_type: ValueType) -> Field {
@@ -272,7 +306,7 @@ fn info(name: &str, first: Field, windows: Vec<Window>, outputs: &[&str]) -> Met
 }
 
 /// Metrics that are there from the beginning, by schedule.
-pub const INITIAL: [&[&str]; 3] = [&[MADE, OPEN], &[MEAN, OPEN], &[MADE, MEAN, OPEN]];
+pub const INITIAL: [&[&str]; 3] = [&[MADE, OPEN], &[MEAN, OPEN], &[REST, MADE, MEAN, OPEN]];
 
 /// One source `ticket` on one topic, event time `updated_at`; epochs of a second; the nth of [`INITIAL`].
 pub fn options(initial: usize) -> Options {

@@ -37,11 +37,25 @@ struct Epoch {
 }
 
 impl Derived {
-    /// `bases` are the places of its bases among the metrics. After an error nothing that it gave may be used.
+    /// `bases` are the places of its bases among the metrics. After an error nothing that it gave may be used, and
+    /// it stands where it stood.
     pub fn finish(&mut self, bases: &[usize], end: &mut End<'_>) -> Result<(), DerivedError> {
+        let before = self.watermarks;
+        let outcome = self.finish_after(before, bases, end);
+        if outcome.is_err() {
+            self.watermarks = before;
+        }
+        outcome
+    }
+
+    fn finish_after(
+        &mut self,
+        before: Watermarks,
+        bases: &[usize],
+        end: &mut End<'_>,
+    ) -> Result<(), DerivedError> {
         let boundary = end.boundary;
         self.stale = None;
-        let before = self.watermarks;
         self.watermarks = Watermarks::least(bases.iter().map(|at| &end.metrics[*at].watermarks).copied());
         self.take_up(bases, end.metrics, before.closing);
         self.close_windows();

@@ -2,11 +2,12 @@
 
 use crate::Options;
 use crate::plan::{KindPlan, Overrides, Plan as BasePlan, plan_kind};
+use crate::watermark::Watermarks;
 use std::sync::Arc;
 use weir_types::contract::{Base, Field, Input, MetricInfo, ValueType};
 use weir_types::key::set_name;
 use weir_types::window::{Window, pane_length};
-use weir_types::{MINUTE, Name};
+use weir_types::{MINUTE, Micros, Name};
 
 /// One base, in its own numbers.
 #[derive(Clone, Debug)]
@@ -81,6 +82,17 @@ impl Plan {
                 self.sources.push(Input { source, fields: Vec::new(), watches: Vec::new() });
             }
         }
+    }
+
+    /// How far back a base must keep its windows for a metric that was computed with these watermarks: as if
+    /// records had come only this far.
+    pub fn keeps_from(&self, watermarks: Watermarks, base: &str) -> Micros {
+        let ours = self.bases.iter().filter(|b| b.metric == base);
+        let longer = ours.flat_map(|ours| {
+            let others = self.bases.iter().flat_map(|b| b.keep_for.iter().enumerate());
+            others.map(|(kind, keep_for)| keep_for.saturating_sub(ours.keep_for[kind]))
+        });
+        watermarks.records.saturating_sub(longer.max().unwrap_or(0).max(0))
     }
 
     /// The description with what the component cannot know: types of its dimensions, and the sources behind it.

@@ -4,7 +4,7 @@ use super::Shard;
 use super::ending::Lengths;
 use crate::derived::{Derived, DerivedError, End, Plan, Revive};
 use crate::metric::{Boundary, Chunks, EpochRows, Metric};
-use crate::stored::{Status, StoredMetric};
+use crate::stored::{Status, StoredMetric, decode_position};
 use crate::watermark::Watermarks;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -95,7 +95,15 @@ impl Shard {
             return Ok(Err(reason));
         }
         let Some(mut derived) = self.derived.pop() else { return Ok(Ok(())) };
-        if let Err(reason) = derived.locate(&self.metrics, &BTreeSet::new()) {
+        let kept = store.get(&self.keys.position(&derived.info.name))?;
+        if let Some(bytes) = kept {
+            // It was stale: its bases have gone on, also those that were catching up.
+            derived.watermarks = Watermarks::least(decode_position(&bytes)?.watermarks.into_values());
+            let waits = "its bases were not all there: these are its last values";
+            derived
+                .rest(derived.locate(&self.metrics, &BTreeSet::new()).err().unwrap_or_else(|| waits.into()));
+        } else if let Err(reason) = derived.locate(&self.metrics, &BTreeSet::new()) {
+            // Stopped by a host that kept none.
             let mut least = Vec::new();
             for base in derived.plan.bases.clone() {
                 least.push(match self.metrics.iter().find(|m| m.info.name == base.metric) {
@@ -141,6 +149,10 @@ impl Shard {
         let entry = StoredMetric { origin: origin.to_string(), digest, status: Status::Live, ..entry };
         self.join_derived(factory, entry, Revive::All)?;
         self.resting.retain(|(e, _)| e.name != new.name);
+        if let (Some(marks), Some(derived)) = (self.derived_to.remove(&new.name), self.derived.last_mut()) {
+            derived.watermarks = marks;
+            derived.position_stored = true;
+        }
         Ok(())
     }
 
@@ -156,10 +168,12 @@ impl Shard {
     /// Before metrics end their epoch: bases note what changes, and keep what may be asked for.
     pub(super) fn prepare_bases(&mut self) {
         let mut from: BTreeMap<&str, Micros> = BTreeMap::new();
-        for derived in &self.derived {
-            for base in &derived.plan.bases {
+        let stopped = self.stopped_derived();
+        let running = self.derived.iter().map(|derived| (&derived.plan, derived.watermarks));
+        for (plan, watermarks) in running.chain(stopped.iter().map(|(plan, marks)| (plan, *marks))) {
+            for base in &plan.bases {
                 let least = from.entry(&base.metric).or_insert(Micros::MAX);
-                *least = (*least).min(derived.keeps_from(&base.metric));
+                *least = (*least).min(plan.keeps_from(watermarks, &base.metric));
             }
         }
         let keep = |metric: &mut Metric, runs: bool| {
@@ -170,6 +184,14 @@ impl Shard {
         };
         self.metrics.iter_mut().for_each(|metric| keep(metric, true));
         self.catchups.iter_mut().for_each(|catchup| keep(&mut catchup.metric, false));
+    }
+
+    /// Derived metrics that have failed, and how far they were computed: once mended, they go on from there.
+    fn stopped_derived(&self) -> Vec<(Plan, Watermarks)> {
+        let known = |name: &String| self.resting.iter().find(|(entry, _)| entry.name == *name)?.1.as_ref();
+        let plan =
+            |(name, marks): (&String, &Watermarks)| Some((self.plan_derived(known(name)?).ok()?, *marks));
+        self.derived_to.iter().filter_map(plan).collect()
     }
 
     /// The end of the epoch for derived metrics. All others must have ended it.
@@ -205,6 +227,12 @@ impl Shard {
                 }
             }
             self.catalogue_changed |= was_stale != derived.stale.is_some();
+            let is_behind = derived.stale.is_some();
+            if is_behind != derived.position_stored {
+                let position = is_behind.then(|| derived.position());
+                self.positions.insert(derived.info.name.clone(), position);
+                derived.position_stored = is_behind;
+            }
             going.push(derived);
         }
         self.derived = going;
@@ -236,8 +264,19 @@ impl Shard {
     fn rest_derived(&mut self, derived: Derived, reason: String, epoch: u64) {
         tracing::error!(metric = %derived.info.name, %reason, "metric quarantined: push a mended version");
         let status = Status::Quarantined { epoch, reason };
+        self.positions.insert(derived.info.name.clone(), Some(derived.position()));
+        self.derived_to.insert(derived.info.name.clone(), derived.watermarks);
         self.resting.push((StoredMetric { status, ..derived.entry }, Some(derived.info)));
         self.catalogue_changed = true;
+    }
+
+    /// A derived metric of the metric table that has failed.
+    pub(crate) fn restore_failed(&mut self, name: &str, store: &dyn StateStore) -> Result<(), StateError> {
+        if let Some(bytes) = store.get(&self.keys.position(name))? {
+            let marks = Watermarks::least(decode_position(&bytes)?.watermarks.into_values());
+            self.derived_to.insert(name.into(), marks);
+        }
+        Ok(())
     }
 
     /// Bases that failed when they were asked once more: what they did in this epoch is in its write.

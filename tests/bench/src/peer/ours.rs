@@ -18,7 +18,7 @@ const LIMIT: Duration = Duration::from_secs(600);
 /// As often as the peer looks at itself; what it costs the host is counted.
 const LOOK: Duration = Duration::from_millis(50);
 const SOURCES: [&str; 5] = ["ticket", "call_record", "im_session", "agent_state", "survey"];
-const COMPONENTS: [&str; 4] = ["ticket.wasm", "call.wasm", "im.wasm", "team.wasm"];
+const COMPONENTS: [&str; 5] = ["ticket.wasm", "call.wasm", "im.wasm", "team.wasm", "survey.wasm"];
 
 pub fn run(bootstrap: &str, loaded: &Loaded, dir: &Path) -> Result<(Figures, Values)> {
     std::fs::create_dir_all(dir)?;
