@@ -310,8 +310,8 @@ impl Auditor<'_> {
             let should = vec![made_is[1] - made_is[0] * mean_is[0]];
             let bases = [&made, &mean].map(|rows| rows.get(key).map(|held| &held.row));
             let Some(row) = held.get(key).map(|held| &held.row) else {
-                // What stood before it came need not be given again.
-                let since = |row: &RealtimeRow| joined.is_none_or(|epoch| row.epoch >= epoch);
+                // A window that is closed and not shown when it joins is left alone.
+                let since = |row: &RealtimeRow| joined.is_none_or(|epoch| row.epoch_first >= epoch);
                 if bases.into_iter().flatten().any(since) {
                     found.push(format!("{REST} {key:?}: nothing instead of {should:?}"));
                 }
