@@ -46,6 +46,9 @@ impl TextMap {
     }
 }
 
+/// An id that has not been worked out yet.
+pub const UNKNOWN: u32 = u32::MAX;
+
 /// A key inside the process: its null mask (bit i = value i is null) and then its values, texts as ids.
 pub type Key = Box<[i64]>;
 
@@ -82,7 +85,7 @@ impl KeySpace {
     /// Canonical texts of a key's values, made once for all rows of the key.
     pub fn render(&mut self, id: u32, texts: &Texts) -> Arc<[String]> {
         if self.rendered.len() <= id as usize {
-            self.rendered.resize(self.ids.len().max(id as usize + 1), None);
+            self.rendered.resize(self.ids.len(), None);
         }
         let key = self.ids.get(id);
         let value = |i: usize| (key[0] >> i & 1 == 0).then_some(key[i + 1]);
@@ -184,20 +187,26 @@ pub struct DimColumn<'a> {
     pub texts: Option<&'a TextMap>,
 }
 
-/// Writes the key of a row (mask, values) into `key`, which must have one entry more than dimensions.
-#[inline]
-pub fn key_of_row(columns: &[DimColumn<'_>], row: usize, key: &mut [i64]) {
-    key[0] = 0;
-    for (i, column) in columns.iter().enumerate() {
-        let valid = column.cells.states[row] == cell::VALUE;
-        let value = column.cells.values[row];
-        key[0] |= i64::from(!valid) << i;
-        key[i + 1] = match column.texts {
-            _ if !valid => 0,
-            Some(map) => map.id(value),
-            None => value,
-        };
+impl DimColumn<'_> {
+    /// The value of a row's cell, if it has one.
+    #[inline]
+    pub fn value(&self, row: usize) -> Option<i64> {
+        let value = self.cells.values[row];
+        (self.cells.states[row] == cell::VALUE).then(|| self.texts.map_or(value, |map| map.id(value)))
     }
+}
+
+/// A key's mask and values, written into `key`. There are at most eight dimensions.
+#[inline]
+pub fn write_key(key: &mut [i64; 9], values: impl Iterator<Item = Option<i64>>) -> &[i64] {
+    let mut width = 0;
+    key[0] = 0;
+    for (i, value) in values.enumerate() {
+        key[0] |= i64::from(value.is_none()) << i;
+        key[i + 1] = value.unwrap_or(0);
+        width = i + 1;
+    }
+    &key[..=width]
 }
 
 /// Projections of the keys of a full space onto one of its dimension sets.

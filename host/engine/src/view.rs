@@ -5,7 +5,7 @@
 mod bits;
 mod select;
 
-use crate::keys::{DimColumn, KeySpace, TextMap, Texts, key_of_row};
+use crate::keys::{DimColumn, KeySpace, TextMap, Texts, UNKNOWN, write_key};
 use crate::plan::InputPlan;
 use bits::Bits;
 use rustc_hash::FxHashMap;
@@ -37,9 +37,6 @@ pub enum Image {
     Before,
     After,
 }
-
-/// An id that has not been worked out yet.
-const UNKNOWN: u32 = u32::MAX;
 
 impl<'a> View<'a> {
     pub fn new(batch: &'a ChangeBatch) -> View<'a> {
@@ -172,8 +169,8 @@ impl<'a> View<'a> {
             };
             let id = &mut known[row as usize];
             if *id == UNKNOWN {
-                key_of_row(dims, row as usize, &mut key[..=columns.len()]);
-                *id = space.id(&key[..=columns.len()]);
+                let values = dims.iter().map(|column| column.value(row as usize));
+                *id = space.id(write_key(&mut key, values));
             }
             *id
         };

@@ -23,19 +23,9 @@ pub fn until<T>(
     limit: Duration,
     mut ready: impl FnMut() -> Result<Option<T>, String>,
 ) -> Result<T> {
-    let end = Instant::now() + limit;
-    loop {
-        interrupt::check()?;
-        let reason = match ready() {
-            Ok(Some(value)) => return Ok(value),
-            Ok(None) => String::new(),
-            Err(reason) => format!(": {reason}"),
-        };
-        if Instant::now() >= end {
-            bail!("{what}: not within {} s{reason}", limit.as_secs());
-        }
-        std::thread::sleep(STEP);
-    }
+    // It never comes nearer, so the limit never begins anew.
+    let look = || ready().map_err(|reason| (i64::MAX, reason))?.ok_or((i64::MAX, String::new()));
+    look_until(&format!("{what}: not within"), limit, look)
 }
 
 /// As [`until`], but `limit` begins anew whenever less is left than ever before: the number of the error.
@@ -44,19 +34,27 @@ pub fn until_done<T>(
     limit: Duration,
     mut ready: impl FnMut() -> Result<Option<T>, (i64, String)>,
 ) -> Result<T> {
+    look_until(&format!("{what}: no nearer to it for"), limit, || ready()?.ok_or((0, String::new())))
+}
+
+fn look_until<T>(
+    failure: &str,
+    limit: Duration,
+    mut look: impl FnMut() -> Result<T, (i64, String)>,
+) -> Result<T> {
     let (mut least, mut since) = (i64::MAX, Instant::now());
     loop {
         interrupt::check()?;
-        let (left, reason) = match ready() {
-            Ok(Some(value)) => return Ok(value),
-            Ok(None) => (0, String::new()),
-            Err((left, reason)) => (left, format!(": {reason}")),
+        let (left, reason) = match look() {
+            Ok(value) => return Ok(value),
+            Err(found) => found,
         };
         if left < least {
             (least, since) = (left, Instant::now());
         }
         if since.elapsed() >= limit {
-            bail!("{what}: no nearer to it for {} s{reason}", limit.as_secs());
+            let reason = if reason.is_empty() { reason } else { format!(": {reason}") };
+            bail!("{failure} {} s{reason}", limit.as_secs());
         }
         std::thread::sleep(STEP);
     }

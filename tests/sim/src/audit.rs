@@ -259,9 +259,6 @@ impl Auditor<'_> {
 
     fn windows(&mut self, metric: &str, late: &Late, now: Micros) {
         let expected = self.expected(metric, late);
-        if !self.world.disk.metrics.contains_key(metric) {
-            return;
-        }
         let held = self.rows(metric);
         let mut found = Vec::new();
         let missing = expected.keys().filter(|key| !held.contains_key(*key));

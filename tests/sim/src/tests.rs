@@ -1,5 +1,6 @@
 //! Many seeds, and seeds with a part of the world that does not do its duty.
 
+// The host's allocator.
 use crate::audit::Audit;
 use crate::schedule::{Report, play};
 use crate::world::{Fault, Mutation, Point};
@@ -7,14 +8,11 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
+use weir_alloc as _;
 
 /// Schedules without a wish: seconds in CI.
 const SCHEDULES: u64 = 15_000;
 const THREADS: u64 = 2;
-
-/// As in the host.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Schedules in which a mutation must be noticed.
 const MUTATED: u64 = 1_000;

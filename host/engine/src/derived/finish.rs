@@ -41,21 +41,17 @@ impl Derived {
     /// it stands where it stood.
     pub fn finish(&mut self, bases: &[usize], end: &mut End<'_>) -> Result<(), DerivedError> {
         let before = self.watermarks;
-        let outcome = self.finish_after(before, bases, end);
+        let outcome = self.try_finish(bases, end);
         if outcome.is_err() {
             self.watermarks = before;
         }
         outcome
     }
 
-    fn finish_after(
-        &mut self,
-        before: Watermarks,
-        bases: &[usize],
-        end: &mut End<'_>,
-    ) -> Result<(), DerivedError> {
+    fn try_finish(&mut self, bases: &[usize], end: &mut End<'_>) -> Result<(), DerivedError> {
         let boundary = end.boundary;
         self.stale = None;
+        let before = self.watermarks;
         self.watermarks = Watermarks::least(bases.iter().map(|at| &end.metrics[*at].watermarks).copied());
         self.take_up(bases, end.metrics, before.closing);
         self.close_windows();

@@ -2,13 +2,13 @@
 
 use super::cells::CellTable;
 use super::{EpochRows, Metric, outputs};
+use crate::keys::{DimColumn, write_key};
 use crate::plan::{DimensionFrom, InputPlan, KindPlan};
 use crate::shared::{Shared, columns_only};
 use crate::view::{Image, View};
 use crate::watermark::FUTURE;
 use std::time::Duration;
 use weir_types::Micros;
-use weir_types::batch::cell;
 use weir_types::contract::{GuestError, PackedColumn, Parts, Samples, ValueType, pack};
 use weir_types::record::Rekey;
 use weir_types::rows::{DeadLetterRow, DeadOutcome, LateEventRow};
@@ -328,19 +328,14 @@ impl Metric {
             let side =
                 if pack::bit(&samples.images, sample) { &view.batch.after } else { &view.batch.before };
             let row = row_of(sample) as usize;
-            key[0] = 0;
-            for (i, dimension) in input.dimensions.iter().enumerate() {
-                let value = match dimension {
-                    DimensionFrom::Column(column) => (side[*column].states[row] == cell::VALUE).then(|| {
-                        let value = side[*column].values[row];
-                        view.text_map(*column).map_or(value, |map| map.id(value))
-                    }),
-                    DimensionFrom::Computed(at) => self.computed(*at, samples, sample, shared),
-                };
-                key[0] |= i64::from(value.is_none()) << i;
-                key[i + 1] = value.unwrap_or(0);
-            }
-            keys.push(shared.spaces[self.space].id(&key[..=input.dimensions.len()]));
+            let values = input.dimensions.iter().map(|dimension| match dimension {
+                DimensionFrom::Column(column) => {
+                    DimColumn { cells: &side[*column], texts: view.text_map(*column) }.value(row)
+                }
+                DimensionFrom::Computed(at) => self.computed(*at, samples, sample, shared),
+            });
+            let key = write_key(&mut key, values);
+            keys.push(shared.spaces[self.space].id(key));
         }
         keys
     }

@@ -3,7 +3,7 @@
 
 use super::Metric;
 use super::absorb::{Entries, Running, weight_of};
-use crate::keys::{KeySpace, Texts};
+use crate::keys::{KeySpace, Texts, UNKNOWN, write_key};
 use crate::plan::{DimensionFrom, InputPlan};
 use crate::rowtable::{NO_IMAGE, RowImage};
 use crate::shared::columns_only;
@@ -17,9 +17,6 @@ type Packed = (Arc<PackedColumn>, Arc<PackedDictionary>);
 
 /// Where a column stands that the images do not have.
 const NOWHERE: usize = usize::MAX;
-
-/// An id that has not been worked out yet.
-const UNKNOWN: u32 = u32::MAX;
 
 /// Old and new images of rows of one source, for metrics over current values.
 pub struct ImageBatch<'a> {
@@ -157,17 +154,6 @@ fn same_sample(samples: &Samples, a: usize, b: usize) -> bool {
 /// The value of a cell that has one, texts as ids.
 fn value(image: &RowImage<'_>, at: usize) -> Option<i64> {
     (image.states[at] == cell::VALUE).then(|| image.values[at])
-}
-
-/// A key's mask and values.
-fn write_key(key: &mut [i64; 9], values: impl Iterator<Item = Option<i64>>) -> &[i64] {
-    let mut width = 0;
-    for (i, value) in values.enumerate() {
-        key[0] |= i64::from(value.is_none()) << i;
-        key[i + 1] = value.unwrap_or(0);
-        width = i + 1;
-    }
-    &key[..=width]
 }
 
 /// One column of images.

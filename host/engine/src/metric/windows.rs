@@ -309,8 +309,9 @@ impl Windows {
         let mut cooled = Vec::with_capacity(numbers.len());
         for number in numbers {
             let Some(slot) = self.slots.get_mut(number as usize).and_then(Option::take) else { continue };
-            if group.place(slot.set, slot.key).is_some() {
-                group.set_place(slot.set, slot.key, Place::Cold(part));
+            let keys = group.by_key.get_mut(slot.set as usize);
+            if let Some(place) = keys.and_then(|keys| keys.get_mut(&slot.key)) {
+                *place = Place::Cold(part);
             }
             cooled.push((number, slot));
         }

@@ -95,14 +95,14 @@ impl Shard {
             return Ok(Err(reason));
         }
         let Some(mut derived) = self.derived.pop() else { return Ok(Ok(())) };
-        let kept = store.get(&self.keys.position(&derived.info.name))?;
-        if let Some(bytes) = kept {
+        let lacks = derived.locate(&self.metrics, &BTreeSet::new()).err();
+        if let Some(marks) = self.derived_as_stored(&derived.info.name, store)? {
             // It was stale: its bases have gone on, also those that were catching up.
-            derived.watermarks = Watermarks::least(decode_position(&bytes)?.watermarks.into_values());
-            let waits = "its bases were not all there: these are its last values";
-            derived
-                .rest(derived.locate(&self.metrics, &BTreeSet::new()).err().unwrap_or_else(|| waits.into()));
-        } else if let Err(reason) = derived.locate(&self.metrics, &BTreeSet::new()) {
+            derived.watermarks = marks;
+            derived.rest(
+                lacks.unwrap_or_else(|| "its bases were not all there: these are its last values".into()),
+            );
+        } else if let Some(reason) = lacks {
             // Stopped by a host that kept none.
             let mut least = Vec::new();
             for base in derived.plan.bases.clone() {
@@ -272,11 +272,20 @@ impl Shard {
 
     /// A derived metric of the metric table that has failed.
     pub(crate) fn restore_failed(&mut self, name: &str, store: &dyn StateStore) -> Result<(), StateError> {
-        if let Some(bytes) = store.get(&self.keys.position(name))? {
-            let marks = Watermarks::least(decode_position(&bytes)?.watermarks.into_values());
+        if let Some(marks) = self.derived_as_stored(name, store)? {
             self.derived_to.insert(name.into(), marks);
         }
         Ok(())
+    }
+
+    /// How far a derived metric was computed that stood still.
+    fn derived_as_stored(
+        &self,
+        name: &str,
+        store: &dyn StateStore,
+    ) -> Result<Option<Watermarks>, StateError> {
+        let Some(bytes) = store.get(&self.keys.position(name))? else { return Ok(None) };
+        Ok(Some(Watermarks::least(decode_position(&bytes)?.watermarks.into_values())))
     }
 
     /// Bases that failed when they were asked once more: what they did in this epoch is in its write.

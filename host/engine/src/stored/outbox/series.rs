@@ -2,7 +2,6 @@
 //! common stands once for all of them, which is most of their bytes.
 
 use rustc_hash::FxHashMap;
-use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -10,6 +9,7 @@ use weir_types::rows::{OutputValue, RealtimeRow, Series};
 use weir_types::{Micros, Name};
 
 /// Rows of one table, to be written.
+#[derive(Serialize)]
 pub struct Written<'a> {
     heads: Vec<Head<'a>>,
     rows: Rows<'a>,
@@ -41,17 +41,17 @@ struct Head<'a> {
     names: Vec<Cow<'a, str>>,
 }
 
-/// One row. What is written is [`WrittenRow`], the same fields in the same order.
-#[derive(Deserialize)]
-struct ReadRow {
+/// One row: with borrowed texts and values as it is written, with its own as it is read.
+#[derive(Serialize, Deserialize)]
+struct Row<D, V> {
     /// Index into the heads.
     head: u32,
-    dims: Vec<String>,
+    dims: D,
     day: i32,
     start: Micros,
     /// End less start.
     length: Micros,
-    values: Vec<OutputValue>,
+    values: V,
     is_final: bool,
     complete: bool,
     epoch_first: u64,
@@ -60,22 +60,8 @@ struct ReadRow {
     deleted: bool,
 }
 
-/// See [`ReadRow`].
-#[derive(Serialize)]
-struct WrittenRow<'a> {
-    head: u32,
-    dims: &'a [String],
-    day: i32,
-    start: Micros,
-    length: Micros,
-    values: &'a [OutputValue],
-    is_final: bool,
-    complete: bool,
-    epoch_first: u64,
-    samples: u64,
-    late: u64,
-    deleted: bool,
-}
+type WrittenRow<'a> = Row<&'a [String], &'a [OutputValue]>;
+type ReadRow = Row<Vec<String>, Vec<OutputValue>>;
 
 impl<'a> Written<'a> {
     pub fn of(rows: &'a [RealtimeRow]) -> Written<'a> {
@@ -90,15 +76,6 @@ impl<'a> Written<'a> {
         };
         let of_rows = rows.iter().map(of_row).collect();
         Written { heads, rows: Rows { rows, heads: of_rows } }
-    }
-}
-
-impl Serialize for Written<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut written = serializer.serialize_struct("Rows", 2)?;
-        written.serialize_field("heads", &self.heads)?;
-        written.serialize_field("rows", &self.rows)?;
-        written.end()
     }
 }
 
@@ -158,7 +135,7 @@ impl<'a> Head<'a> {
 
 impl<'a> WrittenRow<'a> {
     fn of(row: &'a RealtimeRow, head: u32) -> WrittenRow<'a> {
-        WrittenRow {
+        Row {
             head,
             dims: &row.dims,
             day: row.day,
