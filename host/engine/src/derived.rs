@@ -167,7 +167,8 @@ impl Derived {
 
     pub fn cost_now(&self) -> MetricCost {
         let memory_bytes = self.instance.memory_bytes() as u64;
-        MetricCost { live_slots: self.live_slots(), memory_bytes, ..self.cost }
+        let warned = self.instance.warned();
+        MetricCost { live_slots: self.live_slots(), memory_bytes, warned, ..self.cost }
     }
 
     /// Nanoseconds that its epoch's end took, its bases' part included.

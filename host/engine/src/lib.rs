@@ -3,6 +3,7 @@
 //! It knows sources, metrics, time, windows and state, and reaches everything else through the ports
 //! of `weir-types`. See ARCHITECTURE.md for the way of an event.
 
+mod buckets;
 mod catchup;
 mod control;
 mod deadset;

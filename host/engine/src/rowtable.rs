@@ -6,6 +6,7 @@
 //! keeps the place in the upstream's log of the change that set it: a truncate ends the rows that were set
 //! before it, and what stands before it in the log but is read after it sets nothing.
 
+mod chunks;
 mod complete;
 mod listed;
 mod persist;
@@ -13,6 +14,7 @@ mod rebuild;
 mod slab;
 mod truncates;
 
+use crate::buckets::{BUCKETS, Buckets};
 use crate::keys::{DimColumn, KeyPart, TextMap, Texts};
 use crate::stored::StoredRebuild;
 use listed::Listed;
@@ -25,9 +27,6 @@ use weir_types::batch::{Cells, ChangeBatch, Op, Origin, cell};
 use weir_types::contract::ValueType;
 use weir_types::schema::SourceDecl;
 
-/// Buckets into which the stored table is cut; each epoch rewrites one, if it changed.
-const BUCKETS: u32 = 64;
-
 pub use slab::RowImage;
 
 /// See the module.
@@ -39,10 +38,7 @@ pub struct RowTable {
     /// Rows changed in the running epoch with their buckets, by partition, in order. A row that went and
     /// came back may stand twice.
     changed: BTreeMap<u32, Listed>,
-    /// Whether a bucket has changed since it was last stored, and the epoch at which it was.
-    buckets: Vec<Bucket>,
-    /// Epochs whose changes are stored: (epoch, key).
-    deltas: Vec<(u64, Vec<u8>)>,
+    buckets: Buckets,
     /// The changes of the running batch, and the images that they bring.
     pending: Vec<Pending>,
     images: Images,
@@ -116,12 +112,6 @@ struct Ahead {
     fits: [bool; AHEAD],
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Bucket {
-    dirty: bool,
-    stored_at: u64,
-}
-
 impl RowTable {
     pub fn new(source: SourceDecl) -> RowTable {
         RowTable {
@@ -129,8 +119,7 @@ impl RowTable {
             source,
             columns: Vec::new(),
             changed: BTreeMap::new(),
-            buckets: vec![Bucket::default(); BUCKETS as usize],
-            deltas: Vec::new(),
+            buckets: Buckets::default(),
             pending: Vec::new(),
             images: Images::default(),
             fresh: FxHashMap::default(),
@@ -471,5 +460,5 @@ impl RowTable {
 }
 
 fn bucket_of<'a>(key: impl Iterator<Item = KeyPart<'a>>) -> u32 {
-    u32::from(crate::keys::key_group(key)) % BUCKETS
+    u32::from(crate::keys::key_group(key)) % BUCKETS as u32
 }

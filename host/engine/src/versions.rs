@@ -15,15 +15,13 @@
 //! A row that ends without a version (a tombstone) ends what stands, and is a repeat where nothing does. A
 //! row that stands without one (null, or no fitting value) counts each time it comes.
 
+use crate::buckets::{BUCKETS, Buckets};
 use crate::stored::{Keyspace, StoredVersion, StoredVersions, decode, encode, epoch_of};
 use rustc_hash::{FxHashMap, FxHashSet};
 use weir_types::batch::{ChangeBatch, Op, cell};
 use weir_types::contract::ValueType;
 use weir_types::ports::{StateError, StateStore, WriteSet};
 use weir_types::schema::SourceDecl;
-
-/// Buckets into which the stored table is cut; each epoch rewrites one, if it changed.
-const BUCKETS: usize = 64;
 
 /// What is known of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,19 +41,12 @@ pub struct Versions {
     column_name: String,
     /// Columns of the primary key, and whether each is a text.
     primary_key: Vec<(usize, bool)>,
-    known: FxHashMap<KeyBytes, Known>,
+    /// By bucket.
+    known: Vec<FxHashMap<KeyBytes, Known>>,
     changed: FxHashSet<KeyBytes>,
     /// What keys were before the records on which nothing is decided yet, in order.
     undecided: Vec<(KeyBytes, Option<Known>)>,
-    buckets: Vec<Bucket>,
-    /// Epochs whose changes are stored: (epoch, key).
-    deltas: Vec<(u64, Vec<u8>)>,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Bucket {
-    dirty: bool,
-    stored_at: u64,
+    buckets: Buckets,
 }
 
 /// What is known of a key after a change; None where the change is a repeat. `ends` says that the row
@@ -81,11 +72,10 @@ impl Versions {
             column,
             column_name: source.columns[column].name.clone(),
             primary_key: source.primary_key.iter().map(|c| (*c, is_text(c))).collect(),
-            known: FxHashMap::default(),
+            known: vec![FxHashMap::default(); BUCKETS],
             changed: FxHashSet::default(),
             undecided: Vec::new(),
-            buckets: vec![Bucket::default(); BUCKETS],
-            deltas: Vec::new(),
+            buckets: Buckets::default(),
         })
     }
 
@@ -105,18 +95,19 @@ impl Versions {
         let Some(key) = self.key(batch, row, stands) else { return true };
         let cells = if stands { &batch.after[self.column] } else { &batch.before[self.column] };
         let version = (cells.states[row] == cell::VALUE).then(|| cells.values[row]);
-        let known = self.known.get(&key).copied();
+        let bucket = &mut self.known[bucket_of(&key)];
+        let known = bucket.get(&key).copied();
         let Some(next) = after(known, version, !stands) else { return false };
         if known != Some(next) {
             self.undecided.push((key.clone(), known));
-            self.known.insert(key.clone(), next);
+            bucket.insert(key.clone(), next);
             self.changed.insert(key);
         }
         true
     }
 
     fn truncate(&mut self) {
-        for (key, known) in self.known.iter_mut().filter(|(_, known)| !known.gone) {
+        for (key, known) in self.known.iter_mut().flatten().filter(|(_, known)| !known.gone) {
             self.undecided.push((key.clone(), Some(*known)));
             known.gone = true;
             self.changed.insert(key.clone());
@@ -131,10 +122,11 @@ impl Versions {
     /// As if nothing had been taken since the last decision.
     pub fn undo(&mut self) {
         for (key, before) in self.undecided.drain(..).rev() {
+            let bucket = &mut self.known[bucket_of(&key)];
             match before {
-                Some(before) => drop(self.known.insert(key, before)),
+                Some(before) => drop(bucket.insert(key, before)),
                 None => {
-                    self.known.remove(&key);
+                    bucket.remove(&key);
                     self.changed.remove(&key);
                 }
             }
@@ -162,33 +154,26 @@ impl Versions {
         Some(key.into())
     }
 
-    /// Puts the epoch's changes, and one bucket of the table, into the write.
+    /// Puts the epoch's changes, and one bucket of the table if it is time, into the write.
     pub fn save(&mut self, epoch: u64, keys: &Keyspace, writes: &mut WriteSet) {
         if !self.changed.is_empty() {
             let changed = std::mem::take(&mut self.changed);
-            changed.iter().for_each(|key| self.buckets[bucket_of(key)].dirty = true);
+            changed.iter().for_each(|key| self.buckets.change(bucket_of(key), epoch));
             let key = keys.versions_delta(&self.source, &self.column_name, epoch);
             writes.put(key.clone(), encode(&self.stored(epoch, changed.iter())));
-            self.deltas.push((epoch, key));
+            self.buckets.keep(epoch, key);
         }
-        let bucket = (epoch % BUCKETS as u64) as usize;
-        if self.buckets[bucket].dirty {
-            let ours = self.known.keys().filter(|key| bucket_of(key) == bucket);
+        if let Some(bucket) = self.buckets.turn(|bucket| self.known[bucket].len()) {
             let key = keys.versions_bucket(&self.source, &self.column_name, bucket as u32);
-            writes.put(key, encode(&self.stored(epoch, ours)));
-            self.buckets[bucket].dirty = false;
+            writes.put(key, encode(&self.stored(epoch, self.known[bucket].keys())));
+            self.buckets.stored(bucket, epoch);
         }
-        self.buckets[bucket].stored_at = epoch;
-        let covered =
-            self.buckets.iter().map(|b| if b.dirty { b.stored_at } else { epoch }).min().unwrap_or(0);
-        for (_, key) in self.deltas.extract_if(.., |(e, _)| *e <= covered) {
-            writes.delete(key);
-        }
+        self.buckets.prune(epoch, writes);
     }
 
     fn stored<'a>(&self, epoch: u64, keys: impl Iterator<Item = &'a KeyBytes>) -> StoredVersions {
         let row = |key: &'a KeyBytes| {
-            let known = self.known.get(key)?;
+            let known = self.known[bucket_of(key)].get(key)?;
             Some(StoredVersion { key: key.to_vec(), version: known.version, gone: known.gone })
         };
         let mut rows: Vec<StoredVersion> = keys.filter_map(row).collect();
@@ -202,19 +187,17 @@ impl Versions {
         for (_, value) in store.scan(prefix.as_bytes())? {
             let stored: StoredVersions = decode("versions of rows", &value)?;
             for row in stored.rows {
-                self.buckets[bucket_of(&row.key)].stored_at = stored.epoch;
+                self.buckets.restore(bucket_of(&row.key), stored.epoch);
                 self.set(row);
             }
         }
         let prefix = keys.versions_deltas(&self.source, &self.column_name);
         for (key, value) in store.scan(prefix.as_bytes())? {
             let Some(epoch) = epoch_of(&key, &prefix) else { continue };
-            self.deltas.push((epoch, key));
+            self.buckets.keep(epoch, key);
             let stored: StoredVersions = decode("changed versions of rows", &value)?;
             for row in stored.rows {
-                let bucket = &mut self.buckets[bucket_of(&row.key)];
-                if epoch > bucket.stored_at {
-                    bucket.dirty = true;
+                if self.buckets.restore_change(bucket_of(&row.key), epoch) {
                     self.set(row);
                 }
             }
@@ -223,7 +206,8 @@ impl Versions {
     }
 
     fn set(&mut self, row: StoredVersion) {
-        self.known.insert(row.key.into(), Known { version: row.version, gone: row.gone });
+        let known = Known { version: row.version, gone: row.gone };
+        self.known[bucket_of(&row.key)].insert(row.key.into(), known);
     }
 }
 

@@ -75,4 +75,8 @@ impl DerivedInstance for Instance {
     fn memory_bytes(&self) -> usize {
         self.guest.memory_bytes()
     }
+
+    fn warned(&self) -> u64 {
+        self.guest.warned()
+    }
 }

@@ -24,6 +24,7 @@ impl Guest {
                 second: 0,
                 in_second: 0,
                 dropped: 0,
+                warned: 0,
             },
         }
     }
@@ -91,6 +92,8 @@ pub struct GuestLog {
     in_second: u32,
     /// Lines dropped since the last that was let through.
     dropped: u64,
+    /// Warnings and errors since the instance was opened, dropped ones too.
+    pub warned: u64,
 }
 
 impl GuestLog {
@@ -120,6 +123,7 @@ impl GuestLog {
 impl host_log::Host for Guest {
     fn log(&mut self, level: host_log::Level, message: String) {
         let log = &mut self.log;
+        log.warned += u64::from(matches!(level, host_log::Level::Warn | host_log::Level::Error));
         if !log.admits() {
             return;
         }

@@ -132,6 +132,11 @@ impl Running {
         self.store.data().limiter.memory
     }
 
+    /// Warnings and errors that the guest logged.
+    pub fn warned(&self) -> u64 {
+        self.store.data().log.warned
+    }
+
     pub fn start_call(&mut self) {
         let guest = self.store.data_mut();
         guest.log.next_call();
@@ -285,6 +290,10 @@ impl MetricInstance for Instance {
 
     fn memory_bytes(&self) -> usize {
         self.guest.memory_bytes()
+    }
+
+    fn warned(&self) -> u64 {
+        self.guest.warned()
     }
 }
 

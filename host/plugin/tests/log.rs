@@ -35,6 +35,7 @@ fn lines_of_a_guest_carry_the_metric_s_name_and_stop_at_the_limit_of_a_call() {
         instance.evaluate(&[1; 100], &[0; 100], &[1; 100], 0).unwrap();
         instance.evaluate(&[1], &[0], &[1], 0).unwrap();
     });
+    assert_eq!(instance.warned(), 101, "those that were dropped count too");
     let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), 4, "{text}");

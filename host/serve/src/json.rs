@@ -147,6 +147,7 @@ fn cost(cost: &MetricCost) -> Value {
         "live_slots": cost.live_slots,
         "memory_bytes": cost.memory_bytes,
         "failures": cost.failures,
+        "warnings": cost.warned,
     })
 }
 

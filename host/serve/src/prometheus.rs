@@ -211,7 +211,7 @@ fn sources(page: &mut Page, live: &Live) {
 /// A family with one number for each metric.
 type MetricFamily = (&'static str, &'static str, &'static str, fn(&MetricCost) -> f64);
 
-const METRIC_FAMILIES: [MetricFamily; 10] = [
+const METRIC_FAMILIES: [MetricFamily; 11] = [
     ("weir_metric_busy_seconds_total", "counter", "Time in calls into the metric.", |c| {
         c.busy_ns as f64 / 1e9
     }),
@@ -227,6 +227,9 @@ const METRIC_FAMILIES: [MetricFamily; 10] = [
     ("weir_metric_memory_bytes", "gauge", "Memory of the metric's instance.", |c| c.memory_bytes as f64),
     ("weir_metric_failures_total", "counter", "Crashes, time-outs and contract breaks.", |c| {
         c.failures as f64
+    }),
+    ("weir_metric_warnings_total", "counter", "Warnings and errors that the metric logged.", |c| {
+        c.warned as f64
     }),
 ];
 

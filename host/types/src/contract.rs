@@ -243,6 +243,10 @@ pub trait MetricInstance: Send {
     fn release(&mut self, slots: &[u32]) -> Result<(), GuestError>;
     /// Bytes of memory that the instance holds.
     fn memory_bytes(&self) -> usize;
+    /// Warnings and errors that it has logged since it was opened.
+    fn warned(&self) -> u64 {
+        0
+    }
 }
 
 /// One opened derived metric. As for [`MetricInstance`]: what comes back is checked by implementations, and after
@@ -252,6 +256,10 @@ pub trait DerivedInstance: Send {
     fn compute(&mut self, given: &BaseRows) -> Result<Outputs, GuestError>;
     /// Bytes of memory that the instance holds.
     fn memory_bytes(&self) -> usize;
+    /// Warnings and errors that it has logged since it was opened.
+    fn warned(&self) -> u64 {
+        0
+    }
 }
 
 /// Makes instances of one metric of one component, always the same way.

@@ -49,6 +49,8 @@ pub struct MetricCost {
     pub memory_bytes: u64,
     /// Crashes, time-outs and contract breaks.
     pub failures: u64,
+    /// Lines that the metric logged as a warning or an error, those over its limits included.
+    pub warned: u64,
 }
 
 /// The newest value of one key in one window kind.

@@ -276,6 +276,7 @@ impl Metric {
             bytes_after = fresh.memory_bytes(),
             "guest made anew: it held far more memory than its slots need"
         );
+        self.cost.warned += self.instance.warned();
         self.instance = fresh;
         self.peaks.before = recent;
         self.numbers = Numbers::compacted(moves.len() as u32);

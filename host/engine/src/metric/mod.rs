@@ -220,6 +220,7 @@ impl Metric {
         MetricCost {
             live_slots: self.live_slots(),
             memory_bytes: self.instance.memory_bytes() as u64,
+            warned: self.cost.warned + self.instance.warned(),
             ..self.cost
         }
     }

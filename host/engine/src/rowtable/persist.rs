@@ -15,7 +15,7 @@ use weir_types::ports::{StateError, StateStore, WriteSet};
 use weir_types::record::TopicPartition;
 
 impl RowTable {
-    /// Puts the epoch's changes, and one bucket of the table, into the write.
+    /// Puts the epoch's changes, and one bucket of the table if it is time, into the write.
     pub fn save(
         &mut self,
         epoch: u64,
@@ -34,7 +34,7 @@ impl RowTable {
         for (partition, changed) in all_changed.iter_mut().filter(|(_, changed)| changed.len() > 0) {
             let mut rows: Vec<(&[i64], Option<u32>)> = Vec::with_capacity(changed.len());
             for (key, bucket) in changed.iter() {
-                self.buckets[bucket as usize].dirty = true;
+                self.buckets.change(bucket as usize, epoch);
                 let slot = self.rows.find(key);
                 if let Some(slot) = slot {
                     self.rows.meta(slot).listed = false;
@@ -44,42 +44,34 @@ impl RowTable {
             let rows = self.stored_rows(epoch, &rows, texts);
             let key = keys.rows_delta(&self.source.name, epoch, &partitions[*partition as usize]);
             writes.put(key.clone(), rows);
-            self.deltas.push((epoch, key));
+            self.buckets.keep(epoch, key);
             changed.clear();
         }
         self.changed = all_changed;
-        let all = std::mem::take(&mut self.redeclared);
-        for bucket in 0..BUCKETS {
-            if all || u64::from(bucket) == epoch % u64::from(BUCKETS) {
-                self.save_bucket(bucket, epoch, all, keys, texts, writes);
+        match std::mem::take(&mut self.redeclared) {
+            true => (0..BUCKETS).for_each(|bucket| self.save_bucket(bucket, epoch, keys, texts, writes)),
+            false => {
+                let due = self.buckets.turn(|bucket| self.rows.in_bucket(bucket).len());
+                due.into_iter().for_each(|bucket| self.save_bucket(bucket, epoch, keys, texts, writes));
             }
         }
-        let covered =
-            self.buckets.iter().map(|b| if b.dirty { b.stored_at } else { epoch }).min().unwrap_or(0);
-        for (_, key) in self.deltas.extract_if(.., |(e, _)| *e <= covered) {
-            writes.delete(key);
-        }
+        self.buckets.prune(epoch, writes);
     }
 
-    /// Writes one bucket if it has changed, or if it is told to.
     fn save_bucket(
         &mut self,
-        bucket: u32,
+        bucket: usize,
         epoch: u64,
-        anyway: bool,
         keys: &Keyspace,
         texts: &Texts,
         writes: &mut WriteSet,
     ) {
-        if anyway || self.buckets[bucket as usize].dirty {
-            let ours = self.rows.iter().filter(|(_, slot)| self.rows.meta_ref(*slot).bucket == bucket);
-            let mut ours: Vec<(&[i64], Option<u32>)> = ours.map(|(key, slot)| (key, Some(slot))).collect();
-            ours.sort();
-            let rows = self.stored_rows(epoch, &ours, texts);
-            writes.put(keys.rows_bucket(&self.source.name, bucket), rows);
-            self.buckets[bucket as usize].dirty = false;
-        }
-        self.buckets[bucket as usize].stored_at = epoch;
+        let ours = self.rows.in_bucket(bucket).iter();
+        let mut ours: Vec<(&[i64], Option<u32>)> = ours.map(|s| (self.rows.key(*s), Some(*s))).collect();
+        ours.sort();
+        let rows = self.stored_rows(epoch, &ours, texts);
+        writes.put(keys.rows_bucket(&self.source.name, bucket as u32), rows);
+        self.buckets.stored(bucket, epoch);
     }
 
     /// A column's name, and how it is declared.
@@ -148,20 +140,18 @@ impl RowTable {
             let stored: StoredRows = decode_rows("row table", &value)?;
             for row in &stored.rows {
                 let number = bucket_of(row.primary_key.iter().map(KeyPart::from));
-                self.buckets[number as usize].stored_at = stored.epoch;
+                self.buckets.restore(number as usize, stored.epoch);
                 self.restore_row(row, number, &places, &stored.texts, texts);
             }
         }
         let prefix = keys.rows_deltas(&self.source.name);
         for (key, value) in store.scan(prefix.as_bytes())? {
             let Some(epoch) = epoch_of(&key, &prefix) else { continue };
-            self.deltas.push((epoch, key));
+            self.buckets.keep(epoch, key);
             let stored: StoredRows = decode_rows("row changes", &value)?;
             for row in &stored.rows {
                 let number = bucket_of(row.primary_key.iter().map(KeyPart::from));
-                let bucket = &mut self.buckets[number as usize];
-                if epoch > bucket.stored_at {
-                    bucket.dirty = true;
+                if self.buckets.restore_change(number as usize, epoch) {
                     self.restore_row(row, number, &places, &stored.texts, texts);
                 }
             }

@@ -1,6 +1,8 @@
 //! Rows of fixed width in flat memory, found by primary key: a look at a row is a look-up and one at
 //! memory, and no row is an allocation.
 
+use super::chunks::Chunks;
+use crate::buckets::BUCKETS;
 use crate::keytable::KeyTable;
 use smallvec::SmallVec;
 use weir_types::batch::{Origin, cell};
@@ -37,11 +39,6 @@ impl Images {
         self.count += 1;
         self.count - 1
     }
-    fn set(&mut self, at: u32, image: RowImage<'_>) {
-        let (from, width) = (at as usize * image.values.len(), image.values.len());
-        self.values[from..from + width].copy_from_slice(image.values);
-        self.states[from..from + width].copy_from_slice(image.states);
-    }
     pub fn clear(&mut self) {
         self.values.clear();
         self.states.clear();
@@ -55,8 +52,9 @@ const LINE: usize = 64;
 /// What is known of a row besides its image.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Meta {
-    /// The stored bucket that it belongs to.
+    /// The stored bucket that it belongs to, and where it stands in the bucket's list.
     pub bucket: u32,
+    place: u32,
     /// Whether it stands in the list of the running epoch's changes.
     pub listed: bool,
     /// Where it stands among the changes of the running batch, plus 1; 0 = it does not.
@@ -71,22 +69,25 @@ pub struct Meta {
 /// See the module.
 #[derive(Debug)]
 pub struct Slab {
-    width: usize,
     keys: KeyTable,
-    images: Images,
-    metas: Vec<Meta>,
+    values: Chunks<i64>,
+    states: Chunks<u8>,
+    metas: Chunks<Meta>,
     free: Vec<u32>,
+    /// Slots by stored bucket, in no order.
+    buckets: [Vec<u32>; BUCKETS],
 }
 
 impl Slab {
     /// For keys of so many parts, the mask counted.
     pub fn new(key_width: usize) -> Slab {
         Slab {
-            width: 0,
             keys: KeyTable::new(key_width),
-            images: Images::default(),
-            metas: Vec::new(),
+            values: Chunks::of_width(0),
+            states: Chunks::of_width(0),
+            metas: Chunks::of_width(1),
             free: Vec::new(),
+            buckets: [const { Vec::new() }; BUCKETS],
         }
     }
     #[inline]
@@ -96,34 +97,36 @@ impl Slab {
     /// Reads a little of all that a slot has, so that it is near when it is used.
     #[inline]
     pub fn peek(&self, slot: u32) -> i64 {
-        let range = slot as usize * self.width..(slot as usize + 1) * self.width;
-        let values = self.images.values[range.clone()].iter().step_by(LINE / size_of::<i64>());
-        let state = self.images.states.get(range.start).copied().unwrap_or(0);
-        values.fold(i64::from(self.metas[slot as usize].pending) ^ i64::from(state), |sum, v| sum ^ v)
+        let values = self.values.get(slot).iter().step_by(LINE / size_of::<i64>());
+        let state = self.states.get(slot).first().copied().unwrap_or(0);
+        values.fold(i64::from(self.meta_ref(slot).pending) ^ i64::from(state), |sum, v| sum ^ v)
+    }
+    pub fn key(&self, slot: u32) -> &[i64] {
+        self.keys.get(slot)
     }
     pub fn image(&self, slot: u32) -> RowImage<'_> {
-        self.images.get(slot, self.width)
+        RowImage { values: self.values.get(slot), states: self.states.get(slot) }
     }
     pub fn meta(&mut self, slot: u32) -> &mut Meta {
-        &mut self.metas[slot as usize]
+        &mut self.metas.get_mut(slot)[0]
     }
     pub fn meta_ref(&self, slot: u32) -> &Meta {
-        &self.metas[slot as usize]
+        &self.metas.get(slot)[0]
     }
     pub fn set(&mut self, slot: u32, image: RowImage<'_>) {
-        self.images.set(slot, image);
+        self.values.get_mut(slot).copy_from_slice(image.values);
+        self.states.get_mut(slot).copy_from_slice(image.states);
     }
     pub fn insert(&mut self, key: &[i64], bucket: u32, image: RowImage<'_>) -> u32 {
-        let slot = match self.free.pop() {
-            Some(slot) => slot,
-            None => {
-                self.images.push((0..self.width).map(|_| (0, cell::NULL)));
-                self.metas.push(Meta::default());
-                self.metas.len() as u32 - 1
-            }
-        };
-        self.images.set(slot, image);
-        self.metas[slot as usize] = Meta { bucket, ..Meta::default() };
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.values.push();
+            self.states.push();
+            self.metas.push()
+        });
+        self.set(slot, image);
+        let place = self.buckets[bucket as usize].len() as u32;
+        *self.meta(slot) = Meta { bucket, place, ..Meta::default() };
+        self.buckets[bucket as usize].push(slot);
         self.keys.insert(key, slot);
         slot
     }
@@ -131,25 +134,29 @@ impl Slab {
     pub fn remove(&mut self, key: &[i64]) -> Option<Meta> {
         let slot = self.keys.remove(key)?;
         self.free.push(slot);
-        Some(self.metas[slot as usize])
+        let meta = *self.meta_ref(slot);
+        let ours = &mut self.buckets[meta.bucket as usize];
+        ours.swap_remove(meta.place as usize);
+        if let Some(moved) = ours.get(meta.place as usize).copied() {
+            self.meta(moved).place = meta.place;
+        }
+        Some(meta)
     }
     /// Keys and slots, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (&[i64], u32)> {
         self.keys.iter()
+    }
+    /// Slots of a stored bucket, in no order.
+    pub fn in_bucket(&self, bucket: usize) -> &[u32] {
+        &self.buckets[bucket]
     }
     pub fn len(&self) -> usize {
         self.keys.len()
     }
     /// Gives every row one column more, which does not fit.
     pub fn widen(&mut self) {
-        let mut wider = Images::default();
-        for slot in 0..self.metas.len() as u32 {
-            let image = self.image(slot);
-            let cells = image.values.iter().copied().zip(image.states.iter().copied());
-            wider.push(cells.chain([(0, cell::UNFIT)]));
-        }
-        self.images = wider;
-        self.width += 1;
+        self.values.widen(0);
+        self.states.widen(cell::UNFIT);
     }
 }
 
@@ -170,5 +177,27 @@ mod tests {
         let found = slab.find(&[0, 3]).expect("it is there");
         assert_eq!(slab.image(found), image(&[30, 0], &[cell::NULL, cell::UNFIT]));
         assert_eq!((slab.len(), slab.find(&[0, 1])), (2, None));
+    }
+
+    #[test]
+    fn a_bucket_lists_its_rows_whichever_go() {
+        let mut slab = Slab::new(2);
+        slab.widen();
+        let image = RowImage { values: &[1], states: &[cell::VALUE] };
+        for id in 0..30 {
+            slab.insert(&[0, id], (id % 3) as u32, image);
+        }
+        for gone in [0, 27, 9, 1, 12] {
+            slab.remove(&[0, gone]);
+        }
+        slab.insert(&[0, 40], 0, image);
+        let ids = |bucket: usize| {
+            let mut ids: Vec<i64> = slab.in_bucket(bucket).iter().map(|slot| slab.key(*slot)[1]).collect();
+            ids.sort_unstable();
+            ids
+        };
+        assert_eq!(ids(0), [3, 6, 15, 18, 21, 24, 40]);
+        assert_eq!(ids(1), [4, 7, 10, 13, 16, 19, 22, 25, 28]);
+        assert_eq!(ids(2).len(), 10);
     }
 }
