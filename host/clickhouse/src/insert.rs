@@ -24,8 +24,27 @@ impl ClickHouse {
         let epochs = rows.epochs.iter().map(|row| Epoch::new(generation, row));
         self.insert_rows::<Epoch>(&EPOCHS, ROWS_MAX, epochs).await?;
 
+        let mut known = Known::new(self);
+        let latest = rows.latest.iter().map(|row| known.value(generation, row));
+        let late = rows.late_events.iter().map(|row| LateEvent::new(generation, row));
+        let dead = rows.dead_letters.iter().map(|row| DeadLetter::new(generation, row));
+        let audit = rows.audit.iter().map(|row| Audit::new(generation, row));
+        // All tables at once: an insert is mostly waiting. Where one fails, all are made again.
+        tokio::try_join!(
+            self.insert_realtime(generation, &rows.realtime),
+            self.insert_rows::<Value>(&LATEST, ROWS_MAX, latest),
+            self.insert_rows::<LateEvent>(&LATE_EVENTS, ROWS_MAX, late),
+            self.insert_rows::<DeadLetter>(&DEAD_LETTERS, DEAD_LETTERS_MAX, dead),
+            self.insert_rows::<Audit>(&AUDIT, ROWS_MAX, audit),
+        )?;
+        // Views follow this pointer, so it comes after the rows that it points to.
+        let promoted = rows.promoted.iter().map(|row| Promoted::new(generation, row));
+        self.insert_rows::<Promoted>(&PROMOTED, ROWS_MAX, promoted).await
+    }
+
+    async fn insert_realtime(&self, generation: u64, rows: &[RealtimeRow]) -> Result<(), SinkError> {
         let mut by_day: BTreeMap<u16, Vec<&RealtimeRow>> = BTreeMap::new();
-        for row in &rows.realtime {
+        for row in rows {
             by_day.entry(stored_day(row.day)).or_default().push(row);
         }
         let mut known = Known::new(self);
@@ -33,18 +52,7 @@ impl ClickHouse {
             let rows = rows.into_iter().map(|row| known.value(generation, row));
             self.insert_rows::<Value>(&REALTIME, ROWS_MAX, rows).await?;
         }
-        let latest = rows.latest.iter().map(|row| known.value(generation, row));
-        self.insert_rows::<Value>(&LATEST, ROWS_MAX, latest).await?;
-
-        let late = rows.late_events.iter().map(|row| LateEvent::new(generation, row));
-        self.insert_rows::<LateEvent>(&LATE_EVENTS, ROWS_MAX, late).await?;
-        let dead = rows.dead_letters.iter().map(|row| DeadLetter::new(generation, row));
-        self.insert_rows::<DeadLetter>(&DEAD_LETTERS, DEAD_LETTERS_MAX, dead).await?;
-        let audit = rows.audit.iter().map(|row| Audit::new(generation, row));
-        self.insert_rows::<Audit>(&AUDIT, ROWS_MAX, audit).await?;
-        // Views follow this pointer, so it comes after the rows that it points to.
-        let promoted = rows.promoted.iter().map(|row| Promoted::new(generation, row));
-        self.insert_rows::<Promoted>(&PROMOTED, ROWS_MAX, promoted).await
+        Ok(())
     }
 
     /// All rows must belong to one partition.
