@@ -38,8 +38,9 @@ pub fn run(bootstrap: &str, loaded: &Loaded, dir: &Path) -> Result<(Figures, Val
     let peak = host.process()?.most_resident_kb()? / 1024;
     let threads = threads(host.process()?)?;
     let beside = format!("{}; {threads}; ClickHouse beside it {engine:.1} cpu-s", beside(&host, &status)?);
-    let values = compare::read(&server)?;
+    // An epoch is told a moment before it waits for delivery; what the host ends with is delivered for sure.
     host.stop()?;
+    let values = compare::read(&server)?;
     clickhouse.stop()?;
     let total = loaded.records as f64;
     let half = figures::at(&points, total / 2.0).context("half was never read")?;
