@@ -1,6 +1,5 @@
 //! Many seeds, and seeds with a part of the world that does not do its duty.
 
-// The host's allocator.
 use crate::audit::Audit;
 use crate::schedule::{Report, play};
 use crate::world::{Fault, Mutation, Point};
@@ -8,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
-use weir_alloc as _;
+use weir_alloc as _; // As in the host.
 
 /// Schedules without a wish: seconds in CI.
 const SCHEDULES: u64 = 15_000;

@@ -46,12 +46,9 @@ impl<T: Clone + Default> Chunks<T> {
         let mut wider = Chunks::of_width(self.width + 1);
         for at in 0..self.count {
             let row = wider.push();
-            let (last, first) = match wider.get_mut(row).split_last_mut() {
-                Some(parts) => parts,
-                None => continue,
-            };
-            first.clone_from_slice(self.get(at));
-            *last = value.clone();
+            let row = wider.get_mut(row);
+            row[..self.width].clone_from_slice(self.get(at));
+            row[self.width] = value.clone();
         }
         *self = wider;
     }
