@@ -8,11 +8,12 @@ mod readers;
 
 pub use readers::Readers;
 
+use crate::findings::{Chunk, Findings, Unfound, place};
 use crate::metric::{Metric, Running};
 use crate::shard::BATCH_ROWS;
 use crate::shared::Shared;
 use crate::sources::{Replay, moved_mark, replay};
-use crate::stored::{ReplayMark, StoredPartition, StoredPosition};
+use crate::stored::{Keyspace, ReplayMark, StoredMissed, StoredPartition, StoredPosition};
 use crate::view::View;
 use crate::watermark::{Bounds, FUTURE, Partition, Reached, Watermarks};
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +22,7 @@ use weir_decode::{Decoder, Outcome};
 use weir_types::Micros;
 use weir_types::batch::{ChangeBatch, Op, cell};
 use weir_types::contract::GuestError;
-use weir_types::ports::StartAt;
+use weir_types::ports::{StartAt, StateError, StateStore};
 use weir_types::record::{Record, RecordBatch, TopicPartition};
 use weir_types::schema::SourceDecl;
 
@@ -32,6 +33,36 @@ const HELD_BYTES: usize = 64 << 20;
 
 /// Epochs without a record of its own reader after which that is started anew, if it has not arrived.
 const QUIET: u32 = 10;
+
+/// What the shard knows of records that they do not say.
+pub struct Known<'a> {
+    /// Whether the record at an offset of a partition is a dead letter.
+    pub is_dead: &'a dyn Fn(u32, i64) -> bool,
+    pub findings: &'a Findings,
+    pub keys: &'a Keyspace,
+    pub store: &'a dyn StateStore,
+}
+
+/// Why it cannot read on.
+#[derive(Debug, thiserror::Error)]
+pub enum CatchUpError {
+    /// The shard cannot go on.
+    #[error(transparent)]
+    State(StateError),
+    #[error(transparent)]
+    Guest(#[from] GuestError),
+    #[error("{0}")]
+    Unfound(String),
+}
+
+impl From<Unfound> for CatchUpError {
+    fn from(error: Unfound) -> CatchUpError {
+        match error {
+            Unfound::State(error) => CatchUpError::State(error),
+            Unfound::Gone => CatchUpError::Unfound(error.to_string()),
+        }
+    }
+}
 
 /// Where it stands in one partition of the shard's list.
 struct Cursor {
@@ -45,6 +76,8 @@ struct Cursor {
     ended: bool,
     /// Whether records were passed over since it began, because the shard had not taken them yet.
     overran: bool,
+    /// The findings that were used last, by source.
+    found: BTreeMap<usize, Arc<Chunk>>,
 }
 
 /// The way into the shard.
@@ -124,6 +157,7 @@ impl CatchUp {
             time: Partition { greatest: stored.and_then(|s| s.greatest), at_end: None, last_record: 0 },
             ended: false,
             overran: false,
+            found: BTreeMap::new(),
             partition: partition.clone(),
         });
     }
@@ -160,88 +194,142 @@ impl CatchUp {
         &mut self,
         records: &RecordBatch,
         index_of: &[u32],
-        is_dead: &dyn Fn(u32, i64) -> bool,
+        known: &Known<'_>,
         run: &mut Running<'_>,
-    ) -> Result<(), GuestError> {
+    ) -> Result<(), CatchUpError> {
         if let Some(joining) = &mut self.joining {
             joining.quiet = 0;
         }
         for record in records.iter() {
             let record = Record { partition: index_of[record.partition as usize], ..record };
-            // A dead letter counts for all when it is redriven, whoever could read it by now.
-            let is_dead = is_dead(record.partition, record.offset);
-            if let Some(source) = self.record(&record, is_dead, run.now)
+            if let Some(source) = self.record(&record, known, run.now)?
                 && self.batches[source].len() >= BATCH_ROWS
             {
                 self.process(source, run)?;
             }
         }
-        self.process_all(run)
+        Ok(self.process_all(run)?)
     }
 
     /// Decodes one record; gives the source whose batch it went to. What cannot be read was dead-lettered
     /// when the shard read it.
-    fn record(&mut self, record: &Record<'_>, is_dead: bool, now: Micros) -> Option<usize> {
-        let at = record.partition as usize;
-        let topic = self.cursors[at].topic?;
-        let bounds = self.joining.as_ref().map_or(&self.bounds, |joining| &joining.targets);
-        if record.offset >= bounds.get(at).copied().flatten().unwrap_or(0) {
-            // The shard will show it to the metric, or a new reader will bring it.
-            let cursor = &mut self.cursors[at];
-            (cursor.ended, cursor.overran) = (self.joining.is_some(), true);
-            return None;
-        }
-        let cursor = &mut self.cursors[at];
-        if cursor.next.is_some_and(|next| record.offset < next) {
-            return None;
-        }
-        cursor.next = Some(record.offset + 1);
-        if is_dead {
-            return None;
+    fn record(
+        &mut self,
+        record: &Record<'_>,
+        known: &Known<'_>,
+        now: Micros,
+    ) -> Result<Option<usize>, CatchUpError> {
+        let Some(topic) = self.admit(record) else { return Ok(None) };
+        // A dead letter counts for all when it is redriven, whoever could read it by now.
+        if (known.is_dead)(record.partition, record.offset) {
+            return Ok(None);
         }
         let Outcome::Applied { source, rows } = self.decoder.decode(topic, record, &mut self.batches) else {
-            return None;
+            return Ok(None);
         };
-        let batch = &mut self.batches[source];
+        let found = self.found(source, record, known)?;
+        let (batch, cursor) = (&mut self.batches[source], &mut self.cursors[record.partition as usize]);
         let first = batch.len() - rows as usize;
         if let Some(origin) = batch.origins[first].filter(|_| !batch.ops[first].is_read()) {
             if replay(cursor.mark.as_ref(), &origin) == Replay::Repeat {
                 batch.truncate(first);
-                return None;
+                return Ok(None);
             }
             cursor.mark = Some(moved_mark(cursor.mark, origin));
         }
-        let seen = self.shown.get(&(source, cursor.partition.clone())).copied();
+        if let Some(found) = &found
+            && !found.keep_new(batch, first)
+        {
+            return Ok(None);
+        }
         for row in first..batch.len() {
             let time = batch.event_times.values[row];
             let counts = !batch.ops[row].is_read() && batch.event_times.states[row] == cell::VALUE;
             if counts && time <= now.saturating_add(FUTURE) {
                 cursor.time.greatest = cursor.time.greatest.max(Some(time));
             }
-            if seen.is_some_and(|seen| (record.offset, batch.rows_in_record[row]) < seen) {
-                // It was shown: as a snapshot's read it is no event.
+        }
+        if let Some(found) = &found {
+            found.complete(batch, first);
+        }
+        if let Some(seen) = self.shown.get(&(source, cursor.partition.clone())) {
+            let was_shown = |row: &usize| (record.offset, batch.rows_in_record[*row]) < *seen;
+            for row in (first..batch.len()).take_while(was_shown) {
+                // As a snapshot's read it is no event.
                 batch.ops[row] = Op::Read;
             }
         }
-        Some(source)
+        Ok(Some(source))
+    }
+
+    /// Comes to a record; gives the topic that it is to be decoded as, if it is next.
+    fn admit(&mut self, record: &Record<'_>) -> Option<usize> {
+        let at = record.partition as usize;
+        let topic = self.cursors[at].topic?;
+        let bounds = self.joining.as_ref().map_or(&self.bounds, |joining| &joining.targets);
+        let cursor = &mut self.cursors[at];
+        if record.offset >= bounds.get(at).copied().flatten().unwrap_or(0) {
+            // The shard will show it to the metric, or a new reader will bring it.
+            (cursor.ended, cursor.overran) = (self.joining.is_some(), true);
+            return None;
+        }
+        if cursor.next.is_some_and(|next| record.offset < next) {
+            return None;
+        }
+        cursor.next = Some(record.offset + 1);
+        Some(topic)
+    }
+
+    /// The findings of a record, if its source has any.
+    fn found(
+        &mut self,
+        source: usize,
+        record: &Record<'_>,
+        known: &Known<'_>,
+    ) -> Result<Option<Arc<Chunk>>, Unfound> {
+        if !known.findings.are_of(source) {
+            return Ok(None);
+        }
+        let Cursor { partition, found, .. } = &mut self.cursors[record.partition as usize];
+        if let Some(chunk) = found.get(&source).filter(|chunk| chunk.spans(record.offset)) {
+            return Ok(Some(chunk.clone()));
+        }
+        let chunk = known.findings.of(source, partition, record.offset, (known.keys, known.store))?;
+        found.insert(source, chunk.clone());
+        Ok(Some(chunk))
     }
 
     /// Shows it the redriven dead letters that it has missed, before its cells of the epoch are saved: it may
     /// arrive at that epoch's end. They move no mark and no time, as they did not when they were redriven.
-    pub fn take_missed(&mut self, run: &mut Running<'_>) -> Result<(), GuestError> {
+    pub fn take_missed(&mut self, known: &Known<'_>, run: &mut Running<'_>) -> Result<(), CatchUpError> {
         let (missed, later) = std::mem::take(&mut self.position.missed)
             .into_iter()
             .partition::<Vec<_>, _>(|m| self.cursors.iter().any(|c| c.partition == m.partition));
         self.position.missed = later;
         for missed in missed {
-            let Some(at) = self.cursors.iter().position(|c| c.partition == missed.partition) else {
-                continue;
-            };
-            let Some(topic) = self.cursors[at].topic else { continue };
-            let offset = missed.offset;
-            self.decoder.decode(topic, &missed.record().at(at as u32, offset), &mut self.batches);
+            self.take_one_missed(missed, known)?;
         }
-        self.process_all(run)
+        Ok(self.process_all(run)?)
+    }
+
+    fn take_one_missed(&mut self, missed: StoredMissed, known: &Known<'_>) -> Result<(), CatchUpError> {
+        let Some(at) = self.cursors.iter().position(|c| c.partition == missed.partition) else {
+            return Ok(());
+        };
+        let Some(topic) = self.cursors[at].topic else { return Ok(()) };
+        let (partition, offset) = (missed.partition.clone(), missed.offset);
+        let record = missed.record();
+        let outcome = self.decoder.decode(topic, &record.at(at as u32, offset), &mut self.batches);
+        let Outcome::Applied { source, rows } = outcome else { return Ok(()) };
+        if known.findings.are_of(source) {
+            let place = (place(&self.position.partitions, &partition), offset);
+            let found = known.findings.of_redriven(source, &partition, place, (known.keys, known.store))?;
+            let batch = &mut self.batches[source];
+            let first = batch.len() - rows as usize;
+            found.keep_new(batch, first);
+            found.complete(batch, first);
+        }
+        Ok(())
     }
 
     fn process(&mut self, source: usize, run: &mut Running<'_>) -> Result<(), GuestError> {

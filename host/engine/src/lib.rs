@@ -9,6 +9,7 @@ mod control;
 mod deadset;
 mod derived;
 mod emit;
+mod findings;
 mod hold;
 pub mod inspect;
 mod keys;
@@ -88,6 +89,9 @@ pub struct Options {
     /// Bytes of rows that may wait for the sink in memory, whatever it takes to bring them there. Epochs
     /// beyond it wait in the store alone. One epoch more may be in memory, for it is read whole.
     pub waiting_bytes: usize,
+    /// Bytes, for each source of rows or versions, of what stopped metrics need of it to read again what they
+    /// miss. Beyond it, it is no longer kept for them.
+    pub missed_bytes: u64,
     /// Components loaded when the state knows no metric of theirs yet: (origin, bytes).
     pub initial_plugins: Vec<(String, Vec<u8>)>,
 }

@@ -34,6 +34,7 @@ pub fn recover(
     }
     restore_tables(&mut shard, &*store)?;
     restore_dead(&mut shard, &*store)?;
+    shard.restore_away(&*store)?;
     let tables = monotonic();
     let lost = lost_future(&shard, &*store)?;
     // Everything is loaded where everything is to be emitted again.

@@ -27,6 +27,8 @@ use weir_types::batch::{Cells, ChangeBatch, Op, Origin, cell};
 use weir_types::contract::ValueType;
 use weir_types::schema::SourceDecl;
 
+pub use complete::date_tombstone;
+pub use persist::declared;
 pub use slab::RowImage;
 
 /// See the module.

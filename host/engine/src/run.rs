@@ -151,7 +151,7 @@ impl Threads {
     ) -> Result<(), EngineError> {
         let mut readers = Readers::new(self.ports.broker.clone());
         while !self.signals.is_over() {
-            compute.catch_up(&mut readers);
+            compute.catch_up(&mut readers)?;
             self.ask(compute, reader);
             match events.recv_timeout(STEP) {
                 Ok(event) => compute.take(event)?,

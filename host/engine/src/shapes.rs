@@ -147,6 +147,16 @@ impl Shapes {
         first
     }
 
+    /// Where the runs of a source's columns begin in a partition.
+    pub fn begun<'a>(
+        &'a self,
+        source: usize,
+        partition: &'a TopicPartition,
+    ) -> impl Iterator<Item = &'a StoredRunStart> {
+        let runs = self.runs.range((source, 0)..(source + 1, 0));
+        runs.filter_map(move |(_, run)| run.starts.get(partition))
+    }
+
     /// What is said of a metric that needs a column which is gone.
     pub fn reason(&self, (source, column): Column, run: &Run) -> String {
         let decl = &self.decls[source];

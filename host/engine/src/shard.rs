@@ -3,6 +3,7 @@
 use crate::Options;
 use crate::catchup::CatchUp;
 use crate::derived::Derived;
+use crate::findings::Findings;
 use crate::hold::Holds;
 use crate::metric::{Boundary, EpochRows, Metric, Running, catalogue_entry};
 use crate::plan::{Overrides, Plan};
@@ -59,6 +60,10 @@ pub struct Shard {
     pub(crate) shapes: Shapes,
     /// Positions of metrics to be stored with the running epoch; None = it has none of its own any more.
     positions: BTreeMap<String, Option<StoredPosition>>,
+    /// Positions as the last epoch left them.
+    pub(crate) stood: BTreeMap<String, StoredPosition>,
+    /// What was found out about changes that somebody may have to read again.
+    pub(crate) findings: Findings,
     /// How far derived metrics that have failed were computed.
     derived_to: BTreeMap<String, Watermarks>,
     /// One for each source; None where none is wanted.
@@ -116,6 +121,8 @@ impl Shard {
             tables: decls.iter().map(|d| RowTable::new((**d).clone())).collect(),
             shapes: Shapes::new(decls.clone(), options.suspend_after),
             positions: BTreeMap::new(),
+            stood: BTreeMap::new(),
+            findings: Findings::new(&decls, options.missed_bytes),
             derived_to: BTreeMap::new(),
             versions: decls.iter().map(|d| Versions::new(d)).collect(),
             keys: Keyspace::new(&options.shard),
@@ -182,8 +189,7 @@ impl Shard {
             return;
         }
         self.look(source);
-        let columns = self.options.sources[source].columns.len();
-        let mut batch = std::mem::replace(&mut self.batches[source], ChangeBatch::new(columns));
+        let mut batch = std::mem::take(&mut self.batches[source]);
         self.bytes += batch.size_bytes();
         let monotonic = self.monotonic.clone();
         let mut run = Running {
@@ -208,8 +214,7 @@ impl Shard {
         }
         self.quarantine(failed);
         self.catchups.iter_mut().for_each(|c| c.hold(source, &batch));
-        batch.clear();
-        self.batches[source] = batch;
+        self.batches[source] = self.findings.shown(source, batch);
     }
 
     /// Takes failed metrics out of the stream, their position kept at the last epoch.
@@ -307,6 +312,7 @@ impl Shard {
         self.suspended.retain(|s| s.metric.info.name != name);
         self.catchups.retain(|c| c.metric.info.name != name);
         self.positions.remove(name);
+        self.stood.remove(name);
         self.derived_to.remove(name);
         self.resting.retain(|(e, _)| e.name != name);
         self.resting.push((entry, None));
@@ -452,6 +458,7 @@ fn promoted(entry: &StoredMetric, retired: bool, epoch: u64) -> PromotedRow {
     }
 }
 
+mod away;
 mod deriving;
 mod ending;
 mod images;
@@ -462,6 +469,8 @@ mod redrive;
 pub(crate) use mend::Suspended;
 pub(crate) use redrive::Redrive;
 
+#[cfg(test)]
+mod away_tests;
 #[cfg(test)]
 mod cold_tests;
 #[cfg(test)]

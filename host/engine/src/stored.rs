@@ -1,6 +1,7 @@
 //! What stands in the state store, and under which keys. Every key begins with the shard; every
 //! value begins with the version of its format.
 
+mod findings;
 mod outbox;
 mod position;
 mod rows;
@@ -14,6 +15,7 @@ use weir_types::batch::{Origin, Position};
 use weir_types::ports::{StateError, reserved};
 use weir_types::record::TopicPartition;
 
+pub use findings::{StoredChange, StoredFinding, StoredFindings, StoredSpan};
 pub use outbox::{decode_outbox, encode_outbox};
 pub use position::{
     StoredMissed, StoredPosition, StoredRun, StoredRunStart, StoredShown, decode_position, encode_position,
@@ -85,6 +87,19 @@ impl Keyspace {
     }
     pub fn versions_buckets(&self, source: &str, column: &str) -> String {
         format!("{}/versions/{source}/{column}/bucket/", self.shard)
+    }
+    /// What was found out about the changes of one partition in one epoch.
+    pub fn findings(&self, source: &str, partition: &TopicPartition, epoch: u64) -> Vec<u8> {
+        let TopicPartition { topic, partition } = partition;
+        format!("{}/findings/{source}/rows/{topic}/{partition}/{epoch:020}", self.shard).into()
+    }
+    /// That there is such a value.
+    pub fn findings_span(&self, source: &str, partition: &TopicPartition, epoch: u64) -> Vec<u8> {
+        let TopicPartition { topic, partition } = partition;
+        format!("{}{topic}/{partition}/{epoch:020}", self.findings_spans(source)).into()
+    }
+    pub fn findings_spans(&self, source: &str) -> String {
+        format!("{}/findings/{source}/span/", self.shard)
     }
     /// How one source is read.
     pub fn source(&self, source: &str) -> Vec<u8> {

@@ -20,6 +20,8 @@ const HOT_SLOTS_TOTAL: u64 = 2_000_000;
 /// of the state; small beside the gigabyte that a host may take, and one delivery is well within what
 /// ClickHouse takes at once.
 const WAITING_BYTES: usize = 64 << 20;
+/// State that stopped metrics may cost: hours of a busy source, and no disk is full of it.
+const MISSED_BYTES: u64 = 4 << 30;
 
 /// What the engine and the web server reach the outside through.
 pub struct Adapters {
@@ -79,6 +81,7 @@ pub fn engine_options(config: &Config, initial_plugins: Vec<(String, Vec<u8>)>) 
         hot_slots: config.limits.hot_slots.unwrap_or(HOT_SLOTS),
         hot_slots_total: config.limits.hot_slots_total.unwrap_or(HOT_SLOTS_TOTAL),
         waiting_bytes: config.limits.waiting.map_or(WAITING_BYTES, |size| size.0),
+        missed_bytes: config.limits.missed.map_or(MISSED_BYTES, |size| size.0 as u64),
         initial_plugins,
     }
 }

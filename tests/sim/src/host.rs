@@ -55,16 +55,16 @@ pub enum Part {
 impl Host {
     /// Opens the disk, which shuts out the host before, and recovers. An error is a start that failed.
     pub fn start(world: &Shared, times: &Arc<Times>) -> Result<Host, EngineError> {
-        let (number, initial) = {
+        let (number, initial, is_plain) = {
             let mut world = lock(world);
             world.hosts.push(Known::default());
             world.disk.owner = world.hosts.len() - 1;
-            (world.disk.owner, world.initial)
+            (world.disk.owner, world.initial, world.topic.is_plain)
         };
         let ports = Arc::new(ports::ports(world, times, number));
         // Every epoch waits in the store, some do, or none does.
         let waiting_bytes = [0, 20_000, usize::MAX][lock(world).dice.random_range(0..3)];
-        let options = Options { waiting_bytes, ..metrics::options(initial) };
+        let options = Options { waiting_bytes, ..metrics::options(initial, is_plain) };
         let mut compute = Compute::recover(options, ports.clone())?;
         {
             let mut world = lock(world);
@@ -185,7 +185,7 @@ impl Host {
             return Ok(true);
         };
         let event = events.try_recv().ok();
-        self.compute.catch_up(&mut self.readers);
+        self.compute.catch_up(&mut self.readers)?;
         let mut any = event.is_some() || !self.commands.is_empty();
         if let Some(event) = event {
             self.compute.take(event)?;

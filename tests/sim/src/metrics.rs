@@ -309,18 +309,21 @@ fn info(name: &str, first: Field, windows: Vec<Window>, outputs: &[&str]) -> Met
 pub const INITIAL: [&[&str]; 3] = [&[MADE, OPEN], &[MEAN, OPEN], &[REST, MADE, MEAN, OPEN]];
 
 /// One source `ticket` on one topic, event time `updated_at`; epochs of a second; the nth of [`INITIAL`].
-pub fn options(initial: usize) -> Options {
-    static OPTIONS: LazyLock<[Options; 3]> = LazyLock::new(|| INITIAL.map(make_options));
-    OPTIONS[initial].clone()
+pub fn options(initial: usize, is_plain: bool) -> Options {
+    static OPTIONS: LazyLock<[[Options; 3]; 2]> =
+        LazyLock::new(|| [false, true].map(|is_plain| INITIAL.map(|names| make_options(names, is_plain))));
+    OPTIONS[usize::from(is_plain)][initial].clone()
 }
 
-fn make_options(initial: &[&str]) -> Options {
+fn make_options(initial: &[&str], is_plain: bool) -> Options {
     let column = |name: &str, ty| ColumnDecl { name: name.into(), ty, nullable: false, values: vec![] };
+    let (format, version_column) =
+        if is_plain { (Format::PlainJson, Some(6)) } else { (Format::DebeziumJson, None) };
     let source = SourceDecl {
         name: "ticket".into(),
         topics: vec![crate::topic::TOPIC.into()],
         table: "ticket".into(),
-        format: Format::DebeziumJson,
+        format,
         columns: vec![
             column("id", ColumnType::Int),
             column("queue_id", ColumnType::Int),
@@ -328,13 +331,14 @@ fn make_options(initial: &[&str]) -> Options {
             column("amount", ColumnType::Int),
             column("created_at", ColumnType::Time(TimeUnit::Ms)),
             column("updated_at", ColumnType::Time(TimeUnit::Ms)),
+            column("version", ColumnType::Int),
         ],
         primary_key: vec![0],
         event_time: 5,
         out_of_orderness: OUT_OF_ORDERNESS,
         idle_after: 30 * SECOND,
         max_dead_share: 1.0,
-        reading: Reading::default(),
+        reading: Reading { version_column, ..Reading::default() },
     };
     let times = |pairs: &[(&str, i64)]| pairs.iter().map(|(n, t)| (n.to_string(), *t)).collect();
     Options {
@@ -353,6 +357,7 @@ fn make_options(initial: &[&str]) -> Options {
         hot_slots: u64::MAX,
         hot_slots_total: u64::MAX,
         waiting_bytes: 1 << 26,
+        missed_bytes: 1 << 26,
         initial_plugins: vec![("simulated.wasm".into(), component(initial, 1))],
     }
 }

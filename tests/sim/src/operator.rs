@@ -154,6 +154,8 @@ impl Operator {
                 let answer = desk.ask(|reply| Command::Retire { name: name.clone(), reply });
                 self.wait(desk.host.number, Request::Retire(name, answer))
             }
+            // A snapshot of plain rows is a repeat of what their versions say.
+            5..7 if lock(desk.world).topic.is_plain => None,
             5..7 => self.begin_rebuild(desk),
             _ => {
                 let nth = desk.dice.random_range(1..15);
@@ -266,6 +268,10 @@ impl Operator {
         }
         if catalogue.iter().any(|entry| entry.status != "live") {
             return true;
+        }
+        if lock(desk.world).topic.is_plain {
+            // All rows are remembered, whoever asks for them.
+            return false;
         }
         let has_rows = catalogue.iter().any(|entry| OF_ROWS.contains(&entry.info.name.as_str()));
         if self.rebuilt || !has_rows || !(self.rows_joined || lock(desk.world).topic.untold > 0) {

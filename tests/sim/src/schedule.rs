@@ -66,10 +66,12 @@ pub fn play(seed: u64, mutation: Mutation, traced: bool) -> Report {
     let weights = PARTS.map(|_| [1, 4, 12][dice.random_range(0..3)]);
     let violence = [2, 4, 4][dice.random_range(0..3)];
     let is_operated = dice.random_ratio(1, 2);
-    let has_gaps = is_operated && dice.random_ratio(1, 4);
+    let world = World::new(seed, mutation);
+    // What is missing is mended by a snapshot, of which plain rows have none.
+    let has_gaps = is_operated && dice.random_ratio(1, 4) && !world.topic.is_plain;
     let mut schedule = Schedule {
         dice,
-        world: Arc::new(Mutex::new(World::new(seed, mutation))),
+        world: Arc::new(Mutex::new(world)),
         times: Arc::default(),
         hosts: Vec::new(),
         frozen: Vec::new(),

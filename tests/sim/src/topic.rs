@@ -69,6 +69,9 @@ impl Entry {
 /// See the module.
 #[derive(Default)]
 pub struct Topic {
+    /// Whether a record is the row that its key has from then on, with a version; else a change as Debezium
+    /// writes it.
+    pub is_plain: bool,
     pub partitions: [Vec<Entry>; PARTITIONS],
     next: [i64; PARTITIONS],
     /// The table upstream.
@@ -84,6 +87,10 @@ pub fn partition(at: usize) -> TopicPartition {
 }
 
 impl Topic {
+    pub fn new(is_plain: bool) -> Topic {
+        Topic { is_plain, ..Topic::default() }
+    }
+
     /// Index of the first record of a partition with an offset of at least `offset`.
     pub fn index(&self, at: usize, offset: i64) -> usize {
         self.partitions[at].partition_point(|entry| entry.offset < offset)
@@ -98,7 +105,7 @@ impl Topic {
     pub fn write(&mut self, now: Micros, loses: bool, dice: &mut Dice) {
         match dice.random_range(0..40) {
             0 => self.push(dice.random_range(0..PARTITIONS), Some("no json at all".into()), Truth::Garbage),
-            1 => {
+            1 if !self.is_plain => {
                 let at = dice.random_range(0..PARTITIONS);
                 let text = r#"{"before":null,"after":{"id":1},"source":{"table":"other","ts_ms":1,"server_id":1,"file":"b.000001","pos":1,"row":0},"op":"c","ts_ms":1}"#;
                 self.push(at, Some(text.into()), Truth::OtherTable);
@@ -126,7 +133,7 @@ impl Topic {
         for (id, row) in rows {
             let change = Change { id, before: None, after: Some(row), position: self.position };
             let mark = if is_marked && last == Some(id) { "last" } else { "true" };
-            let value = json(&change, 'r', mark, now);
+            let value = debezium(&change, 'r', mark, now);
             self.push_keyed(id as usize % PARTITIONS, Some(key(id)), Some(value), Truth::Read);
         }
     }
@@ -186,13 +193,17 @@ impl Topic {
 
     /// The connector tells a change.
     fn send(&mut self, change: Change, now: Micros) {
+        let (at, key) = (change.id as usize % PARTITIONS, key(change.id));
+        if self.is_plain {
+            let value = change.after.map(|row| plain(&change, row));
+            return self.push_keyed(at, Some(key), value, Truth::Change(change));
+        }
         let op = match (change.before, change.after) {
             (None, _) => 'c',
             (_, None) => 'd',
             _ => 'u',
         };
-        let (at, key) = (change.id as usize % PARTITIONS, key(change.id));
-        let value = json(&change, op, "false", now);
+        let value = debezium(&change, op, "false", now);
         self.push_keyed(at, Some(key.clone()), Some(value), Truth::Change(change));
         if change.after.is_none() {
             self.push_keyed(at, Some(key), None, Truth::Tombstone);
@@ -204,23 +215,35 @@ fn key(id: i64) -> String {
     format!("{{\"id\":{id}}}")
 }
 
-fn json(change: &Change, op: char, snapshot: &str, now: Micros) -> String {
+/// The fields of a row.
+fn fields(text: &mut String, id: i64, row: Row) {
+    let _ = write!(
+        text,
+        "\"id\":{id},\"queue_id\":{},\"status\":\"{}\",\"amount\":{},\"created_at\":{},\"updated_at\":{}",
+        row.queue,
+        if row.open { "open" } else { "shut" },
+        row.amount,
+        row.created / 1000,
+        row.updated / 1000
+    );
+}
+
+fn plain(change: &Change, row: Row) -> String {
+    let mut text = String::with_capacity(192);
+    text.push('{');
+    fields(&mut text, change.id, row);
+    let _ = write!(text, ",\"version\":{}}}", change.position);
+    text
+}
+
+fn debezium(change: &Change, op: char, snapshot: &str, now: Micros) -> String {
     let mut text = String::with_capacity(512);
     let mut image = |name: &str, row: Option<Row>| {
-        let _ = match row {
-            None => write!(text, "{}\"{name}\":null", if name == "before" { "{" } else { "," }),
-            Some(row) => write!(
-                text,
-                "{}\"{name}\":{{\"id\":{},\"queue_id\":{},\"status\":\"{}\",\"amount\":{},\"created_at\":{},\"updated_at\":{}}}",
-                if name == "before" { "{" } else { "," },
-                change.id,
-                row.queue,
-                if row.open { "open" } else { "shut" },
-                row.amount,
-                row.created / 1000,
-                row.updated / 1000
-            ),
-        };
+        let _ = write!(text, "{}\"{name}\":", if name == "before" { "{" } else { "," });
+        let Some(row) = row else { return text.push_str("null") };
+        text.push('{');
+        fields(&mut text, change.id, row);
+        text.push('}');
     };
     image("before", change.before);
     image("after", change.after);

@@ -338,10 +338,10 @@ impl World {
         World {
             rates: Rates::drawn(&mut dice),
             initial: dice.random_range(0..INITIAL.len()),
-            dice,
             healed: false,
             mutation,
-            topic: Topic::default(),
+            topic: Topic::new(dice.random_ratio(1, 3)),
+            dice,
             disk: Disk::default(),
             tables: Tables::default(),
             sink_away: 0,

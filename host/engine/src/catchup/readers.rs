@@ -4,7 +4,7 @@ use crate::shard::Shard;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use weir_types::Micros;
-use weir_types::ports::{Broker, ReaderHandle};
+use weir_types::ports::{Broker, ReaderHandle, StateError};
 use weir_types::record::{RecordBatch, SourceEvent, TopicPartition};
 
 /// Events of one reader that may wait: each is at most a megabyte.
@@ -35,15 +35,21 @@ impl Readers {
     }
 
     /// Starts and stops readers as the shard needs them, and gives it what has come, as far as it is there.
-    pub fn turn(&mut self, shard: &mut Shard, now: Micros) {
+    /// After an error the shard must be dropped.
+    pub fn turn(&mut self, shard: &mut Shard, now: Micros) -> Result<(), StateError> {
         if self.open.is_empty() && shard.catchups.is_empty() {
-            return;
+            return Ok(());
         }
         self.close(shard);
         self.start(shard);
         for open in &mut self.open {
-            (0..EVENTS).all(|_| open.step(shard, now));
+            for _ in 0..EVENTS {
+                if !open.step(shard, now)? {
+                    break;
+                }
+            }
         }
+        Ok(())
     }
 
     fn close(&mut self, shard: &Shard) {
@@ -78,7 +84,7 @@ impl Readers {
 
 impl Open {
     /// Takes one event; false if there is nothing to go on with.
-    fn step(&mut self, shard: &mut Shard, now: Micros) -> bool {
+    fn step(&mut self, shard: &mut Shard, now: Micros) -> Result<bool, StateError> {
         if let Some(records) = self.waiting.take() {
             return self.records(records, shard, now);
         }
@@ -97,19 +103,19 @@ impl Open {
             Ok(SourceEvent::Moved { .. }) => {}
             Ok(SourceEvent::Stopped { reason, .. }) => shard.give_up_catch_up(&self.metric, &reason),
             Ok(SourceEvent::Fatal(reason)) => shard.give_up_catch_up(&self.metric, &reason),
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) => return false,
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) => return Ok(false),
         }
-        true
+        Ok(true)
     }
 
-    fn records(&mut self, records: RecordBatch, shard: &mut Shard, now: Micros) -> bool {
+    fn records(&mut self, records: RecordBatch, shard: &mut Shard, now: Micros) -> Result<bool, StateError> {
         let index_of = self.index_of(shard);
         if records.iter().any(|r| index_of[r.partition as usize] == u32::MAX) {
             self.waiting = Some(records);
-            return false;
+            return Ok(false);
         }
-        shard.catch_up(&self.metric, &records, &index_of, now);
-        true
+        shard.catch_up(&self.metric, &records, &index_of, now)?;
+        Ok(true)
     }
 
     /// For each partition of the reader its index in the shard's list; the greatest number if it has none yet.

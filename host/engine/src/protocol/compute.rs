@@ -194,8 +194,8 @@ impl Compute {
     }
 
     /// Gives metrics that catch up what their readers have brought.
-    pub fn catch_up(&mut self, readers: &mut Readers) {
-        readers.turn(&mut self.shard, self.ports.clock.now());
+    pub fn catch_up(&mut self, readers: &mut Readers) -> Result<(), EngineError> {
+        Ok(readers.turn(&mut self.shard, self.ports.clock.now())?)
     }
 
     /// Takes one event of the reader.

@@ -16,6 +16,15 @@ enum Found {
     Batch(usize),
 }
 
+/// A tombstone has no time: it is that of the row that it ends, whose image stands before it.
+pub fn date_tombstone(batch: &mut ChangeBatch, row: usize, event_time: usize) {
+    if batch.after_present[row] == 0 && batch.event_times.states[row] == cell::NULL {
+        let times = &batch.before[event_time];
+        batch.event_times.values[row] = times.values[row];
+        batch.event_times.states[row] = times.states[row];
+    }
+}
+
 impl RowTable {
     /// Makes an insert, an update with both images or a delete of each row, which says only what its key
     /// has from now on. A delete of a key that nothing is known of is no event.
@@ -44,12 +53,7 @@ impl RowTable {
             let Some(found) = found else { continue };
             batch.before_present[row] = 1;
             self.fill(batch, row, found, texts);
-            if !stands && batch.event_times.states[row] == cell::NULL {
-                // A tombstone has no time: it is that of the row that it ends.
-                let times = &batch.before[self.source.event_time];
-                batch.event_times.values[row] = times.values[row];
-                batch.event_times.states[row] = times.states[row];
-            }
+            date_tombstone(batch, row, self.source.event_time);
         }
     }
 

@@ -13,6 +13,13 @@ use weir_types::batch::{Origin, cell};
 use weir_types::contract::ValueType;
 use weir_types::ports::{StateError, StateStore, WriteSet};
 use weir_types::record::TopicPartition;
+use weir_types::schema::SourceDecl;
+
+/// A column's name, and how it is declared: its stored cells are of that kind.
+pub fn declared(source: &SourceDecl, column: usize) -> (String, String) {
+    let column = &source.columns[column];
+    (column.name.clone(), format!("{:?}", column.ty))
+}
 
 impl RowTable {
     /// Puts the epoch's changes, and one bucket of the table if it is time, into the write.
@@ -26,7 +33,7 @@ impl RowTable {
     ) {
         if std::mem::take(&mut self.stale) {
             let truncates = self.truncates.all().iter().map(|t| ReplayMark::from(*t)).collect();
-            let types = self.columns.iter().map(|c| self.declared(*c)).collect();
+            let types = self.columns.iter().map(|c| declared(&self.source, *c)).collect();
             let table = StoredTable { truncates, round: self.round, rebuild: self.rebuild, types };
             writes.put(keys.rows_table(&self.source.name), encode(&table));
         }
@@ -72,12 +79,6 @@ impl RowTable {
         let rows = self.stored_rows(epoch, &ours, texts);
         writes.put(keys.rows_bucket(&self.source.name, bucket as u32), rows);
         self.buckets.stored(bucket, epoch);
-    }
-
-    /// A column's name, and how it is declared.
-    fn declared(&self, column: usize) -> (String, String) {
-        let column = &self.source.columns[column];
-        (column.name.clone(), format!("{:?}", column.ty))
     }
 
     /// The rows of these keys, as they are stored. One without a slot is gone.
@@ -127,7 +128,8 @@ impl RowTable {
         let mut places = Vec::new();
         for (at, name) in column_names.iter().enumerate() {
             let column = self.source.column(name);
-            let same = column.is_some_and(|c| types.get(name).is_none_or(|ty| *ty == self.declared(c).1));
+            let same =
+                column.is_some_and(|c| types.get(name).is_none_or(|ty| *ty == declared(&self.source, c).1));
             self.redeclared |= !same;
             if let Some(column) = column {
                 self.columns.push(column);

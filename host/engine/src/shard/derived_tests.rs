@@ -388,7 +388,7 @@ impl Hand {
                 return;
             };
             let next = catchup.start().values().next().map_or(0, |at| at.next as usize);
-            self.shard.catch_up(&name, &batch_of(&entries[next..]), &[0], self.clock);
+            self.shard.catch_up(&name, &batch_of(&entries[next..]), &[0], self.clock).expect("reads");
             self.shard.catch_up_reached_end(&name, 0, self.clock);
         }
         panic!("it does not come back");

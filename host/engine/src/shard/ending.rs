@@ -179,21 +179,29 @@ impl Shard {
                 writes.put(self.keys.imported(), encode(&lost));
             }
         }
+        for (metric, position) in std::mem::take(&mut self.positions) {
+            match position {
+                Some(position) => {
+                    writes.put(self.keys.position(&metric), encode_position(&position));
+                    self.stood.insert(metric, position);
+                }
+                None => {
+                    writes.delete(self.keys.position(&metric));
+                    self.stood.remove(&metric);
+                }
+            }
+        }
+        let partitions = self.sources.stored();
+        self.keep_findings(boundary.epoch, &partitions, &mut writes);
         self.head.epoch = boundary.epoch;
         self.head.clock = boundary.clock;
         self.head.generation = generation.or(self.head.generation);
         self.head.delivered = noted;
-        self.head.partitions = self.sources.stored();
+        self.head.partitions = partitions;
         self.head.watermarks = self.marks_by_source();
         let resting = self.resting.iter().map(|(e, _)| e.clone());
         let derived = self.derived.iter().map(|d| d.entry.clone());
         self.head.metrics = self.opened().map(|m| m.entry.clone()).chain(derived).chain(resting).collect();
-        for (metric, position) in std::mem::take(&mut self.positions) {
-            match position {
-                Some(position) => writes.put(self.keys.position(&metric), encode_position(&position)),
-                None => writes.delete(self.keys.position(&metric)),
-            }
-        }
         if let Some(runs) = self.shapes.changed() {
             writes.put(self.keys.runs(), encode(&runs));
         }

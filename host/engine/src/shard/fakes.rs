@@ -243,6 +243,7 @@ pub fn options() -> Options {
         hot_slots: u64::MAX,
         hot_slots_total: u64::MAX,
         waiting_bytes: 1 << 26,
+        missed_bytes: 1 << 26,
         initial_plugins: vec![("counting.wasm".into(), b"counting".to_vec())],
     }
 }

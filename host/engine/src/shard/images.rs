@@ -68,6 +68,12 @@ impl Shard {
                     "source {source} has no row table: no metric over current values reads it"
                 )));
             }
+            Resnapshot::Begin if self.versions[at].is_some() => {
+                return Err(ControlError::Refused(format!(
+                    "source {source} tells repeats by its version_column, and would take a snapshot's rows for some: start \
+                     the host without version_column for the rebuild"
+                )));
+            }
             Resnapshot::Begin => table.begin_rebuild(now),
             Resnapshot::Finish | Resnapshot::Cancel if table.rebuild().is_none() => {
                 return Err(ControlError::Refused(format!(

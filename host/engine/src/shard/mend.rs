@@ -2,9 +2,8 @@
 //! fail; back when the column is, or when a mended version is pushed.
 
 use super::Shard;
-use crate::catchup::CatchUp;
+use crate::catchup::{CatchUp, CatchUpError, Known};
 use crate::metric::{Boundary, Chunks, EpochRows, ImageBatch, Metric, MetricError, Running};
-use crate::plan::Plan;
 use crate::shapes::Column;
 use crate::stored::{
     Status, StoredMetric, StoredMissed, StoredPartition, StoredPosition, StoredShown, decode_position,
@@ -131,7 +130,7 @@ impl Shard {
                 }
                 continue;
             }
-            if let Some(reason) = self.cannot_catch_up(&metric.plan) {
+            if let Some(reason) = self.cannot_catch_up(&metric.plan, &position) {
                 self.rest(metric, reason);
                 continue;
             }
@@ -139,20 +138,6 @@ impl Shard {
             metric.entry.status = Status::CatchingUp;
             self.catchups.push(CatchUp::new(metric, &self.options.sources, position, &self.shared));
         }
-    }
-
-    /// Why a metric over events cannot read again what it missed: what makes a change of a record may
-    /// lie outside of it.
-    fn cannot_catch_up(&self, plan: &Plan) -> Option<String> {
-        let sources = plan.inputs.iter().map(|i| &self.options.sources[i.source]);
-        let mut unfit = sources.filter(|s| s.keeps_rows() || s.reading.version_column.is_some());
-        unfit.next().map(|source| {
-            format!(
-                "what it missed cannot be read again: source {} tells a change by rows that were read before; retire it and \
-                 push it anew",
-                source.name
-            )
-        })
     }
 
     fn rejoin(&mut self, mut metric: Metric) {
@@ -221,23 +206,33 @@ impl Shard {
                 .any(|(e, info)| e.status != Status::Retired && info.as_ref().is_some_and(|i| reads(i)))
     }
 
-    /// Records of a catching-up metric's own reader.
-    pub fn catch_up(&mut self, metric: &str, records: &RecordBatch, index_of: &[u32], now: Micros) {
-        let Some(at) = self.catchups.iter().position(|c| c.metric.info.name == metric) else { return };
+    /// Records of a catching-up metric's own reader. After an error the shard must be dropped.
+    pub fn catch_up(
+        &mut self,
+        metric: &str,
+        records: &RecordBatch,
+        index_of: &[u32],
+        now: Micros,
+    ) -> Result<(), StateError> {
+        let Some(at) = self.catchups.iter().position(|c| c.metric.info.name == metric) else { return Ok(()) };
         let monotonic = self.monotonic.clone();
         let epoch = self.head.epoch + 1;
         let (shared, rows) = (&mut self.shared, &mut self.rows);
         let mut run = Running { shared, rows, epoch, now, monotonic: &*monotonic };
         let is_dead = |partition, offset| self.sources.is_dead(partition, offset);
-        let done = self.catchups[at].read(records, index_of, &is_dead, &mut run);
+        let known =
+            Known { is_dead: &is_dead, findings: &self.findings, keys: &self.keys, store: &*self.store };
+        let done = self.catchups[at].read(records, index_of, &known, &mut run);
         self.read_any = true;
         match done {
             Ok(()) => self.try_arrive(at, now),
+            Err(CatchUpError::State(error)) => return Err(error),
             Err(error) => {
                 let metric = self.catchups.remove(at).metric;
                 self.rest(metric, error.to_string());
             }
         }
+        Ok(())
     }
 
     /// A catching-up metric's own reader came to the end of a partition.
@@ -286,9 +281,16 @@ impl Shard {
             let monotonic = self.monotonic.clone();
             let Boundary { epoch, clock: now, .. } = boundary;
             let mut run = Running { shared: &mut self.shared, rows, epoch, now, monotonic: &*monotonic };
-            if let Err(error) = catchup.take_missed(&mut run) {
-                self.rest(catchup.metric, error.to_string());
-                continue;
+            let is_dead = |partition, offset| self.sources.is_dead(partition, offset);
+            let known =
+                Known { is_dead: &is_dead, findings: &self.findings, keys: &self.keys, store: &*self.store };
+            match catchup.take_missed(&known, &mut run) {
+                Ok(()) => {}
+                Err(CatchUpError::State(error)) => return Err(error),
+                Err(error) => {
+                    self.rest(catchup.metric, error.to_string());
+                    continue;
+                }
             }
             let watermarks = catchup.advance(boundary.clock);
             match self.end_metric(&mut catchup.metric, boundary, watermarks, share, writes, rows) {
@@ -356,10 +358,10 @@ impl Shard {
             ..old_entry
         };
         let mut metric = self.open(factory, entry)?;
-        if let Some(reason) = self.cannot_catch_up(&metric.plan).filter(|_| !metric.plan.is_now) {
+        let position = self.stored_position(&new.name, store).map_err(|e| e.to_string())?;
+        if let Some(reason) = self.cannot_catch_up(&metric.plan, &position).filter(|_| !metric.plan.is_now) {
             return Err(format!("metric {}: {reason}", new.name));
         }
-        let position = self.stored_position(&new.name, store).map_err(|e| e.to_string())?;
         metric.watermarks = self.watermarks_at(&metric, &position);
         let chunks = Chunks { store, keys: &self.keys };
         // All of it: the whole is stored anew.

@@ -37,7 +37,7 @@ impl Reading {
                 let from = start.map_or(0, |(_, at)| at.next as usize);
                 let records = batch(&world.partitions, partition, from, count);
                 let index_of: Vec<u32> = (0..PARTITIONS as u32).collect();
-                self.shard.catch_up(&name, &records, &index_of, self.clock);
+                self.shard.catch_up(&name, &records, &index_of, self.clock).expect("reads");
                 if from + count >= world.partitions[partition].len() {
                     self.shard.catch_up_reached_end(&name, partition as u32, self.clock);
                 }
@@ -375,7 +375,7 @@ fn readers_of_their_own_bring_a_metric_back_while_the_shard_goes_on_reading() {
             reading.read(&world, partition, 4);
         }
         for _ in 0..20 {
-            readers.turn(&mut reading.shard, reading.clock);
+            readers.turn(&mut reading.shard, reading.clock).expect("reads");
             std::thread::yield_now();
         }
         reading.end_epoch();
@@ -383,5 +383,5 @@ fn readers_of_their_own_bring_a_metric_back_while_the_shard_goes_on_reading() {
     reading.read_all(&world);
     reading.end_epoch();
     assert_eq!(reading.created, world.created);
-    readers.turn(&mut reading.shard, reading.clock);
+    readers.turn(&mut reading.shard, reading.clock).expect("reads");
 }

@@ -171,6 +171,9 @@ pub struct Limits {
     pub hot_slots_total: Option<u64>,
     /// Memory for rows that wait for ClickHouse; what is more waits in the state alone. Default `64MiB`.
     pub waiting: Option<Size>,
+    /// State, for each source of plain rows or with a `version_column`, in which is kept what stopped metrics
+    /// need besides Kafka to read again what they miss. Default `4GiB`.
+    pub missed: Option<Size>,
 }
 
 /// `[[plugin]]`: a component loaded when the state knows none of its metrics yet.

@@ -225,7 +225,7 @@ impl Rig {
                 };
                 let from = catchup.start().get(&tape.name).map_or(0, |at| at.next as usize);
                 let records = tape.batch(index, from, tape.records.len());
-                self.shard.catch_up(&name, &records, &[0, 1], self.clock);
+                self.shard.catch_up(&name, &records, &[0, 1], self.clock).expect("reads");
                 self.shard.catch_up_reached_end(&name, index, self.clock);
             }
         }
