@@ -136,6 +136,7 @@ impl Operator {
 
     fn begin(&mut self, desk: &mut Desk<'_>) -> Option<&'static str> {
         let catalogue = desk.host.catalogue();
+        self.look_for_lost(&catalogue, desk);
         let stopped = catalogue.iter().find(|entry| entry.is_stopped());
         if let Some(entry) = stopped.filter(|_| desk.dice.random_ratio(3, 4)) {
             return self.mend(&entry.info.name, desk);
@@ -162,6 +163,14 @@ impl Operator {
                 lock(desk.world).guests.arm(nth);
                 None
             }
+        }
+    }
+
+    /// What a stopped metric misses is far from what may be kept for it.
+    fn look_for_lost(&self, catalogue: &[CatalogueEntry], desk: &Desk<'_>) {
+        let reasons = catalogue.iter().filter_map(|entry| Some((&entry.info.name, entry.reason.as_ref()?)));
+        for (name, reason) in reasons.filter(|(_, reason)| reason.contains("no longer kept")) {
+            desk.breach(format!("metric {name}: {reason}"));
         }
     }
 
@@ -262,6 +271,7 @@ impl Operator {
             return true;
         }
         let catalogue = desk.host.catalogue();
+        self.look_for_lost(&catalogue, desk);
         if let Some(entry) = catalogue.iter().find(|entry| entry.is_stopped()) {
             self.mend(&entry.info.name, desk);
             return true;

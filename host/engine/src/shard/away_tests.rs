@@ -524,6 +524,10 @@ impl Rig {
             Turn::Mend => self.mend(),
             Turn::Redrive(count) => self.redrive(world, *count),
         }
+        for entry in self.shard.catalogue() {
+            let reason = entry.reason.unwrap_or_default();
+            assert!(!reason.contains("no longer kept"), "{}: {reason}", entry.info.name);
+        }
     }
 }
 
