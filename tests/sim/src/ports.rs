@@ -240,6 +240,10 @@ impl Publisher for Port {
         }
         let partitions = update.sources.iter().flat_map(|s| &s.partitions);
         let next = partitions.map(|p| (p.partition.clone(), p.next_offset)).collect();
+        let is_delivered = world.tables.epochs.contains_key(&update.epoch);
+        if world.hosts[self.host].waiting == 0 && !is_delivered {
+            world.breaches.push(format!("epoch {} is published as if it were delivered", update.epoch));
+        }
         let before = world.hosts[self.host].published.replace((update.epoch, next));
         if before.is_some_and(|(before, _)| update.epoch != before + 1) {
             world.breaches.push(format!("epoch {} is published out of turn", update.epoch));
@@ -249,7 +253,9 @@ impl Publisher for Port {
         lock(&self.world).fault(self.host, Point::Tell);
     }
     fn latency(&self, _: &'static str, _: &[(Duration, u64)]) {}
-    fn delivery(&self, _: u64, _: u64, _: u64) {}
+    fn delivery(&self, waiting: u64, _: u64, _: u64) {
+        lock(&self.world).hosts[self.host].waiting = waiting;
+    }
 }
 
 impl Broker for Port {

@@ -264,6 +264,8 @@ pub struct Known {
     pub readers: u64,
     /// The metrics of the epochs that it has computed and that may not be durable yet.
     pub listed: VecDeque<(u64, Listing)>,
+    /// Epochs that wait for delivery, as it told last.
+    pub waiting: u64,
     /// Epoch and next offsets of its newest publication.
     pub published: Option<(u64, BTreeMap<TopicPartition, i64>)>,
     /// The generation that it inserts under, and the newest epoch that was acknowledged to it.

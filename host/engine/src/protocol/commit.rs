@@ -180,6 +180,7 @@ impl Commit {
         self.tell("committed", &job.stamps);
         self.queue.written(job.epoch());
         self.queue.note(job.commit.update.generation);
+        self.queue.tell(&*self.ports.publisher);
         self.stage = Stage::Publish(job);
         Ok(Progress::Done)
     }

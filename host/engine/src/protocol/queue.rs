@@ -166,10 +166,13 @@ impl Queue {
         (in_flight.epochs + waiting.epochs + left.epochs(), in_flight.rows + waiting.rows + left.rows)
     }
 
-    /// Tells how delivery stands. Delivery does it after each step, and again while it rests.
+    /// Tells how delivery stands: before an epoch is published, so that it counts as waiting when it is seen, and
+    /// by delivery after each step, and again while it rests.
     pub(super) fn tell(&self, publisher: &dyn Publisher) {
         let (epochs, rows) = self.backlog();
-        publisher.delivery(epochs, rows, self.inserted.load(Ordering::Relaxed));
+        // The newest may not have been handed over.
+        let owed = self.durable().saturating_sub(self.delivered());
+        publisher.delivery(epochs.max(owed), rows, self.inserted.load(Ordering::Relaxed));
     }
 
     /// Bytes of waiting rows in memory, and epochs whose rows lie in the store alone.
