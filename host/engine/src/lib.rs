@@ -5,6 +5,7 @@
 
 mod buckets;
 mod catchup;
+mod chunks;
 mod control;
 mod deadset;
 mod derived;

@@ -6,7 +6,6 @@
 //! keeps the place in the upstream's log of the change that set it: a truncate ends the rows that were set
 //! before it, and what stands before it in the log but is read after it sets nothing.
 
-mod chunks;
 mod complete;
 mod listed;
 mod persist;

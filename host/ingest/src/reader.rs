@@ -15,10 +15,11 @@ use weir_types::record::{RecordBatch, SourceEvent, TopicPartition};
 const STEP: Duration = Duration::from_millis(50);
 /// A batch of records is sent when it has reached this size.
 const BATCH_BYTES: usize = 1 << 20;
-/// How long a full channel is waited for before partitions are paused: pausing throws away what is
-/// fetched already, so a short jam must not lead to it.
+/// How long a full channel is waited for before partitions are paused: pausing throws away what is fetched
+/// already, and nothing comes for a second afterwards, so a jam of a few epochs must not lead to it. What is
+/// fetched meanwhile is bounded by `queued.max.messages.kbytes`.
 const JAM_STEP: Duration = Duration::from_millis(2);
-const JAM_STEPS: u32 = 100;
+const JAM_STEPS: u32 = 1000;
 
 struct Partition {
     name: TopicPartition,

@@ -24,6 +24,10 @@ pub struct Options {
     /// Changes a second. Default: half of what the host takes on this machine, which is measured first.
     #[arg(long)]
     rate: Option<f64>,
+    /// A folder on another disk, or in memory, for Kafka's log. On the host's own disk, what Kafka writes back every
+    /// half minute holds up the host's writes.
+    #[arg(long)]
+    kafka_log: Option<PathBuf>,
     #[arg(long, default_value = "target/bench/latency.json")]
     json: PathBuf,
 }
@@ -68,7 +72,7 @@ pub fn run(options: &Options) -> Result<()> {
     let mut runs = Vec::new();
     let mut rate = options.rate;
     for epoch in &options.epochs {
-        let mut whole = Whole::start("latency", epoch)?;
+        let mut whole = Whole::start("latency", epoch, options.kafka_log.as_deref())?;
         let mut load = Load::new(whole.tickets()?);
         let half = match rate {
             Some(rate) => rate,

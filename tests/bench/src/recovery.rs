@@ -26,7 +26,7 @@ const STEP: i64 = 1_000;
 const LIMIT: Duration = Duration::from_secs(600);
 
 pub fn run(options: &Options) -> Result<()> {
-    let mut whole = Whole::start("recovery", "1s")?;
+    let mut whole = Whole::start("recovery", "1s", None)?;
     let (mut next, mut figures) = (1i64, Vec::new());
     for slots in &options.slots {
         next = fill(&mut whole, *slots, next)?;

@@ -28,20 +28,23 @@ pub struct Whole {
     pub clickhouse: ClickHouse,
     pub server: Server,
     dir: PathBuf,
+    log: Option<PathBuf>,
     keep: bool,
     /// Records sent by all [`Tickets`].
     sent: Arc<AtomicU64>,
 }
 
 impl Whole {
-    /// Everything is started, the host with both components and epochs of this length.
-    pub fn start(name: &str, epoch: &str) -> Result<Whole> {
+    /// Everything is started, the host with both components and epochs of this length. `log`: a folder in which
+    /// Kafka keeps its log, away from all else.
+    pub fn start(name: &str, epoch: &str, log: Option<&Path>) -> Result<Whole> {
         let bins = paths::bins_from_env()?;
         let (chdb, kafka) = (paths::from_env(paths::CHDB_LIB)?, paths::from_env(paths::KAFKA)?);
         let components = paths::from_env(paths::COMPONENTS)?;
         let dir = paths::run_dir(&std::env::temp_dir(), &format!("weir-bench-{name}"))?;
         let clickhouse = ClickHouse::started(&bins, &chdb, &dir)?;
-        let kafka = Kafka::started(&kafka, &dir)?;
+        let log = log.map(|folder| paths::run_dir(folder, &format!("weir-bench-{name}"))).transpose()?;
+        let kafka = Kafka::started(&kafka, log.as_ref().unwrap_or(&dir))?;
         let topics = TOPICS.map(|topic| (topic.to_owned(), PARTITIONS));
         weir_ingest::create_topics(&properties(&kafka), &topics, Duration::from_secs(30))?;
         let server = clickhouse.server();
@@ -53,7 +56,7 @@ impl Whole {
         }
         let mut host = Host::new(&bins, &dir, net::free_port()?, &config)?;
         host.start()?;
-        Ok(Whole { host, kafka, clickhouse, server, dir, keep: false, sent: Arc::default() })
+        Ok(Whole { host, kafka, clickhouse, server, dir, log, keep: false, sent: Arc::default() })
     }
 
     pub fn tickets(&self) -> Result<Tickets> {
@@ -123,7 +126,9 @@ impl Drop for Whole {
         self.host.kill();
         let _ = self.kafka.stop();
         self.clickhouse.kill();
-        let _ = std::fs::remove_dir_all(&self.dir);
+        for dir in self.log.iter().chain([&self.dir]) {
+            let _ = std::fs::remove_dir_all(dir);
+        }
     }
 }
 

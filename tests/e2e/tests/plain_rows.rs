@@ -39,7 +39,14 @@ impl Rows {
     fn send(&mut self, id: i64, row: &str) -> Result<()> {
         self.sent += 1;
         let partition = (id % 2) as i32;
-        self.producer.send(TICKET, Some(partition), Some(key(id).as_bytes()), Some(row.as_bytes()), &[], 0)?;
+        self.producer.send(
+            TICKET,
+            Some(partition),
+            Some(key(id).as_bytes()),
+            Some(row.as_bytes()),
+            &[],
+            0,
+        )?;
         self.producer.flush(LIMIT)?;
         Ok(())
     }

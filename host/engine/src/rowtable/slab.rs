@@ -1,8 +1,8 @@
 //! Rows of fixed width in flat memory, found by primary key: a look at a row is a look-up and one at
 //! memory, and no row is an allocation.
 
-use super::chunks::Chunks;
 use crate::buckets::BUCKETS;
+use crate::chunks::Chunks;
 use crate::keytable::KeyTable;
 use smallvec::SmallVec;
 use weir_types::batch::{Origin, cell};
@@ -82,7 +82,7 @@ impl Slab {
     /// For keys of so many parts, the mask counted.
     pub fn new(key_width: usize) -> Slab {
         Slab {
-            keys: KeyTable::new(key_width),
+            keys: KeyTable::for_many(key_width),
             values: Chunks::of_width(0),
             states: Chunks::of_width(0),
             metas: Chunks::of_width(1),

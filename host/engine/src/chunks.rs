@@ -3,6 +3,9 @@
 /// Rows in a chunk, as a power of two.
 const ROWS: u32 = 10;
 
+/// Rows for which a list begins with room: many stay small.
+const FIRST: usize = 16;
+
 /// See the module.
 #[derive(Debug)]
 pub struct Chunks<T> {
@@ -34,11 +37,25 @@ impl<T: Clone + Default> Chunks<T> {
 
     /// Adds a row; gives its number.
     pub fn push(&mut self) -> u32 {
-        if self.count >> ROWS == self.chunks.len() as u32 {
-            self.chunks.push(vec![T::default(); self.width << ROWS].into());
+        match self.chunks.as_mut_slice() {
+            [] => self.chunks.push(vec![T::default(); self.width * FIRST].into()),
+            [first] if first.len() == self.count as usize * self.width && self.count >> ROWS == 0 => {
+                let mut room = std::mem::take(first).into_vec();
+                room.resize(2 * room.len(), T::default());
+                *first = room.into();
+            }
+            chunks if self.count >> ROWS == chunks.len() as u32 => {
+                self.chunks.push(vec![T::default(); self.width << ROWS].into());
+            }
+            _ => {}
         }
         self.count += 1;
         self.count - 1
+    }
+
+    /// Rows that were added.
+    pub fn len(&self) -> u32 {
+        self.count
     }
 
     /// Makes every row wider by one, with this value.
