@@ -99,9 +99,8 @@ impl Findings {
     }
 
     /// Sources whose records do.
-    pub fn sources(&self) -> impl Iterator<Item = usize> + use<> {
-        let silent = self.sources.iter().enumerate().filter(|(_, source)| source.is_some());
-        silent.map(|(at, _)| at).collect::<Vec<_>>().into_iter()
+    pub fn sources(&self) -> Vec<usize> {
+        (0..self.sources.len()).filter(|source| self.are_of(*source)).collect()
     }
 
     /// A batch was shown; gives one to be filled next.

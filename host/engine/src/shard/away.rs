@@ -32,8 +32,8 @@ impl Shard {
     fn floors(&self, source: usize, after: &Places) -> BTreeMap<TopicPartition, i64> {
         let live = &self.head.partitions;
         let topics = &self.options.sources[source].topics;
-        let away: Vec<&StoredPosition> = self.away_from(source).collect();
-        let away: Vec<_> = away.into_iter().filter(|p| self.findings.cover(source, p, live)).collect();
+        let covered = |position: &&StoredPosition| self.findings.cover(source, position, live);
+        let away: Vec<&StoredPosition> = self.away_from(source).filter(covered).collect();
         let floor = |partition: &TopicPartition| {
             let theirs = away.iter().map(|position| place(&position.partitions, partition));
             let begun =
