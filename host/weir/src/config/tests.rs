@@ -74,6 +74,7 @@ clock = { origin = "2026-11-23T08:00:00Z", speed = 60.0 }
 memory = "64MiB"
 hot_slots = 1000
 waiting = "16MiB"
+missed = "1GiB"
 [[plugin]]
 path = "plugins/ticket.wasm"
 [metric."call.offered"]
@@ -91,6 +92,7 @@ correct_for = { "1m" = "4h" }
     assert_eq!(config.plugins, [PathBuf::from("/etc/weir/plugins/ticket.wasm")]);
     assert_eq!((config.limits.hot_slots, config.limits.hot_slots_total), (Some(1000), None));
     assert_eq!(config.limits.waiting.map(|size| size.0), Some(16 << 20));
+    assert_eq!(config.limits.missed.map(|size| size.0), Some(1 << 30));
     let metric = &config.metrics["call.offered"];
     assert_eq!(metric.config["threshold"], "20");
     assert_eq!(metric.windows.as_ref().map(Vec::len), Some(2));
