@@ -120,9 +120,9 @@ impl Findings {
     /// Whether a metric can read on from a position, with the findings of all that it has missed. `live`: where
     /// the shard stood at the last epoch's end.
     pub fn cover(&self, source: usize, position: &StoredPosition, live: &Places) -> bool {
-        let Some(source) = &self.sources[source] else { return true };
-        let mut ours = live.keys().filter(|p| source.decl.topics.contains(&p.topic));
-        ours.all(|p| place(&position.partitions, p) >= source.since(p, live))
+        let Some(Source { decl, .. }) = &self.sources[source] else { return true };
+        let mut ours = live.keys().filter(|p| decl.topics.contains(&p.topic));
+        ours.all(|p| self.reach(source, p, place(&position.partitions, p), live))
     }
 
     /// Whether the findings of a partition are kept from a place on.
@@ -174,8 +174,7 @@ impl Findings {
         offset: i64,
         at: (&Keyspace, &dyn StateStore),
     ) -> Result<Arc<Chunk>, Unfound> {
-        let found = self.sources[source].as_ref().and_then(|s| Some((s, s.spans.get(partition)?)));
-        let (source, spans) = found.ok_or(Unfound::Gone)?;
+        let (source, spans) = self.spans_of(source, partition)?;
         let first = spans.partition_point(|span| span.next <= offset);
         let span = spans.get(first).filter(|span| span.from <= offset).ok_or(Unfound::Gone)?;
         source.load(partition, span, at)
@@ -190,8 +189,7 @@ impl Findings {
         (from, offset): (i64, i64),
         at: (&Keyspace, &dyn StateStore),
     ) -> Result<Arc<Chunk>, Unfound> {
-        let found = self.sources[source].as_ref().and_then(|s| Some((s, s.spans.get(partition)?)));
-        let (source, spans) = found.ok_or(Unfound::Gone)?;
+        let (source, spans) = self.spans_of(source, partition)?;
         for span in spans.iter().filter(|span| span.from == from) {
             let chunk = source.load(partition, span, at)?;
             if chunk.has(offset) {
@@ -199,6 +197,15 @@ impl Findings {
             }
         }
         Err(Unfound::Gone)
+    }
+
+    fn spans_of(
+        &self,
+        source: usize,
+        partition: &TopicPartition,
+    ) -> Result<(&Source, &VecDeque<Span>), Unfound> {
+        let found = self.sources[source].as_ref().and_then(|s| Some((s, s.spans.get(partition)?)));
+        found.ok_or(Unfound::Gone)
     }
 
     /// Takes up what is stored. `live`: where the shard stands.

@@ -193,7 +193,7 @@ fn restore_stopped(
             return Ok(());
         }
     };
-    let position = shard.stored_position(&name, store)?;
+    let position = shard.stood[&name].clone();
     metric.watermarks = shard.watermarks_at(&metric, &position);
     let chunks = Chunks { store, keys: &shard.keys };
     let restored = metric.restore(allowed, &mut shard.shared, &chunks);

@@ -128,7 +128,8 @@ pub struct World {
     pub partitions: u32,
 }
 
-struct Metrics(Vec<Arc<dyn MetricFactory>>);
+/// Loads these, whatever is asked for.
+pub struct Metrics(pub Vec<Arc<dyn MetricFactory>>);
 
 impl Loader for Metrics {
     fn load(&self, _: &str, _: &[u8], _: &[Arc<SourceDecl>]) -> Result<Vec<Arc<dyn MetricFactory>>, String> {

@@ -1,12 +1,10 @@
-//! Births and closings, and how they are loaded.
+//! Births and closings.
 
 use super::super::fakes::*;
 use std::sync::Arc;
 use weir_types::MINUTE;
 use weir_types::Micros;
 use weir_types::contract::*;
-use weir_types::ports::Loader;
-use weir_types::schema::SourceDecl;
 use weir_types::window::Window;
 
 /// Counts rows that go or cease to be open, at the time that their last image says.
@@ -61,7 +59,7 @@ impl MetricInstance for Closing {
     }
 }
 
-pub fn text(dictionary: &PackedDictionary, code: i64) -> String {
+fn text(dictionary: &PackedDictionary, code: i64) -> String {
     crate::metric::text_of(dictionary, code).to_string()
 }
 
@@ -98,15 +96,4 @@ pub fn metrics() -> Vec<Arc<dyn MetricFactory>> {
         all.push(Arc::new(Closings(Counting { info: closed })));
     }
     all
-}
-
-pub struct Metrics;
-
-impl Loader for Metrics {
-    fn load(&self, _: &str, _: &[u8], _: &[Arc<SourceDecl>]) -> Result<Vec<Arc<dyn MetricFactory>>, String> {
-        Ok(metrics())
-    }
-    fn reload(&self, _: &str, _: &[u8]) -> Result<Vec<Arc<dyn MetricFactory>>, String> {
-        Ok(metrics())
-    }
 }

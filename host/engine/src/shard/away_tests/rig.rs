@@ -1,8 +1,9 @@
 //! A shard whose epochs become durable later, and what is done with it.
 
 use super::super::fakes::*;
+use super::super::harness::Metrics;
 use super::super::*;
-use super::metrics::{Metrics, metrics};
+use super::metrics::metrics;
 use super::world::World;
 use super::{BASE, PARTITIONS};
 use crate::recover::{admit, join_initial, recover};
@@ -18,7 +19,7 @@ use weir_types::{DAY, SECOND};
 pub type Numbers = BTreeMap<(String, String, Vec<String>, Micros), i64>;
 
 /// Epochs on their way to the store at the most, as in the host.
-pub const ON_THEIR_WAY: usize = 2;
+const ON_THEIR_WAY: usize = 2;
 
 /// A shard, and what it has told.
 pub struct Rig {
@@ -174,8 +175,9 @@ impl Rig {
 
 pub fn start(options: &Options, store: &Arc<MemoryStore>, now: Micros) -> Shard {
     let monotonic: Monotonic = Arc::new(|| Duration::ZERO);
-    let mut shard = recover(options.clone(), store.clone(), &Metrics, monotonic).expect("recovers");
-    join_initial(&mut shard, &**store, &Metrics, 1, now).expect("joins");
+    let loader = &Metrics(metrics());
+    let mut shard = recover(options.clone(), store.clone(), loader, monotonic).expect("recovers");
+    join_initial(&mut shard, &**store, loader, 1, now).expect("joins");
     for index in 0..PARTITIONS as u32 {
         let partition = TopicPartition { topic: "t".into(), partition: index as i32 };
         shard.apply(SourceEvent::Partition { index, partition }, now);
