@@ -20,6 +20,8 @@ const BATCH_BYTES: usize = 1 << 20;
 /// fetched meanwhile is bounded by `queued.max.messages.kbytes`.
 const JAM_STEP: Duration = Duration::from_millis(2);
 const JAM_STEPS: u32 = 1000;
+/// For so long a partition may give nothing after its end, though the broker says that there is more.
+const UNREAD_AFTER: Duration = Duration::from_secs(60);
 
 struct Partition {
     name: TopicPartition,
@@ -41,6 +43,10 @@ struct Partition {
     verify: Option<(i64, u64)>,
     /// Its topic was away: it may be another one now.
     suspect: bool,
+    /// It was moved: what is left of it in the messages being sorted was fetched before.
+    outdated: bool,
+    /// Since when the broker has more than the end that was reached, and gives nothing of it.
+    unread_since: Option<Duration>,
     /// Place of the newest record in the messages being sorted.
     newest: Option<usize>,
 }
@@ -58,9 +64,88 @@ impl Partition {
             last: verify,
             verify,
             suspect: false,
+            outdated: false,
+            unread_since: None,
             newest: None,
         }
     }
+
+    /// Whether nothing that comes of it now counts: what comes once it is moved does.
+    fn passes_over(&self) -> bool {
+        self.held || self.outdated || self.seek.is_some()
+    }
+
+    /// Decides about the record at an offset; compares the last consumed one.
+    #[inline]
+    fn judge(&mut self, offset: i64, fingerprint: impl FnOnce() -> u64) -> Fate {
+        if self.passes_over() {
+            return Fate::PassedOver;
+        }
+        self.position = Some(offset + 1);
+        match self.verify {
+            Some((last, _)) if offset < last => return Fate::Known,
+            Some((last, expected)) if offset == last => {
+                self.verify = None;
+                return if fingerprint() == expected { Fate::Known } else { Fate::MadeAnew };
+            }
+            Some((last, _)) => {
+                self.verify = None;
+                warn_not_compared(&self.name, last);
+            }
+            None => {}
+        }
+        if self.suspect {
+            return Fate::CompareAgain;
+        }
+        if offset < self.next {
+            return Fate::Known;
+        }
+        self.next = offset + 1;
+        (self.end, self.unread_since) = (None, None);
+        Fate::New
+    }
+
+    /// Its end was reached; false if that does not count. An end at or before the record to compare says
+    /// nothing of that record, which may still come.
+    fn ends_at(&mut self, end: i64) -> bool {
+        if self.passes_over() {
+            return false;
+        }
+        (self.position, self.end, self.unread_since) = (Some(end), Some(end), None);
+        if let Some((last, _)) = self.verify.take_if(|(last, _)| *last < end) {
+            warn_not_compared(&self.name, last);
+        }
+        true
+    }
+
+    /// Reading goes on at `begin`, with the record that was consumed last, and nothing that was fetched
+    /// before counts.
+    fn goes_back_to(&mut self, begin: i64) {
+        (self.verify, self.position) = (self.last, Some(begin));
+        (self.suspect, self.outdated, self.end) = (false, true, None);
+    }
+
+    /// The broker says that the partition ends at `end`: for how long it has had more than was given.
+    fn unread_for(&mut self, end: i64, now: Duration) -> Duration {
+        let has_more = !self.passes_over() && self.end.is_some_and(|reached| reached < end);
+        self.unread_since = has_more.then(|| self.unread_since.unwrap_or(now));
+        self.unread_since.map_or(Duration::ZERO, |since| now.saturating_sub(since))
+    }
+}
+
+/// What becomes of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// It goes to the engine.
+    New,
+    /// It was consumed before.
+    Known,
+    /// It says nothing: the partition is held, or the record was fetched before a move.
+    PassedOver,
+    /// It is not the record that was consumed before.
+    MadeAnew,
+    /// The topic was away: the last record must be read again before anything after it.
+    CompareAgain,
 }
 
 /// What the engine asks of a running reader.
@@ -263,10 +348,20 @@ impl Reader {
     /// Tells the end of a partition again if it is where it was reached. Transactions leave marks after
     /// the last record: the end is compared with the one that was reached, not with a record's offset.
     fn still_at_end(&mut self, partition: &TopicPartition, end: i64) {
-        let index =
-            self.partitions.iter().position(|p| p.name == *partition && !p.held && p.end == Some(end));
-        if let Some(index) = index.filter(|_| !self.stale) {
+        let Some(index) = self.partitions.iter().position(|p| p.name == *partition) else { return };
+        let found = &mut self.partitions[index];
+        if self.stale {
+            found.unread_since = None;
+            return;
+        }
+        if found.end == Some(end) && !found.passes_over() {
             self.pending.push_back(SourceEvent::EndOfPartition { index: index as u32 });
+        }
+        let now = self.monotonic.as_ref().map_or(Duration::ZERO, |now| now());
+        let unread = found.unread_for(end, now);
+        if let Some(reached) = found.end.filter(|_| unread >= UNREAD_AFTER) {
+            let text = gives_nothing(&found.name, reached, end);
+            self.troubles.insert(index as u32, Trouble { text, sticky: true });
         }
     }
 
@@ -384,11 +479,10 @@ impl Reader {
             match message.error() {
                 code::NONE => {}
                 code::END_OF_PARTITION => {
-                    if let Some(index) =
-                        self.index_of(&message).filter(|i| !self.partitions[*i as usize].held)
+                    if let Some(index) = self.index_of(&message)
+                        && self.partitions[index as usize].ends_at(message.offset())
                     {
-                        self.partitions[index as usize].position = Some(message.offset());
-                        self.at_end(index, message.offset());
+                        self.troubles.remove(&index);
                         ends.push(index);
                     }
                     continue;
@@ -418,6 +512,7 @@ impl Reader {
             self.pending.push_back(SourceEvent::Records(batch));
         }
         for partition in &mut self.partitions {
+            partition.outdated = false;
             if let Some(message) = partition.newest.take().and_then(|at| messages.get(at)) {
                 partition.last = Some((message.offset(), message.record(0).fingerprint()));
             }
@@ -447,65 +542,42 @@ impl Reader {
         Some(index)
     }
 
-    /// Whether a record goes to the engine; compares the last consumed one.
+    /// Whether a record goes to the engine.
     #[inline]
     fn is_new(&mut self, index: u32, message: &Message<'_>) -> bool {
         let partition = &mut self.partitions[index as usize];
-        if partition.held {
-            return false;
-        }
-        let offset = message.offset();
-        partition.position = Some(offset + 1);
-        if let Some((last, expected)) = partition.verify {
-            partition.verify = None;
-            if offset == last {
-                let found = message.record(index).fingerprint();
-                if found != expected {
-                    let text = made_anew(&partition.name, offset);
-                    self.stop_partition(index, text);
+        let fate = partition.judge(message.offset(), || message.record(index).fingerprint());
+        match fate {
+            Fate::New | Fate::Known => {
+                if !self.troubles.is_empty() {
+                    self.troubles.remove(&index);
                 }
-                return false;
             }
-            warn_not_compared(&partition.name, last);
-        }
-        if partition.suspect {
-            self.compare_again(index);
-            return false;
-        }
-        if !self.troubles.is_empty() {
-            self.troubles.remove(&index);
-        }
-        let partition = &mut self.partitions[index as usize];
-        if offset < partition.next {
-            return false;
-        }
-        partition.next = offset + 1;
-        partition.end = None;
-        true
-    }
-
-    /// Reads the last record again before anything after it, since its topic was away.
-    fn compare_again(&mut self, index: u32) {
-        let partition = &mut self.partitions[index as usize];
-        partition.suspect = false;
-        let TopicPartition { topic, partition: id } = &partition.name;
-        let begin = partition.last.map_or(partition.next, |(offset, _)| offset);
-        match self.consumer.reassign(topic, *id, Offset::Offset(begin)) {
-            Ok(()) => (partition.verify, partition.position) = (partition.last, Some(begin)),
-            Err(error) => {
-                let text =
-                    format!("partition {id} of topic `{topic}` cannot be compared with what it was: {error}");
+            Fate::PassedOver => {}
+            Fate::MadeAnew => {
+                let text = made_anew(&partition.name, message.offset());
                 self.stop_partition(index, text);
             }
+            Fate::CompareAgain => self.compare_again(index),
         }
+        fate == Fate::New
     }
 
-    fn at_end(&mut self, index: u32, end: i64) {
-        self.troubles.remove(&index);
+    /// Reads the last record again before anything after it, since its topic was away. librdkafka gives
+    /// nothing more of what it fetched before; what stands in the messages being sorted is passed over.
+    fn compare_again(&mut self, index: u32) {
         let partition = &mut self.partitions[index as usize];
-        partition.end = Some(end);
-        if let Some((last, _)) = partition.verify.take() {
-            warn_not_compared(&partition.name, last);
+        let TopicPartition { topic, partition: id } = &partition.name;
+        let begin = partition.last.map_or(partition.next, |(offset, _)| offset);
+        if let Err(error) = self.consumer.reassign(topic, *id, Offset::Offset(begin)) {
+            let text =
+                format!("partition {id} of topic `{topic}` cannot be compared with what it was: {error}");
+            return self.stop_partition(index, text);
+        }
+        partition.goes_back_to(begin);
+        if self.paused {
+            let name = partition.name.clone();
+            self.with_partitions(|p| p.name == name, Consumer::pause);
         }
     }
 
@@ -535,10 +607,11 @@ impl Reader {
 
     /// The broker does not hold the offset that was fetched from.
     fn out_of_range(&mut self, index: u32) {
-        let Partition { name, next, verify, held, .. } = &self.partitions[index as usize];
-        if *held {
+        let partition = &self.partitions[index as usize];
+        if partition.passes_over() {
             return;
         }
+        let Partition { name, next, verify, .. } = partition;
         let (next, last) = (*next, verify.map(|(offset, _)| offset));
         let TopicPartition { topic, partition } = name;
         let range = self.consumer.client().fetch_watermarks(topic, *partition, Duration::from_secs(1));
@@ -611,6 +684,14 @@ fn made_anew(name: &TopicPartition, offset: i64) -> String {
     )
 }
 
+fn gives_nothing(name: &TopicPartition, reached: i64, end: i64) -> String {
+    format!(
+        "partition {} of topic `{}` ends at offset {end} by now, but nothing has come after offset {reached} for \
+         over a minute: look whether it has a leader, and at the broker's log",
+        name.partition, name.topic
+    )
+}
+
 fn warn_not_compared(name: &TopicPartition, offset: i64) {
     tracing::warn!(
         topic = name.topic,
@@ -619,3 +700,6 @@ fn warn_not_compared(name: &TopicPartition, offset: i64) {
         "the last consumed record is gone (compacted?) and cannot be compared"
     );
 }
+
+#[cfg(test)]
+mod tests;

@@ -366,6 +366,30 @@ fn a_broker_that_goes_away_is_told_and_reading_goes_on_where_it_was() {
 }
 
 #[test]
+fn a_topic_that_was_away_for_a_moment_loses_nothing_of_what_comes_next() {
+    let broker = started(2);
+    produce(&broker, 0, (0..10).map(|n| n.to_string()));
+    let (handle, events) = read(&broker, &BTreeMap::new(), 64);
+    let mut seen = Seen::default();
+    seen.until(&events, |s| s.count() == 10 && s.ends.len() == 2);
+    for round in 1..4 {
+        broker.hide_topic(TOPIC, true).unwrap();
+        seen.until(&events, |s| s.troubles.last().is_some_and(Option::is_some));
+        broker.hide_topic(TOPIC, false).unwrap();
+        // They come in one list, which is read once more after the record before them.
+        produce(&broker, 0, (0..50).map(|n| format!("{round}-{n}")));
+        produce(&broker, 1, (0..50).map(|n| format!("{round}-{n}")));
+        seen.until(&events, |s| s.count() >= 10 + round * 100 && s.troubles.last() == Some(&None));
+    }
+    handle.stop();
+    for (partition, count) in [(0, 160), (1, 150)] {
+        let offsets: Vec<i64> = seen.records[&partition].iter().map(|(offset, _)| *offset).collect();
+        assert_eq!(offsets, (0..count).collect::<Vec<i64>>(), "partition {partition}");
+    }
+    assert!(seen.stopped.is_empty(), "{:?}", seen.stopped);
+}
+
+#[test]
 fn an_absent_broker_is_trouble_and_stopping_does_not_hang() {
     let (send, events) = sync_channel(4);
     let given = [("bootstrap.servers".to_string(), "127.0.0.1:1".to_string())].into();
