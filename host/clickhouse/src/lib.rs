@@ -22,7 +22,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::runtime::{Handle, Runtime};
 use weir_types::Micros;
@@ -49,7 +49,8 @@ pub struct Options {
     /// How long rows are kept, by window name; others for ever. Counted from the window's start on
     /// ClickHouse's clock.
     pub retention: BTreeMap<String, Micros>,
-    /// Time for one statement. An insert of up to 100,000 rows may take four times as long.
+    /// Time for one statement. An insert of up to 100,000 rows may take four times as long, and taking back
+    /// a lost future an hour for each partition.
     pub timeout: Duration,
     /// Where I/O runs; None = a thread of its own.
     pub runtime: Option<Handle>,
@@ -92,6 +93,7 @@ pub struct ClickHouse {
     timeout: Duration,
     /// Outputs of the metrics prepared so far, by metric.
     outputs: RwLock<HashMap<String, Arc<[Output]>>>,
+    taken_back: Mutex<take_back::Done>,
     handle: Handle,
     /// Kept while it is ours.
     runtime: Option<Runtime>,
@@ -132,6 +134,7 @@ impl ClickHouse {
             retention: options.retention,
             timeout: options.timeout,
             outputs: RwLock::default(),
+            taken_back: Mutex::default(),
             handle,
             runtime,
         })

@@ -4,7 +4,7 @@ use crate::ClickHouse;
 use crate::error;
 use crate::sql;
 use crate::tables::{self, ALL, EPOCHS, Found, LATEST, PROMOTED, REALTIME, Table};
-use crate::views::{COMMENT, views};
+use crate::views::{metric_of, views};
 use clickhouse::Row;
 use serde::Deserialize;
 use weir_types::contract::MetricInfo;
@@ -17,6 +17,11 @@ struct FoundTable {
     engine_full: String,
     partition_key: String,
     sorting_key: String,
+}
+
+#[derive(Row, Deserialize)]
+struct Standing {
+    engine: String,
     comment: String,
 }
 
@@ -56,7 +61,7 @@ impl ClickHouse {
         let tables = self
             .client
             .query(
-                "SELECT name, engine, engine_full, partition_key, sorting_key, comment FROM system.tables \
+                "SELECT name, engine, engine_full, partition_key, sorting_key FROM system.tables \
                  WHERE database = ? ORDER BY name",
             )
             .bind(&self.database);
@@ -163,10 +168,24 @@ impl ClickHouse {
         self.within(what, call).await
     }
 
+    /// What stands under the name of a view.
+    async fn standing(&self, name: &str) -> Result<Option<Standing>, SinkError> {
+        let found = self
+            .client
+            .query("SELECT engine, comment FROM system.tables WHERE database = ? AND name = ?")
+            .bind(&self.database)
+            .bind(name);
+        self.within("reading system.tables", found.fetch_optional()).await
+    }
+
+    /// Makes the views of a metric that are missing or defined in another way. To make them all at each start would
+    /// keep rows waiting for seconds.
     pub(crate) async fn prepare_views(&self, info: &MetricInfo) -> Result<(), SinkError> {
-        let present = self.present().await?;
         for view in views(&self.database, info) {
-            if let Some(found) = present.tables.iter().find(|t| t.name == view.name) {
+            if let Some(found) = self.standing(&view.name).await? {
+                if found.engine == "View" && found.comment == view.comment {
+                    continue;
+                }
                 if found.engine != "View" {
                     return Err(SinkError::Fatal(format!(
                         "ClickHouse at {}: {}.{} is in the way of the view of metric {}: it is a {} table; rename or \
@@ -174,7 +193,7 @@ impl ClickHouse {
                         self.target.url, self.database, view.name, info.name, found.engine
                     )));
                 }
-                let of_other = found.comment.strip_prefix(COMMENT).filter(|metric| *metric != info.name);
+                let of_other = metric_of(&found.comment).filter(|metric| *metric != info.name);
                 if let Some(other) = of_other {
                     tracing::warn!(view = %view.name, metric = %info.name, %other, "two metrics share a view's name; the newer has it");
                 }

@@ -1,57 +1,158 @@
 //! Taking back what was delivered of a future that was lost: a restored state goes on from an earlier
 //! epoch, and what came after it must not stand beside what comes now.
+//!
+//! The tables may be large and the lost future long, so this has a time limit of its own, works on one
+//! partition of a table after the other, and remembers which are done: what is tried again goes on there.
+//! Each statement changes nothing when it is repeated.
 
 use crate::ClickHouse;
 use crate::tables::{EPOCHS, LATE_EVENTS, LATEST, PROMOTED, REALTIME, Table};
+use clickhouse::query::Query;
+use std::collections::BTreeSet;
+use std::sync::PoisonError;
+use std::time::Duration;
 use weir_types::ports::{LostFuture, SinkError};
 
 /// Bits of a version that hold the epoch.
 const EPOCH_BITS: u32 = 40;
+/// Time for one statement: it reads one partition of a table whole, but a table without partitions is one.
+const LIMIT: Duration = Duration::from_secs(3600);
+/// The server gives up first, so that its reason is told and nothing goes on that nobody waits for.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// What is done of a take-back, by generation, table and partition.
+pub(crate) type Done = BTreeSet<(u64, &'static str, String)>;
+
+/// How rows of a table are taken back.
+#[derive(Clone, Copy)]
+enum Way {
+    /// By a row of the same key with this column set, under a version between those of the lost rows and
+    /// those that the new generation will give.
+    Mark(&'static str),
+    /// There is no such column.
+    Delete,
+}
+
+/// In order.
+const WAYS: [(&Table, Way); 5] = [
+    (&REALTIME, Way::Mark("deleted")),
+    (&LATEST, Way::Mark("deleted")),
+    (&PROMOTED, Way::Mark("retired")),
+    (&LATE_EVENTS, Way::Delete),
+    (&EPOCHS, Way::Delete),
+];
 
 impl ClickHouse {
     pub(crate) async fn take_back_all(&self, lost: LostFuture, generation: u64) -> Result<(), SinkError> {
-        let statements = statements(&self.database, lost, generation);
-        for (table, statement) in statements {
-            let what = format!("taking back rows of {table}");
-            let query = self
-                .client
-                .query_raw(&statement)
-                .with_setting("insert_deduplicate", "0")
-                // Days and windows of a lost future may be many.
-                .with_setting("max_partitions_per_insert_block", "0")
-                .with_setting("lightweight_deletes_sync", "2");
-            self.within(&what, query.execute()).await?;
+        for (table, way) in WAYS {
+            let partitions = self.partitions_with_lost(table, lost, generation).await?;
+            for (number, partition) in partitions.iter().enumerate() {
+                let step = (generation, table.name, partition.clone());
+                if self.taken_back.lock().unwrap_or_else(PoisonError::into_inner).contains(&step) {
+                    continue;
+                }
+                let (table_name, of) = (table.name, partitions.len());
+                tracing::info!(table_name, partition, number = number + 1, of, "lost rows are taken back");
+                self.take_back_of(table, way, lost, generation, partition).await?;
+                self.taken_back.lock().unwrap_or_else(PoisonError::into_inner).insert(step);
+            }
         }
         Ok(())
     }
+
+    /// Partitions, by their ids, that hold rows of the lost future, or held them: reads two columns.
+    async fn partitions_with_lost(
+        &self,
+        table: &Table,
+        lost: LostFuture,
+        generation: u64,
+    ) -> Result<Vec<String>, SinkError> {
+        let what = format!("looking for rows of {} to take back", table.name);
+        let query = self
+            .client
+            .query(&partitions_statement(table, &self.database, lost, generation))
+            .with_setting("max_execution_time", LIMIT.as_secs().to_string());
+        self.patiently(&what, query.fetch_all::<String>()).await
+    }
+
+    async fn take_back_of(
+        &self,
+        table: &Table,
+        way: Way,
+        lost: LostFuture,
+        generation: u64,
+        partition: &str,
+    ) -> Result<(), SinkError> {
+        let what = format!("taking back rows of {}, partition {partition}", table.name);
+        let statement = statement(table, way, &self.database, lost, generation, partition);
+        // Should the connection be lost while the server goes on, the next attempt is refused until it is done.
+        let id = format!("weir-take-back-{}-{}-{generation}-{partition}", self.database, table.name);
+        let query = limited(self.client.query_raw(&statement)).with_setting("query_id", id);
+        self.patiently(&what, query.execute()).await
+    }
+
+    /// As `within`, with the time that a take-back may take.
+    async fn patiently<T>(
+        &self,
+        what: &str,
+        call: impl Future<Output = Result<T, clickhouse::error::Error>>,
+    ) -> Result<T, SinkError> {
+        match tokio::time::timeout(LIMIT + GRACE, call).await {
+            Ok(result) => result.map_err(|e| self.target.classify(what, &e)),
+            Err(_) => Err(self.target.timed_out(what)),
+        }
+    }
 }
 
-/// Table and statement, in order. Values go under a version between those of the lost rows and those that
-/// the new generation will give; what has no such mark is deleted.
-fn statements(database: &str, lost: LostFuture, generation: u64) -> Vec<(&'static str, String)> {
-    let version = (generation << EPOCH_BITS) + lost.epoch;
-    let condition = format!(
+fn limited(query: Query) -> Query {
+    query
+        .with_setting("max_execution_time", LIMIT.as_secs().to_string())
+        .with_setting("insert_deduplicate", "0")
+        .with_setting("lightweight_deletes_sync", "2")
+}
+
+/// Which rows are of the lost future.
+fn condition(lost: LostFuture, generation: u64) -> String {
+    format!(
         "epoch > {} AND version >= {} AND version < {}",
         lost.epoch,
         lost.generation << EPOCH_BITS,
         generation << EPOCH_BITS
-    );
-    let marked = |table: &Table, column: &str| {
-        let name = table.qualified(database);
-        let select = format!("SELECT * REPLACE (toUInt8(1) AS {column}, toUInt64({version}) AS version)");
-        // Chosen inside: beside the replacement, `version` would mean the new one.
-        let lost = format!("SELECT * FROM {name} FINAL WHERE {condition}");
-        (table.name, format!("INSERT INTO {name} {select} FROM ({lost})"))
-    };
-    let deleted =
-        |table: &Table| (table.name, format!("DELETE FROM {} WHERE {condition}", table.qualified(database)));
-    vec![
-        marked(&REALTIME, "deleted"),
-        marked(&LATEST, "deleted"),
-        marked(&PROMOTED, "retired"),
-        deleted(&LATE_EVENTS),
-        deleted(&EPOCHS),
-    ]
+    )
+}
+
+fn partitions_statement(table: &Table, database: &str, lost: LostFuture, generation: u64) -> String {
+    format!(
+        "SELECT DISTINCT _partition_id AS id FROM {} WHERE {} ORDER BY id",
+        table.qualified(database),
+        condition(lost, generation)
+    )
+}
+
+fn statement(
+    table: &Table,
+    way: Way,
+    database: &str,
+    lost: LostFuture,
+    generation: u64,
+    partition: &str,
+) -> String {
+    let name = table.qualified(database);
+    let condition = condition(lost, generation);
+    match way {
+        Way::Mark(column) => {
+            let version = (generation << EPOCH_BITS) + lost.epoch;
+            let select = format!("SELECT * REPLACE (toUInt8(1) AS {column}, toUInt64({version}) AS version)");
+            // Chosen inside: beside the replacement, `version` would mean the new one. A key's rows are
+            // all of one partition, so its newest is found within it.
+            format!(
+                "INSERT INTO {name} {select} FROM (SELECT * FROM {name} FINAL WHERE _partition_id = '{partition}' \
+                 AND {condition})"
+            )
+        }
+        // These tables have one partition only.
+        Way::Delete => format!("DELETE FROM {name} WHERE {condition}"),
+    }
 }
 
 #[cfg(test)]
@@ -61,11 +162,21 @@ mod tests {
     #[test]
     fn only_later_epochs_of_the_lost_history_are_meant() {
         let lost = LostFuture { epoch: 7, generation: 2 };
-        let all = statements("weir", lost, 5);
-        for (table, statement) in &all {
-            let lost = "WHERE epoch > 7 AND version >= 2199023255552 AND version < 5497558138880";
-            assert!(statement.trim_end_matches(')').ends_with(lost), "{table}: {statement}");
+        let of_history = "epoch > 7 AND version >= 2199023255552 AND version < 5497558138880";
+        for (table, way) in WAYS {
+            let statement = statement(table, way, "weir", lost, 5, "20231114");
+            assert!(statement.trim_end_matches(')').ends_with(of_history), "{}: {statement}", table.name);
+            let found = partitions_statement(table, "weir", lost, 5);
+            assert!(found.contains(of_history), "{found}");
         }
-        assert!(all[0].1.contains("toUInt64(5497558138887) AS version"), "{}", all[0].1);
+        let marks = statement(&REALTIME, WAYS[0].1, "weir", lost, 5, "20231114");
+        assert!(marks.contains("toUInt64(5497558138887) AS version"), "{marks}");
+    }
+
+    #[test]
+    fn rows_are_marked_partition_by_partition() {
+        let lost = LostFuture { epoch: 7, generation: 2 };
+        let marks = statement(&REALTIME, WAYS[0].1, "weir", lost, 5, "20231114");
+        assert!(marks.contains("FINAL WHERE _partition_id = '20231114' AND epoch > 7"), "{marks}");
     }
 }

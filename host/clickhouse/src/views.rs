@@ -4,6 +4,7 @@
 use crate::sql;
 use crate::tables::{ALL, LATEST, PROMOTED, REALTIME, Table};
 use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use weir_types::contract::{MetricInfo, Output, ValueType};
 use weir_types::key::{self, NULL};
 use weir_types::window::Window;
@@ -13,10 +14,18 @@ use weir_types::window::Window;
 pub struct View {
     pub name: String,
     pub create: String,
+    /// Which metric it is of, and how it is defined: one that bears it need not be made.
+    pub comment: String,
 }
 
-/// What the comment of a metric's view begins with; the metric's name follows.
-pub const COMMENT: &str = "Weir metric ";
+/// What the comment of a metric's view begins with; the metric's name follows, and a hash of its definition.
+const COMMENT: &str = "Weir metric ";
+
+/// The metric that a view's comment names.
+pub fn metric_of(comment: &str) -> Option<&str> {
+    let named = comment.strip_prefix(COMMENT)?;
+    Some(named.split_once(' ').map_or(named, |(metric, _)| metric))
+}
 
 /// Columns that every view has before and after the metric's own.
 const HEAD: [&str; 2] = ["window", "dimension_set"];
@@ -29,7 +38,11 @@ const TAIL: [&str; 8] =
 /// the newest values under `…_latest`.
 pub fn views(database: &str, info: &MetricInfo) -> Vec<View> {
     let name = view_name(&info.name);
-    let view = |name: String, table: &Table| View { create: create(database, &name, table, info), name };
+    let view = |name: String, table: &Table| {
+        let definition = create(database, &name, table, info);
+        let comment = format!("{COMMENT}{} {:016x}", info.name, hash(&definition));
+        View { create: format!("{definition}\nCOMMENT {}", sql::text(&comment)), name, comment }
+    };
     if info.is_now() {
         vec![view(name.clone(), &LATEST), view(format!("{name}_history"), &REALTIME)]
     } else if info.windows.contains(&Window::Now) {
@@ -37,6 +50,13 @@ pub fn views(database: &str, info: &MetricInfo) -> Vec<View> {
     } else {
         vec![view(name, &REALTIME)]
     }
+}
+
+/// Another release of the compiler may give another hash: then views are made once more.
+fn hash(definition: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    definition.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// `.` becomes `_`. A metric named like one of Weir's tables gets a `_` more.
@@ -59,13 +79,12 @@ fn create(database: &str, name: &str, table: &Table, info: &MetricInfo) -> Strin
     let metric = sql::text(&info.name);
     format!(
         "CREATE OR REPLACE VIEW {}.{} AS\nSELECT\n    {}\nFROM {} AS r FINAL\nWHERE r.metric = {metric} AND \
-         r.incarnation IN (SELECT incarnation FROM {} FINAL WHERE metric = {metric} AND retired = 0)\nCOMMENT {}",
+         r.incarnation IN (SELECT incarnation FROM {} FINAL WHERE metric = {metric} AND retired = 0)",
         sql::name(database),
         sql::name(name),
         columns.lines.join(",\n    "),
         table.qualified(database),
         PROMOTED.qualified(database),
-        sql::text(&format!("{COMMENT}{}", info.name)),
     )
 }
 

@@ -131,7 +131,10 @@ fn a_view_shows_the_promoted_incarnation_and_nothing_of_a_retired_metric() {
     sink.prepare().unwrap();
     let info = metric("a.count", &[MINUTES], &[], &[output("count", Int, false)]);
     sink.prepare_metric(&info).unwrap();
+    let made = || engine.ask("SELECT uuid FROM system.tables WHERE database = 'weir' AND name = 'a_count'");
+    let first = made();
     sink.prepare_metric(&info).unwrap();
+    assert_eq!(made(), first, "one that is as it should be is left alone");
     let newer = of_series(row(START, 1, 50), |series| series.incarnation += 1);
     sink.insert(1, &realtime(vec![row(START, 1, 4), row(START, 2, 5), newer])).unwrap();
     let point_to = |incarnation, epoch, retired| {

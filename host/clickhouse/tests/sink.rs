@@ -362,3 +362,27 @@ fn rows_of_a_lost_future_are_taken_back_and_the_generation_that_did_it_is_found(
     assert_eq!(engine.ask("SELECT count() FROM weir.epochs FINAL"), "0");
     assert_eq!(sink.max_generation().unwrap(), 8);
 }
+
+#[test]
+fn a_lost_future_of_many_days_is_taken_back_whatever_the_time_for_one_statement_is() {
+    let Some(engine) = Engine::start() else { return };
+    let sink = engine.sink();
+    sink.prepare().unwrap();
+    let day = |n: i64| START + n * DAY;
+    // Epoch 3 stays, and of the days after it what came later does not.
+    sink.insert(6, &realtime((0..20).map(|n| row(day(n), 3, 1)).collect())).unwrap();
+    sink.insert(6, &realtime((10..30).map(|n| row(day(n), 9, 2)).collect())).unwrap();
+    let hurried = Options { timeout: Duration::from_millis(1), ..Options::new(&engine.process.url) };
+    let hurried = ClickHouse::new(hurried).unwrap();
+    let lost = LostFuture { epoch: 3, generation: 6 };
+    for _ in 0..2 {
+        hurried.take_back(lost, 8).unwrap();
+        assert_eq!(engine.ask("SELECT count(), max(epoch) FROM weir.metric_realtime FINAL"), "10\t3");
+    }
+    let marked = engine.ask("SELECT count() FROM weir.metric_realtime WHERE deleted");
+    // A start that does not know what was done marks nothing twice.
+    sink.take_back(lost, 9).unwrap();
+    assert_eq!(engine.ask("SELECT count() FROM weir.metric_realtime WHERE deleted"), marked);
+    sink.insert(9, &realtime(vec![row(day(12), 4, 5)])).unwrap();
+    assert_eq!(engine.ask("SELECT count() FROM weir.metric_realtime FINAL"), "11");
+}

@@ -58,6 +58,8 @@ pub struct Delivery {
     tables_ready: bool,
     /// The greatest generation in the sink, until ours is claimed.
     found: Option<u64>,
+    /// Claimed by this start. The others hear of it once the sink is ready for rows under it.
+    own: Option<u64>,
     /// What the sink must take back before it gets rows.
     lost: Option<LostFuture>,
     /// Collected for the next delivery.
@@ -83,6 +85,9 @@ struct Facts {
     claimed: bool,
     /// The greatest generation in the sink, once asked for.
     found: Option<u64>,
+    /// The generation of this start, before it is told.
+    own: Option<u64>,
+    lost: Option<LostFuture>,
     permit: Option<Permit>,
     metrics: bool,
     rows: bool,
@@ -96,6 +101,10 @@ enum Action {
     FindGeneration,
     /// The sink holds rows of this generation and none of a greater one.
     Claim(u64),
+    /// Before the first row under this generation.
+    TakeBack(LostFuture, u64),
+    /// All is ready for rows under this generation; the sink holds none of a greater one than the first.
+    Begin(u64, u64),
     PrepareMetric,
     /// The rows of this epoch, from the store.
     Read(u64),
@@ -103,22 +112,28 @@ enum Action {
     Rest,
 }
 
-/// | claimed | tables | found | metrics | permit | left | rows | next |
-/// |---|---|---|---|---|---|---|---|
-/// | no | not ready | – | – | – | – | – | prepare tables |
-/// | no | ready | no | – | – | – | – | find generation |
-/// | no | ready | yes | – | – | – | – | claim |
-/// | yes | – | – | some | – | – | – | prepare metric |
-/// | yes | – | – | none | no | – | – | rest: the claim must be durable first |
-/// | yes | – | – | none | yes | some | – | read |
-/// | yes | – | – | none | yes | none | some | insert |
-/// | yes | – | – | none | yes | none | none | rest |
+/// | claimed | tables | found | own | lost | metrics | permit | left | rows | next |
+/// |---|---|---|---|---|---|---|---|---|---|
+/// | no | not ready | – | – | – | – | – | – | – | prepare tables |
+/// | no | ready | no | – | – | – | – | – | – | find generation |
+/// | no | ready | yes | no | – | – | – | – | – | claim |
+/// | no | ready | yes | yes | some | – | – | – | – | take back: tried again under the same generation |
+/// | no | ready | yes | yes | none | – | – | – | – | begin |
+/// | yes | – | – | – | – | some | – | – | – | prepare metric |
+/// | yes | – | – | – | – | none | no | – | – | rest: the claim must be durable first |
+/// | yes | – | – | – | – | none | yes | some | – | read |
+/// | yes | – | – | – | – | none | yes | none | some | insert |
+/// | yes | – | – | – | – | none | yes | none | none | rest |
 fn next(facts: Facts) -> Action {
     if !facts.claimed {
-        return match facts.found {
+        return match (facts.found, facts.own) {
             _ if !facts.tables_ready => Action::PrepareTables,
-            None => Action::FindGeneration,
-            Some(found) => Action::Claim(found),
+            (None, _) => Action::FindGeneration,
+            (Some(found), None) => Action::Claim(found),
+            (Some(found), Some(own)) => match facts.lost {
+                Some(lost) => Action::TakeBack(lost, own),
+                None => Action::Begin(found, own),
+            },
         };
     }
     match (facts.permit, facts.left) {
@@ -142,6 +157,7 @@ impl Delivery {
             keys,
             tables_ready: false,
             found: None,
+            own: None,
             lost,
             in_hand: Waiting::default(),
             batch: None,
@@ -190,6 +206,8 @@ impl Delivery {
             tables_ready: self.tables_ready,
             claimed: self.queue.claimed().is_some(),
             found: self.found,
+            own: self.own,
+            lost: self.lost,
             permit: self.queue.permit(),
             metrics: !self.prepare.is_empty(),
             rows: self.batch.is_some() || !self.in_hand.is_empty(),
@@ -206,6 +224,8 @@ impl Delivery {
             }
             Action::FindGeneration => self.found = Some(sink.max_generation()?),
             Action::Claim(found) => self.claim(found)?,
+            Action::TakeBack(lost, generation) => self.take_back(lost, generation)?,
+            Action::Begin(found, generation) => self.begin(found, generation),
             Action::PrepareMetric => {
                 if let Some(info) = self.prepare.last() {
                     sink.prepare_metric(info)?;
@@ -220,20 +240,35 @@ impl Delivery {
     }
 
     /// The generation of this start: greater than every one seen in the state and in the sink.
-    fn claim(&mut self, found: u64) -> Result<(), Failed> {
-        let stored = self.queue.stored_generation;
-        let generation = self.ports.state.claim_generation(found.max(stored) + 1)?;
-        if let Some(lost) = self.lost {
-            self.ports.sink.take_back(lost, generation)?;
-            self.lost = None;
-            tracing::info!(after_epoch = lost.epoch, "rows of a lost future are taken back");
-        }
-        // Rows are only inserted under generations that are noted in the state. A greater one in the sink
-        // means that this state is older than the rows: wiped, or restored from a copy.
-        let ahead = found > stored;
+    fn claim(&mut self, found: u64) -> Result<(), StateError> {
+        let at_least = found.max(self.queue.stored_generation) + 1;
+        self.own = Some(self.ports.state.claim_generation(at_least)?);
+        Ok(())
+    }
+
+    /// May take long: it is told beforehand, and the next action takes that back.
+    fn take_back(&mut self, lost: LostFuture, generation: u64) -> Result<(), SinkError> {
+        let LostFuture { epoch, .. } = lost;
+        let reason = format!(
+            "the state was imported: ClickHouse takes back what was delivered after epoch {epoch}, and new rows \
+             wait for that"
+        );
+        tracing::info!("{reason}");
+        self.troubled.insert("clickhouse");
+        let condition = Condition { part: "clickhouse", blocking: true, reason };
+        self.ports.publisher.condition("clickhouse", Some(condition));
+        self.ports.sink.take_back(lost, generation)?;
+        self.lost = None;
+        tracing::info!(after_epoch = epoch, "rows of a lost future are taken back");
+        Ok(())
+    }
+
+    /// Rows are only inserted under generations that are noted in the state. A greater one in the sink
+    /// means that this state is older than the rows: wiped, or restored from a copy.
+    fn begin(&mut self, found: u64, generation: u64) {
+        let ahead = found > self.queue.stored_generation;
         tracing::info!(generation, ahead, "generation taken");
         self.queue.claim(generation, ahead);
-        Ok(())
     }
 
     fn read(&mut self, epoch: u64) -> Result<(), StateError> {
@@ -266,6 +301,8 @@ mod tests {
         tables_ready: true,
         claimed: true,
         found: None,
+        own: None,
+        lost: None,
         permit: None,
         metrics: false,
         rows: false,
@@ -277,7 +314,19 @@ mod tests {
         let start = Facts { tables_ready: false, claimed: false, rows: true, ..NOTHING };
         assert_eq!(next(start), Action::PrepareTables);
         assert_eq!(next(Facts { tables_ready: true, ..start }), Action::FindGeneration);
-        assert_eq!(next(Facts { tables_ready: true, found: Some(4), ..start }), Action::Claim(4));
+        let claims = Facts { tables_ready: true, found: Some(4), ..start };
+        assert_eq!(next(claims), Action::Claim(4));
+        assert_eq!(next(Facts { own: Some(5), ..claims }), Action::Begin(4, 5));
+    }
+
+    #[test]
+    fn what_was_lost_is_taken_back_under_the_one_generation_before_anything_is_inserted() {
+        let lost = Some(LostFuture { epoch: 7, generation: 2 });
+        let start = Facts { claimed: false, found: Some(4), rows: true, lost, ..NOTHING };
+        assert_eq!(next(start), Action::Claim(4));
+        let claimed = Facts { own: Some(5), ..start };
+        assert_eq!(next(claimed), Action::TakeBack(LostFuture { epoch: 7, generation: 2 }, 5));
+        assert_eq!(next(Facts { lost: None, ..claimed }), Action::Begin(4, 5));
     }
 
     #[test]
