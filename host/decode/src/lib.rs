@@ -34,7 +34,7 @@ use general::{Facts, Parsed};
 use json::utf8;
 use key::KeyShape;
 use plan::Plan;
-use rows::{RowFacts, Tables, append, push_image};
+use rows::{RowFacts, Tables, append, check_fits, push_image};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use template::Templates;
@@ -71,11 +71,14 @@ struct Lane {
     templates: Templates,
     /// One for each entry of `sources`.
     keys: Vec<KeyShape>,
+    /// Whether any of its sources names a database: else nobody looks at the records'.
+    by_database: bool,
 }
 
 impl Lane {
     fn new(format: Format) -> Lane {
-        Lane { format, sources: Vec::new(), templates: Templates::default(), keys: Vec::new() }
+        let (sources, keys, templates) = (Vec::new(), Vec::new(), Templates::default());
+        Lane { format, sources, templates, keys, by_database: false }
     }
 }
 
@@ -94,6 +97,7 @@ impl Decoder {
                 if lanes[at].format == source.format && !lanes[at].sources.contains(&index) {
                     lanes[at].sources.push(index);
                     lanes[at].keys.push(KeyShape::default());
+                    lanes[at].by_database |= source.reading.database.is_some();
                 }
             }
         }
@@ -203,9 +207,11 @@ impl Decoder {
             Parsed::Change(change) => change,
         };
         let lane = &mut self.lanes[topic];
-        let named = |s: &usize| self.sources[*s].plan.table == change.table;
+        let database = || json::find(&change.source, "db");
+        let named = |s: &usize| self.sources[*s].plan.is_of(&change.table, database);
+        let by_database = lane.by_database;
         let Some(source) = lane.sources.iter().copied().find(named) else {
-            lane.templates.learn_unknown(value, &change);
+            lane.templates.learn_unknown(value, &change, by_database);
             return Ok(Outcome::Skipped(SkipReason::UnknownTable));
         };
         let plan = &self.sources[source].plan;
@@ -216,7 +222,7 @@ impl Decoder {
         let rows = batch.len();
         push_image(plan, images.before.as_deref(), batch, false);
         push_image(plan, images.after.as_deref(), batch, true);
-        lane.templates.learn(value, &change, &images, &facts, source, plan);
+        lane.templates.learn(value, &change, (&images, &facts), (source, plan), by_database);
         let finished = finish(plan, lane, source, &facts, record, batch);
         if finished.is_err() {
             batch.truncate(rows);
@@ -225,7 +231,7 @@ impl Decoder {
     }
 }
 
-/// Checks op and key and appends the row's coordinates, after its cells.
+/// Checks op and keys and appends the row's coordinates, after its cells.
 #[inline(always)]
 fn finish(
     plan: &Plan,
@@ -239,6 +245,7 @@ fn finish(
     if facts.op != b't' {
         let at = lane.sources.iter().position(|s| *s == source).unwrap_or(0);
         lane.keys[at].check(record.key, plan)?;
+        check_fits(plan, if facts.after { &batch.after } else { &batch.before }, batch.len())?;
     }
     let Facts { before, after, origin, .. } = *facts;
     append(plan, RowFacts { op, before, after, origin, row_in_record: 0 }, record, batch);

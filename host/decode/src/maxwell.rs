@@ -38,7 +38,7 @@ pub(crate) fn decode(
     };
     let Some(table) = find(&top, "table") else { return Err(wrong("it has no table")) };
     let table = text_of(table).ok_or_else(|| wrong("its table is no text"))?;
-    let Some((source, plan)) = tables.find(&table) else {
+    let Some((source, plan)) = tables.find(&table, &top) else {
         return Ok(Outcome::Skipped(SkipReason::UnknownTable));
     };
     let data = image(&top, "data")?;

@@ -8,9 +8,9 @@
 use crate::json::{Entry, find, members, wrong};
 use crate::outcome::{DeadReason, Outcome};
 use crate::plan::Plan;
-use crate::rows::{RowFacts, append, check_key, push_image};
+use crate::rows::{RowFacts, append, check_fits, check_key, push_image};
 use std::borrow::Cow;
-use weir_types::batch::{ChangeBatch, Op, cell};
+use weir_types::batch::{ChangeBatch, Op};
 use weir_types::contract::ValueType;
 use weir_types::record::Record;
 
@@ -36,8 +36,13 @@ pub(crate) fn decode(
         end(plan, &row, record, batch)?;
         return Ok(Outcome::Applied { source, rows: 1 });
     }
+    let at = batch.len();
     push_image(plan, None, batch, false);
     push_image(plan, Some(&row), batch, true);
+    if let Err(reason) = check_fits(plan, &batch.after, at) {
+        batch.truncate(at);
+        return Err(reason);
+    }
     let facts = RowFacts { op: Op::Update, before: false, after: true, origin: None, row_in_record: 0 };
     append(plan, facts, record, batch);
     Ok(Outcome::Applied { source, rows: 1 })
@@ -73,12 +78,9 @@ fn end(plan: &Plan, row: &[Entry], record: &Record<'_>, batch: &mut ChangeBatch)
             None => cells.push_null(),
         }
     }
-    if let Some(column) = plan.key_columns.iter().find(|c| batch.before[**c].states[at] != cell::VALUE) {
-        let name = &plan.names[*column];
+    if let Err(reason) = check_fits(plan, &batch.before, at) {
         batch.truncate(at);
-        return Err(DeadReason::Key(format!(
-            "its {name} is not of the declared type, so no row can be found"
-        )));
+        return Err(reason);
     }
     let facts = RowFacts { op: Op::Delete, before: false, after: false, origin: None, row_in_record: 0 };
     append(plan, facts, record, batch);

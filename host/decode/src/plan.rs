@@ -1,6 +1,7 @@
 //! What to decode of a source.
 
 use crate::cell::CellType;
+use crate::json::text_of;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeSet;
 use weir_types::schema::SourceDecl;
@@ -9,6 +10,8 @@ use weir_types::schema::SourceDecl;
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub table: String,
+    /// The database whose table it is; None: that of any.
+    pub database: Option<String>,
     /// All declared columns.
     pub types: Vec<CellType>,
     columns: FxHashMap<String, usize>,
@@ -30,6 +33,7 @@ impl Plan {
     pub fn new(source: &SourceDecl) -> Plan {
         let mut plan = Plan {
             table: source.table.clone(),
+            database: source.reading.database.clone(),
             types: source.columns.iter().map(|c| CellType::new(c, source)).collect(),
             columns: source.columns.iter().enumerate().map(|(i, c)| (c.name.clone(), i)).collect(),
             always: source
@@ -49,6 +53,16 @@ impl Plan {
         };
         plan.ask(&BTreeSet::new());
         plan
+    }
+
+    /// Whether records of that table are the source's. `database`: the token of the record's, looked at only
+    /// where the source names one.
+    pub fn is_of<'a>(&self, table: &str, database: impl FnOnce() -> Option<&'a str>) -> bool {
+        self.table == table
+            && self
+                .database
+                .as_deref()
+                .is_none_or(|wanted| database().and_then(text_of).is_some_and(|database| database == wanted))
     }
 
     /// Decodes these columns from now on; primary key and event time besides.

@@ -4,7 +4,7 @@ use crate::Source;
 use crate::json::{Entry, find};
 use crate::outcome::DeadReason;
 use crate::plan::Plan;
-use weir_types::batch::{ChangeBatch, Op, Origin};
+use weir_types::batch::{Cells, ChangeBatch, Op, Origin, cell};
 use weir_types::record::Record;
 
 /// What a row is, beside its cells.
@@ -53,10 +53,11 @@ pub(crate) struct Tables<'a> {
 }
 
 impl<'a> Tables<'a> {
-    /// The source that declares a table; of two the first.
-    pub fn find(&self, table: &str) -> Option<(usize, &'a Plan)> {
+    /// The source that declares the table of a record with these members; of two the first.
+    pub fn find(&self, table: &str, record: &[Entry]) -> Option<(usize, &'a Plan)> {
         let plan = |source: usize| (source, &self.sources[source].plan);
-        self.on_topic.iter().map(|source| plan(*source)).find(|(_, plan)| plan.table == table)
+        let database = || find(record, "database");
+        self.on_topic.iter().map(|source| plan(*source)).find(|(_, plan)| plan.is_of(table, database))
     }
 }
 
@@ -122,6 +123,21 @@ pub(crate) fn check_key(plan: &Plan, image: &[Entry]) -> Result<(), DeadReason> 
     Ok(())
 }
 
+/// Whether the primary key of the image that was pushed last fits its declared types: without it no row can be
+/// found.
+#[inline(always)]
+pub(crate) fn check_fits(plan: &Plan, image: &[Cells], row: usize) -> Result<(), DeadReason> {
+    match plan.key_columns.iter().find(|column| image[**column].states[row] != cell::VALUE) {
+        None => Ok(()),
+        Some(column) => Err(unfit_key(&plan.names[*column])),
+    }
+}
+
+#[cold]
+fn unfit_key(name: &str) -> DeadReason {
+    DeadReason::Key(format!("its {name} is not of the declared type, so no row can be found"))
+}
+
 /// What a change did, by the names that both Canal and Maxwell use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -133,15 +149,35 @@ pub(crate) enum Kind {
 }
 
 /// Appends the rows that one row of a record gives: one, or two where its primary key changed. `old` is
-/// what an update changed. Returns how many.
+/// what an update changed. Returns how many. On an error the batch is as before.
 pub(crate) fn push_change(
+    plan: &Plan,
+    change: (Kind, &[Entry], &[Entry]),
+    place: (Option<Origin>, u32),
+    record: &Record<'_>,
+    batch: &mut ChangeBatch,
+) -> Result<u32, DeadReason> {
+    check_key(plan, change.1)?;
+    let first = batch.len();
+    let rows = push_rows(plan, change, place, record, batch);
+    let fits = |row: usize| {
+        let image = if batch.after_present[row] != 0 { &batch.after } else { &batch.before };
+        check_fits(plan, image, row)
+    };
+    let checked = (first..batch.len()).try_for_each(fits);
+    if checked.is_err() {
+        batch.truncate(first);
+    }
+    checked.map(|()| rows)
+}
+
+fn push_rows(
     plan: &Plan,
     (kind, data, old): (Kind, &[Entry], &[Entry]),
     (origin, row_in_record): (Option<Origin>, u32),
     record: &Record<'_>,
     batch: &mut ChangeBatch,
-) -> Result<u32, DeadReason> {
-    check_key(plan, data)?;
+) -> u32 {
     let facts = |op, before, after| RowFacts { op, before, after, origin, row_in_record };
     match kind {
         Kind::Insert | Kind::Read => {
@@ -160,16 +196,16 @@ pub(crate) fn push_change(
             push_partial(plan, old, batch);
             if !is_rekeyed(plan, batch) {
                 append(plan, facts(Op::Update, true, true), record, batch);
-                return Ok(1);
+                return 1;
             }
             split(plan, batch);
             append(plan, facts(Op::RekeyDelete, true, false), record, batch);
             let insert = RowFacts { row_in_record: row_in_record + 1, ..facts(Op::RekeyInsert, false, true) };
             append(plan, insert, record, batch);
-            return Ok(2);
+            return 2;
         }
     }
-    Ok(1)
+    1
 }
 
 /// Whether the last images' primary keys differ.

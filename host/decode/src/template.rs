@@ -142,15 +142,15 @@ impl Templates {
         self.last = at;
     }
 
-    /// Remembers the shape of a change of a declared table.
+    /// Remembers the shape of a change of a declared table. `by_database`: its database decides, too, whose
+    /// the record is.
     pub fn learn(
         &mut self,
         value: &[u8],
         change: &Change,
-        images: &Images,
-        facts: &Facts,
-        source: usize,
-        plan: &Plan,
+        (images, facts): (&Images, &Facts),
+        (source, plan): (usize, &Plan),
+        by_database: bool,
     ) {
         let Some(row) = images.after.as_deref().or(images.before.as_deref()) else { return };
         let raw = find_raw(change, if facts.after { "after" } else { "before" });
@@ -163,6 +163,7 @@ impl Templates {
         };
         let source_slot = |entry: &Entry| match &*entry.key {
             "table" | "file" | "server_id" | "snapshot" => Slot::Exact,
+            "db" if by_database => Slot::Exact,
             "ts_ms" | "pos" | "row" if entry.raw == "null" => Slot::Exact,
             "ts_ms" => Slot::SourceTime,
             "pos" => Slot::Position,
@@ -170,7 +171,7 @@ impl Templates {
             _ => Slot::Skip,
         };
         let wanted = ["before", "after", "op", "source"];
-        let wanted_source = ["table", "file", "server_id", "snapshot", "ts_ms", "pos", "row"];
+        let wanted_source = ["table", "db", "file", "server_id", "snapshot", "ts_ms", "pos", "row"];
         if is_repeated(&change.payload, &wanted) || is_repeated(&change.source, &wanted_source) {
             return;
         }
@@ -198,11 +199,15 @@ impl Templates {
     }
 
     /// Remembers the shape of a change of a table that nobody declared.
-    pub fn learn_unknown(&mut self, value: &[u8], change: &Change) {
-        if is_repeated(&change.payload, &["source"]) || is_repeated(&change.source, &["table"]) {
+    pub fn learn_unknown(&mut self, value: &[u8], change: &Change, by_database: bool) {
+        if is_repeated(&change.payload, &["source"]) || is_repeated(&change.source, &["table", "db"]) {
             return;
         }
-        let source_slot = |entry: &Entry| if entry.key == "table" { Slot::Exact } else { Slot::Skip };
+        let source_slot = |entry: &Entry| match &*entry.key {
+            "table" => Slot::Exact,
+            "db" if by_database => Slot::Exact,
+            _ => Slot::Skip,
+        };
         let Some((parts, closing)) = parts(value, change, |_| Slot::Skip, source_slot) else { return };
         self.add(Template {
             source: None,

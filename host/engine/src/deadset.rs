@@ -4,12 +4,14 @@
 //! write in which it is applied. What came after it decides what it still means. The first later
 //! change of the same key is remembered: if it stands before the dead one in the upstream's log, the
 //! upstream has sent the dead one again, and it was counted then; if it stands after it, the dead one
-//! must not set a current value any more.
+//! must not set a current value any more. Where records carry no place in a log but versions, key and
+//! version stand for it. A snapshot's reads have no place that tells one from another, and are no repeats.
 
 use crate::stored::{Keyspace, StoredDeadBlock, StoredDeadEntry, StoredLater, StoredPlace, encode};
+use crate::versions::Versions;
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
-use weir_types::batch::Origin;
+use weir_types::batch::{ChangeBatch, Origin};
 use weir_types::ports::WriteSet;
 use weir_types::record::TopicPartition;
 
@@ -26,7 +28,7 @@ pub struct DeadSet {
     open: FxHashMap<u64, Vec<i64>>,
     /// Places of changes that were redriven.
     redriven: BTreeSet<StoredPlace>,
-    /// Those whose `later` was set since the last decision.
+    /// Those whose `later` was set by a record read since the last decision; what a redrive has set stays.
     marked: Vec<i64>,
     dirty: BTreeSet<i64>,
     redriven_dirty: bool,
@@ -58,9 +60,19 @@ fn key_hash(key: Option<&[u8]>) -> u64 {
     key.map_or(ANY, |key| key.iter().fold(0xcbf2_9ce4_8422_2325, step) | 1)
 }
 
-fn place(origin: &Origin) -> StoredPlace {
+fn in_log(origin: &Origin) -> StoredPlace {
     let p = origin.position;
     StoredPlace { server: origin.server, file: p.file, pos: p.pos, row: p.row, rank: p.rank }
+}
+
+/// By what a change is known again: its place in the log, else its key and version.
+pub fn place_of(batch: &ChangeBatch, row: usize, versions: Option<&Versions>) -> Option<StoredPlace> {
+    match batch.origins[row] {
+        // All reads of a snapshot have the same.
+        Some(_) if batch.ops[row].is_read() => None,
+        Some(origin) => Some(in_log(&origin)),
+        None => versions?.place(batch, row),
+    }
 }
 
 impl DeadSet {
@@ -80,15 +92,17 @@ impl DeadSet {
 
     /// A change of that key was applied.
     #[inline]
-    pub fn applied(&mut self, key: Option<&[u8]>, origin: Option<&Origin>) {
+    pub fn applied(&mut self, key: Option<&[u8]>, place: impl FnOnce() -> Option<StoredPlace>) {
         if !self.open.is_empty() {
-            self.follow(key_hash(key), origin, i64::MAX);
+            let followed = self.follow(key_hash(key), place(), i64::MAX);
+            self.marked.extend(followed);
         }
     }
 
-    /// Those of that key below an offset are followed by a change.
-    fn follow(&mut self, key: u64, origin: Option<&Origin>, below: i64) {
-        let later = origin.map_or(StoredLater::Somewhere, |o| StoredLater::At(place(o)));
+    /// Those of that key below an offset are followed by a change; gives their offsets.
+    fn follow(&mut self, key: u64, place: Option<StoredPlace>, below: i64) -> Vec<i64> {
+        let later = place.map_or(StoredLater::Somewhere, StoredLater::At);
+        let mut all = Vec::new();
         for key in if key == ANY { vec![ANY] } else { vec![key, ANY] } {
             let Some(offsets) = self.open.get_mut(&key) else { continue };
             let (followed, rest) = offsets.iter().partition::<Vec<i64>, _>(|o| **o < below);
@@ -99,11 +113,12 @@ impl DeadSet {
             for offset in followed {
                 if let Some(entry) = self.entries.get_mut(&offset) {
                     entry.later = Some(later);
-                    self.marked.push(offset);
+                    all.push(offset);
                     self.dirty.insert(offset.div_euclid(BLOCK));
                 }
             }
         }
+        all
     }
 
     /// What was read since the last decision is taken.
@@ -140,37 +155,31 @@ impl DeadSet {
     }
 
     /// What a dead letter may do, now that its place is known.
-    pub fn standing(&self, offset: i64, origin: Option<&Origin>) -> Standing {
-        let Some(place) = origin.map(place) else {
-            return match self.entries.get(&offset).and_then(|e| e.later) {
-                None => Standing::Newest,
-                Some(_) => Standing::Superseded,
-            };
+    pub fn standing(&self, offset: i64, place: Option<StoredPlace>) -> Standing {
+        let later = self.entries.get(&offset).and_then(|e| e.later);
+        let was_sent_again = |place: StoredPlace| match later {
+            _ if self.redriven.contains(&place) => true,
+            Some(StoredLater::At(later)) => later.server == place.server && later <= place,
+            _ => false,
         };
-        match self.entries.get(&offset).and_then(|e| e.later) {
-            _ if self.redriven.contains(&place) => Standing::Repeat,
-            Some(StoredLater::At(later)) if later.server == place.server && later <= place => {
-                Standing::Repeat
-            }
+        match later {
+            _ if place.is_some_and(was_sent_again) => Standing::Repeat,
             Some(_) => Standing::Superseded,
             None => Standing::Newest,
         }
     }
 
-    /// A dead letter was taken up: it is none any more. `origin`: its place, if it was applied.
-    pub fn redriven(&mut self, offset: i64, origin: Option<&Origin>, applied: bool) {
+    /// A dead letter was taken up: it is none any more. `places`: those of its rows that were applied; None if
+    /// none was.
+    pub fn redriven(&mut self, offset: i64, places: Option<&[StoredPlace]>) {
         let Some(key) = self.entries.get(&offset).map(|e| e.key) else { return };
         self.remove(offset);
-        if !applied {
-            return;
-        }
-        self.follow(key, origin, offset);
-        if let Some(origin) = origin {
-            self.redriven.insert(place(origin));
-            self.redriven_dirty = true;
-            if self.redriven.len() > MOST {
-                self.redriven.pop_first();
-            }
+        let Some(places) = places else { return };
+        self.follow(key, places.first().copied(), offset);
+        self.redriven_dirty |= !places.is_empty();
+        self.redriven.extend(places);
+        while self.redriven.len() > MOST {
+            self.redriven.pop_first();
         }
     }
 
@@ -218,8 +227,9 @@ mod tests {
     use super::*;
     use weir_types::batch::Position;
 
-    fn at(pos: u64) -> Origin {
-        Origin { server: 1, position: Position { file: 1, pos, row: 0, rank: 1 }, source_time: 0 }
+    fn at(pos: u64) -> StoredPlace {
+        let position = Position { file: 1, pos, row: 0, rank: 1 };
+        in_log(&Origin { server: 1, position, source_time: 0 })
     }
 
     const A: Option<&[u8]> = Some(b"a");
@@ -229,27 +239,27 @@ mod tests {
     fn a_later_change_of_the_same_key_supersedes_and_one_of_another_key_does_not() {
         let mut set = DeadSet::default();
         set.add(5, A);
-        set.applied(B, Some(&at(70)));
-        assert_eq!(set.standing(5, Some(&at(60))), Standing::Newest);
-        set.applied(A, Some(&at(80)));
-        assert_eq!(set.standing(5, Some(&at(60))), Standing::Superseded);
+        set.applied(B, || Some(at(70)));
+        assert_eq!(set.standing(5, Some(at(60))), Standing::Newest);
+        set.applied(A, || Some(at(80)));
+        assert_eq!(set.standing(5, Some(at(60))), Standing::Superseded);
         // Only the first one counts: what comes later says nothing about a repeat.
-        set.applied(A, Some(&at(50)));
-        assert_eq!(set.standing(5, Some(&at(60))), Standing::Superseded);
+        set.applied(A, || Some(at(50)));
+        assert_eq!(set.standing(5, Some(at(60))), Standing::Superseded);
     }
 
     #[test]
     fn what_the_upstream_sent_again_and_was_counted_then_is_a_repeat() {
         let mut set = DeadSet::default();
         set.add(5, A);
-        set.applied(A, Some(&at(40)));
-        assert_eq!(set.standing(5, Some(&at(60))), Standing::Repeat, "the run from 40 on has 60 in it");
+        set.applied(A, || Some(at(40)));
+        assert_eq!(set.standing(5, Some(at(60))), Standing::Repeat, "the run from 40 on has 60 in it");
         set.add(7, B);
         set.add(8, B);
-        set.redriven(7, Some(&at(70)), true);
+        set.redriven(7, Some(&[at(70)]));
         assert!(!set.contains(7));
-        assert_eq!(set.standing(8, Some(&at(70))), Standing::Repeat, "the same change, dead twice");
-        assert_eq!(set.standing(8, Some(&at(71))), Standing::Newest);
+        assert_eq!(set.standing(8, Some(at(70))), Standing::Repeat, "the same change, dead twice");
+        assert_eq!(set.standing(8, Some(at(71))), Standing::Newest);
     }
 
     #[test]
@@ -257,20 +267,20 @@ mod tests {
         let mut set = DeadSet::default();
         set.add(5, A);
         set.add(6, A);
-        set.redriven(6, Some(&at(66)), true);
-        assert_eq!(set.standing(5, Some(&at(55))), Standing::Superseded);
+        set.redriven(6, Some(&[at(66)]));
+        assert_eq!(set.standing(5, Some(at(55))), Standing::Superseded);
         let mut set = DeadSet::default();
         set.add(5, A);
         set.add(6, A);
-        set.redriven(5, Some(&at(55)), true);
-        assert_eq!(set.standing(6, Some(&at(66))), Standing::Newest);
+        set.redriven(5, Some(&[at(55)]));
+        assert_eq!(set.standing(6, Some(at(66))), Standing::Newest);
     }
 
     #[test]
     fn without_a_key_anything_that_follows_supersedes() {
         let mut set = DeadSet::default();
         set.add(5, None);
-        set.applied(B, None);
+        set.applied(B, || None);
         assert_eq!(set.standing(5, None), Standing::Superseded);
     }
 
@@ -279,13 +289,30 @@ mod tests {
         let mut set = DeadSet::default();
         set.add(5, A);
         set.settle();
-        set.applied(A, Some(&at(80)));
+        set.applied(A, || Some(at(80)));
         set.add(9, A);
         set.undo(8);
         assert_eq!((set.contains(5), set.contains(9)), (true, false));
-        assert_eq!(set.standing(5, Some(&at(60))), Standing::Newest);
-        set.applied(A, Some(&at(80)));
-        assert_eq!(set.standing(5, Some(&at(60))), Standing::Superseded);
+        assert_eq!(set.standing(5, Some(at(60))), Standing::Newest);
+        set.applied(A, || Some(at(80)));
+        assert_eq!(set.standing(5, Some(at(60))), Standing::Superseded);
+    }
+
+    #[test]
+    fn what_a_redrive_said_of_older_ones_stays_when_a_later_read_is_undone() {
+        let mut set = DeadSet::default();
+        set.add(5, A);
+        set.add(6, A);
+        set.settle();
+        set.redriven(6, Some(&[at(66)]));
+        set.add(9, B);
+        set.undo(9);
+        assert_eq!(set.standing(5, Some(at(55))), Standing::Superseded);
+        // Without a place, too.
+        set.add(7, A);
+        set.redriven(7, Some(&[]));
+        set.undo(9);
+        assert_eq!(set.standing(5, None), Standing::Superseded);
     }
 
     #[test]
@@ -296,7 +323,7 @@ mod tests {
         for offset in [5, 6, 9000] {
             set.add(offset, A);
         }
-        set.redriven(6, Some(&at(66)), true);
+        set.redriven(6, Some(&[at(66)]));
         let mut writes = WriteSet::default();
         set.save(&partition, &keys, &mut writes);
         assert_eq!((writes.puts.len(), writes.deletes.len()), (3, 0));
@@ -309,7 +336,7 @@ mod tests {
         assert_eq!(again.entries, set.entries);
         assert_eq!((again.redriven.clone(), again.open), (set.redriven.clone(), set.open.clone()));
         again = set;
-        again.redriven(9000, None, false);
+        again.redriven(9000, None);
         let mut writes = WriteSet::default();
         again.save(&partition, &keys, &mut writes);
         assert_eq!((writes.puts.len(), writes.deletes), (0, vec![keys.dead_block(&partition, 2)]));

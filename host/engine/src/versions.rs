@@ -10,13 +10,20 @@
 //! | stands at w | v > w; or v = w and the row ends (its last image has the version that it had) | new |
 //! | stands at w | else | a repeat |
 //! | is gone, at w | v > w | new |
+//! | is gone for now, at w | v = w and the row stands | the row again, and no event |
 //! | is gone, at w | else | a repeat |
 //!
-//! A row that ends without a version (a tombstone) ends what stands, and is a repeat where nothing does. A
-//! row that stands without one (null, or no fitting value) counts each time it comes.
+//! A row that ends without a version (a tombstone, a truncate) ends what stands, and is a repeat where nothing
+//! does. A row that stands without one (null, or no fitting value) counts each time it comes.
+//!
+//! Nobody can tell whether an end without a version is new: of `v1, end, v5` the upstream may send the last two
+//! again. So where an earlier end may have come again, the row is gone *for now*: what was counted
+//! with its version brings it back, as the upstream will send it. A tombstone in the first life of its key is
+//! no repeat, and its row is gone as after an end with a version. Of a truncate it is not known.
 
 use crate::buckets::{BUCKETS, Buckets};
-use crate::stored::{Keyspace, StoredVersion, StoredVersions, decode, encode, epoch_of};
+use crate::deadset::Standing;
+use crate::stored::{Keyspace, StoredPlace, StoredVersion, StoredVersions, decode, encode, epoch_of};
 use rustc_hash::{FxHashMap, FxHashSet};
 use weir_types::batch::{ChangeBatch, Op, cell};
 use weir_types::contract::ValueType;
@@ -28,6 +35,34 @@ use weir_types::schema::SourceDecl;
 struct Known {
     version: i64,
     gone: bool,
+    /// Whether an end may come that was sent before: what stands had an earlier life, or a truncate came.
+    /// What is gone then is so for now.
+    unsure: bool,
+}
+
+impl Known {
+    /// As it is stored.
+    fn state(self) -> u8 {
+        u8::from(self.gone) | u8::from(self.unsure) << 1
+    }
+
+    fn of(stored: &StoredVersion) -> Known {
+        let StoredVersion { version, state, .. } = *stored;
+        Known { version, gone: state & 1 != 0, unsure: state & 2 != 0 }
+    }
+
+    /// Whether a change with its version was counted. The last image of a row has the version that it had, so
+    /// of one that ended with it nobody knows.
+    fn counted(self, ends: bool) -> bool {
+        if ends { self.gone } else { !self.gone || self.unsure }
+    }
+}
+
+/// What of a row its version is read from.
+#[derive(Clone, Copy)]
+struct Told {
+    version: Option<i64>,
+    ends: bool,
 }
 
 /// A primary key as bytes: each part with its kind before it.
@@ -49,16 +84,32 @@ pub struct Versions {
     buckets: Buckets,
 }
 
-/// What is known of a key after a change; None where the change is a repeat. `ends` says that the row
-/// is gone after it.
-fn after(known: Option<Known>, version: Option<i64>, ends: bool) -> Option<Known> {
-    match (known, version) {
-        (None, version) => Some(Known { version: version.unwrap_or(i64::MIN), gone: ends }),
-        (Some(known), Some(version)) => {
-            let is_new = version > known.version || (version == known.version && ends && !known.gone);
-            is_new.then_some(Known { version, gone: ends })
+/// What is known of a key after a change; None where the change is a repeat.
+fn after(known: Option<Known>, told: Told) -> Option<Known> {
+    let Told { version, ends } = told;
+    let Some(known) = known else {
+        return Some(Known { version: version.unwrap_or(i64::MIN), gone: ends, unsure: false });
+    };
+    let is_new = match version {
+        Some(version) if version == known.version => ends != known.gone && (ends || known.unsure),
+        Some(version) => version > known.version,
+        None => !ends || !known.gone,
+    };
+    let lives_again = known.gone && !ends;
+    // An end with a version is known again, any other is as sure as the life that it ends.
+    let unsure = (known.unsure || lives_again) && !(ends && version.is_some());
+    is_new.then_some(Known { version: version.unwrap_or(known.version), gone: ends, unsure })
+}
+
+/// What is known of a key after a change that was not counted in its turn, while later ones were.
+fn after_overtaken(known: Option<Known>, version: i64, ends: bool) -> Known {
+    match known {
+        None => Known { version, gone: ends, unsure: false },
+        // Whether it stands was told by what came later; of the same version only an end is told.
+        Some(known) if version == known.version => {
+            Known { gone: known.gone || ends, unsure: known.unsure && !ends, ..known }
         }
-        (Some(known), None) => (!ends || !known.gone).then_some(Known { gone: ends, ..known }),
+        Some(known) => Known { version: version.max(known.version), ..known },
     }
 }
 
@@ -86,32 +137,81 @@ impl Versions {
         batch.len() > first
     }
 
-    fn is_new(&mut self, batch: &ChangeBatch, row: usize) -> bool {
+    fn is_new(&mut self, batch: &mut ChangeBatch, row: usize) -> bool {
         if batch.ops[row] == Op::Truncate {
             self.truncate();
             return true;
         }
+        let told = self.told(batch, row);
+        let Some(key) = self.key(batch, row, !told.ends) else { return true };
+        let known = self.known[bucket_of(&key)].get(&key).copied();
+        let Some(next) = after(known, told) else { return false };
+        if known.is_some_and(|known| known.gone && told.version == Some(known.version)) {
+            // It was counted when it came first.
+            batch.ops[row] = Op::RekeyInsert;
+        }
+        self.note(key, known, next);
+        true
+    }
+
+    fn told(&self, batch: &ChangeBatch, row: usize) -> Told {
         let stands = batch.after_present[row] != 0;
-        let Some(key) = self.key(batch, row, stands) else { return true };
         let cells = if stands { &batch.after[self.column] } else { &batch.before[self.column] };
         let version = (cells.states[row] == cell::VALUE).then(|| cells.values[row]);
-        let bucket = &mut self.known[bucket_of(&key)];
-        let known = bucket.get(&key).copied();
-        let Some(next) = after(known, version, !stands) else { return false };
+        Told { version, ends: !stands }
+    }
+
+    fn note(&mut self, key: KeyBytes, known: Option<Known>, next: Known) {
         if known != Some(next) {
             self.undecided.push((key.clone(), known));
-            bucket.insert(key.clone(), next);
+            self.known[bucket_of(&key)].insert(key.clone(), next);
             self.changed.insert(key);
         }
-        true
     }
 
     fn truncate(&mut self) {
         for (key, known) in self.known.iter_mut().flatten().filter(|(_, known)| !known.gone) {
             self.undecided.push((key.clone(), Some(*known)));
-            known.gone = true;
+            (known.gone, known.unsure) = (true, true);
             self.changed.insert(key.clone());
         }
+    }
+
+    /// Takes up a row of a dead letter, which has that standing by what came after it.
+    pub fn take_up(&mut self, batch: &mut ChangeBatch, row: usize, standing: Standing) -> Standing {
+        match standing {
+            Standing::Repeat => standing,
+            // Nothing was read after it, so it is judged as if it were read now.
+            Standing::Newest if self.is_new(batch, row) => standing,
+            Standing::Newest => Standing::Repeat,
+            Standing::Superseded => self.overtaken(batch, row),
+        }
+    }
+
+    /// A version below that of its key tells nothing here: later changes went past it, counted or not.
+    fn overtaken(&mut self, batch: &ChangeBatch, row: usize) -> Standing {
+        let Told { version, ends } = self.told(batch, row);
+        let (Some(version), Some(key)) = (version, self.key(batch, row, !ends)) else {
+            return Standing::Superseded;
+        };
+        let known = self.known[bucket_of(&key)].get(&key).copied();
+        if known.is_some_and(|known| known.version == version && known.counted(ends)) {
+            return Standing::Repeat;
+        }
+        self.note(key, known, after_overtaken(known, version, ends));
+        Standing::Superseded
+    }
+
+    /// In place of the place in a log that a row does not carry: its key and version. None where it lacks one.
+    pub fn place(&self, batch: &ChangeBatch, row: usize) -> Option<StoredPlace> {
+        if batch.ops[row] == Op::Truncate {
+            return None;
+        }
+        let Told { version, ends } = self.told(batch, row);
+        let key = self.key(batch, row, !ends)?;
+        // The order of versions as numbers without a sign.
+        let pos = version? as u64 ^ 1 << 63;
+        Some(StoredPlace { server: hash_of(&key), file: 0, pos, row: 0, rank: u8::from(ends) })
     }
 
     /// What was taken since the last decision stays.
@@ -174,7 +274,7 @@ impl Versions {
     fn stored<'a>(&self, epoch: u64, keys: impl Iterator<Item = &'a KeyBytes>) -> StoredVersions {
         let row = |key: &'a KeyBytes| {
             let known = self.known[bucket_of(key)].get(key)?;
-            Some(StoredVersion { key: key.to_vec(), version: known.version, gone: known.gone })
+            Some(StoredVersion { key: key.to_vec(), version: known.version, state: known.state() })
         };
         let mut rows: Vec<StoredVersion> = keys.filter_map(row).collect();
         rows.sort_unstable_by(|a, b| a.key.cmp(&b.key));
@@ -206,45 +306,21 @@ impl Versions {
     }
 
     fn set(&mut self, row: StoredVersion) {
-        let known = Known { version: row.version, gone: row.gone };
+        let known = Known::of(&row);
         self.known[bucket_of(&row.key)].insert(row.key.into(), known);
     }
 }
 
-/// The bucket of a key: a stable hash (FNV-1a, 64 bits) of its bytes. Changing it means a new format.
+/// A stable hash (FNV-1a, 64 bits) of a key's bytes. Changing it means a new format.
+fn hash_of(key: &[u8]) -> u64 {
+    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+    key.iter().fold(0xcbf2_9ce4_8422_2325, step)
+}
+
 fn bucket_of(key: &[u8]) -> usize {
-    let hash = key
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));
     // The upper bits of FNV are mixed better than the lower ones.
-    ((hash >> 32) % BUCKETS as u64) as usize
+    ((hash_of(key) >> 32) % BUCKETS as u64) as usize
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn known(version: i64, gone: bool) -> Option<Known> {
-        Some(Known { version, gone })
-    }
-
-    #[test]
-    fn only_a_greater_version_is_new_unless_the_row_ends() {
-        assert_eq!(after(None, Some(5), false), known(5, false));
-        assert_eq!(after(known(5, false), Some(6), false), known(6, false));
-        assert_eq!(after(known(5, false), Some(5), false), None);
-        assert_eq!(after(known(5, false), Some(4), true), None);
-        assert_eq!(after(known(5, false), Some(5), true), known(5, true), "its last image has its version");
-        assert_eq!(after(known(5, true), Some(5), true), None);
-        assert_eq!(after(known(5, true), Some(5), false), None, "a repeat does not bring it back");
-        assert_eq!(after(known(5, true), Some(6), false), known(6, false));
-    }
-
-    #[test]
-    fn an_end_without_a_version_ends_what_stands() {
-        assert_eq!(after(known(5, false), None, true), known(5, true));
-        assert_eq!(after(known(5, true), None, true), None);
-        assert_eq!(after(None, None, true), known(i64::MIN, true));
-        assert_eq!(after(known(5, false), None, false), known(5, false), "a row without a version counts");
-    }
-}
+mod tests;

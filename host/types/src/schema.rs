@@ -239,11 +239,13 @@ pub struct Reading {
     /// Index of the column that grows with every change of a row, for formats that carry no position.
     /// Its values are ints or times.
     pub version_column: Option<usize>,
+    /// The database that the table is in; None: whichever. Plain rows do not name theirs.
+    pub database: Option<String>,
 }
 
 impl Default for Reading {
     fn default() -> Reading {
-        Reading { time_zone: TimeZone::UTC, delete_marker: None, version_column: None }
+        Reading { time_zone: TimeZone::UTC, delete_marker: None, version_column: None, database: None }
     }
 }
 

@@ -71,7 +71,7 @@ fn describe_source(source: &SourceDecl) -> String {
         source.columns.len(),
         names(&source.primary_key),
         source.columns[source.event_time].name,
-        source.table,
+        source.reading.database.iter().chain([&source.table]).cloned().collect::<Vec<_>>().join("."),
         source.topics.join(", "),
         repeats(source)
     )

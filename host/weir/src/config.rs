@@ -209,7 +209,6 @@ fn declare_sources(sources: &[Source]) -> Result<Vec<Arc<SourceDecl>>, String> {
         return Err("there is no [[source]]: declare at least one table".into());
     }
     let mut names = BTreeSet::new();
-    let mut tables = BTreeSet::new();
     let mut declared = Vec::new();
     for source in sources {
         let wrong = |reason: String| format!("source `{}`: {reason}", source.name);
@@ -220,9 +219,6 @@ fn declare_sources(sources: &[Source]) -> Result<Vec<Arc<SourceDecl>>, String> {
         for topic in &decl.topics {
             if let Some(reason) = clash(&decl, topic, &declared) {
                 return Err(wrong(reason));
-            }
-            if !tables.insert((topic.clone(), decl.table.clone())) {
-                return Err(wrong(format!("another source reads table `{}` of topic `{topic}`", decl.table)));
             }
         }
         declared.push(Arc::new(decl));
@@ -236,12 +232,21 @@ fn clash(decl: &SourceDecl, topic: &str, declared: &[Arc<SourceDecl>]) -> Option
     if other.format != decl.format {
         return Some(format!("source `{}` reads topic `{topic}` as {}", other.name, other.format.name()));
     }
-    (decl.format == Format::PlainJson).then(|| {
-        format!(
+    if decl.format == Format::PlainJson {
+        return Some(format!(
             "source `{}` reads topic `{topic}`, and a plain row does not say which table it is of",
             other.name
-        )
-    })
+        ));
+    }
+    let on_topic = |other: &&Arc<SourceDecl>| other.topics.iter().any(|t| t == topic);
+    let is_same = declared.iter().filter(on_topic).any(|other| is_same_table(decl, other));
+    is_same.then(|| format!("another source reads table `{}` of topic `{topic}`", decl.table))
+}
+
+/// Whether a record of one topic may be of both.
+fn is_same_table(a: &SourceDecl, b: &SourceDecl) -> bool {
+    let (of_a, of_b) = (&a.reading.database, &b.reading.database);
+    a.table == b.table && (of_a.is_none() || of_b.is_none() || of_a == of_b)
 }
 
 /// The parts of the file that are not yet taken.

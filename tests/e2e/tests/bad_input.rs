@@ -23,6 +23,8 @@ fn unreadable() -> Vec<Bad> {
     add("JSON cut off", of(902, &cut), "not-json");
     add("an array", of(903, b"[1,2,3]"), "wrong-shape");
     add("another shape", of(904, br#"{"hello":"world"}"#), "wrong-shape");
+    let unnamed = insert(906).replace("\"id\":906", "\"id\":\"abc\"");
+    add("a primary key that is no number", of(906, unnamed.as_bytes()), "key");
     add("Avro with a registry header", of(905, b"\0\0\0\0\x07\x02\x0eweb"), "registry-framed");
     records
 }

@@ -95,6 +95,10 @@ fn change(record: &Record, payload: &Value, source: &Value, table: &'static Tabl
     let origin = if op == Op::Read { None } else { origin(source, op) };
     let row = |image: Option<&Value>| image.map(|image| fields::row(image, table));
     let (before, after) = (row(before), row(after));
+    let named = after.as_ref().or(before.as_ref());
+    if named.is_some_and(|row| !fields::is_named(row)) {
+        return None;
+    }
     Some(Change { table, op, before, after, origin })
 }
 

@@ -82,6 +82,11 @@ pub fn row(image: &Value, table: &Table) -> Row {
     table.columns.iter().map(|column| cell(image, column)).collect()
 }
 
+/// Whether the row has its primary key: without one nobody knows which row it is.
+pub fn is_named(row: &Row) -> bool {
+    matches!(row[0], Cell::Int(_) | Cell::Text(_))
+}
+
 fn cell(image: &Value, column: &Column) -> Cell {
     let Some(value) = image.get(column.name) else { return Cell::Unfit };
     if value.is_null() {

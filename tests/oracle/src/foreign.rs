@@ -59,7 +59,13 @@ fn change(value: &Map<String, Value>, kind: &str, table: &'static Table) -> Opti
         row.map(|row| fields::row(&Value::Object(with_times(row, table)), table))
     };
     let origin = if op == Op::Read { None } else { origin(value) };
-    Some(Change { table, op, before: row(before), after: row(after), origin })
+    let (before, after) = (row(before), row(after));
+    // Where the key was another, both name a row.
+    let named = after.iter().chain(before.iter().filter(|_| op != Op::Update));
+    if !named.into_iter().all(fields::is_named) {
+        return None;
+    }
+    Some(Change { table, op, before, after, origin })
 }
 
 /// Times as milliseconds; what is none becomes a text that fits no time.
@@ -150,6 +156,7 @@ mod tests {
         assert_eq!(of(json!({ "type": "bootstrap-start", "table": "ticket", "data": {} })), "skipped");
         assert_eq!(of(json!({ "type": "insert", "table": "audit_log", "data": { "id": 1 } })), "skipped");
         assert_eq!(of(json!({ "type": "insert", "table": "ticket", "data": { "id": null } })), "dead");
+        assert_eq!(of(json!({ "type": "insert", "table": "ticket", "data": { "id": "one" } })), "dead");
         assert_eq!(of(json!({ "type": "insert", "table": "ticket", "data": [{ "id": 1 }] })), "dead");
         assert_eq!(of(json!({ "type": "update", "table": "ticket", "data": { "id": 1 } })), "dead");
         assert_eq!(of(json!({ "hello": "world" })), "dead");

@@ -52,7 +52,9 @@ impl<'a> Writer<'a> {
         let mut texts = Texts::default();
         let finding = |shown: Shown| {
             let batch = &self.batches[shown.batch];
-            let change = self.decl.keeps_rows().then(|| StoredChange {
+            // A row that its version brings back is no event, which its record does not say either.
+            let is_told = self.decl.keeps_rows() || batch.ops[shown.at] == Op::RekeyInsert;
+            let change = is_told.then(|| StoredChange {
                 op: batch.ops[shown.at].into(),
                 before: (batch.before_present[shown.at] != 0)
                     .then(|| self.before(batch, shown.at, &mut texts)),

@@ -17,8 +17,7 @@ use weir_types::schema::SourceDecl;
 
 /// A column's name, and how it is declared: its stored cells are of that kind.
 pub fn declared(source: &SourceDecl, column: usize) -> (String, String) {
-    let column = &source.columns[column];
-    (column.name.clone(), format!("{:?}", column.ty))
+    (source.columns[column].name.clone(), crate::declared::column(source, column))
 }
 
 impl RowTable {

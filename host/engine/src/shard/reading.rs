@@ -1,6 +1,7 @@
 //! Records into batches of changes: decoded, judged, counted.
 
 use super::{BATCH_ROWS, Shard};
+use crate::deadset::place_of;
 use crate::hold::{Ask, ResumeError, Tally};
 use crate::sources::Replay;
 use crate::stored::StoredDead;
@@ -218,7 +219,8 @@ impl Shard {
                     return None;
                 }
                 self.sources.advance(partition, batch, first, now);
-                self.sources.applied(record, batch.origins[first].as_ref());
+                let versions = self.versions[source].as_ref();
+                self.sources.applied(record, || place_of(batch, first, versions));
                 None
             }
             Outcome::Skipped(reason) => {

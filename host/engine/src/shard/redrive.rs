@@ -1,10 +1,12 @@
 //! Dead letters taken up again. See docs/adr for what that means for counts, lateness and current values.
 
 use super::Shard;
-use crate::deadset::Standing;
-use crate::stored::StoredMissed;
+use crate::deadset::{Standing, place_of};
+use crate::stored::{StoredMissed, StoredPlace};
+use crate::versions::Versions;
 use weir_decode::Outcome;
 use weir_types::Micros;
+use weir_types::batch::ChangeBatch;
 use weir_types::control::Redriven;
 use weir_types::record::OwnedRecord;
 use weir_types::rows::{DeadLetterRow, DeadOutcome, RedrivenRecord};
@@ -64,9 +66,9 @@ impl Shard {
         }
         let record = one.record.at(partition, offset);
         let (answer, outcome) = match self.decoder.decode(topic, &record, &mut self.batches) {
-            Outcome::Applied { source, .. } => self.redrive_change(source, partition, offset, now),
+            Outcome::Applied { source, .. } => self.redrive_rows(source, partition, offset, now),
             Outcome::Skipped(reason) => {
-                self.sources.redriven(partition, offset, None, false);
+                self.sources.redriven(partition, offset, None);
                 (Redriven::Skipped(reason.name().into()), DeadOutcome::Skipped)
             }
             Outcome::Dead(reason) => {
@@ -88,24 +90,63 @@ impl Shard {
         answer
     }
 
-    /// Shows the change that stands alone in its source's batch. It moves no watermark: lateness is decided
-    /// by its own times.
-    fn redrive_change(
+    /// Shows the rows of the record that stands alone in its source's batch, as far as they are no repeats. They
+    /// move no watermark: lateness is decided by their own times.
+    fn redrive_rows(
         &mut self,
         source: usize,
         partition: u32,
         offset: i64,
         now: Micros,
     ) -> (Redriven, DeadOutcome) {
-        let origin = self.batches[source].origins[0];
-        let standing = self.sources.standing_of(partition, offset, origin.as_ref());
-        self.sources.redriven(partition, offset, origin.as_ref(), standing != Standing::Repeat);
-        if standing == Standing::Repeat {
-            self.batches[source].clear();
-            let why = "repeat: the upstream has sent it again, and that was counted";
-            return (Redriven::Skipped(why.into()), DeadOutcome::Skipped);
+        let mut batch = std::mem::take(&mut self.batches[source]);
+        let (standings, places) = self.judge(source, &mut batch, partition, offset);
+        let is = |wanted: Standing| standings.iter().map(|s| *s == wanted).collect::<Vec<bool>>();
+        let (newest, superseded) = (is(Standing::Newest), is(Standing::Superseded));
+        let any = newest.contains(&true) || superseded.contains(&true);
+        self.sources.redriven(partition, offset, any.then_some(&places[..]));
+        let moves =
+            (0..batch.len()).filter(|row| standings[*row] != Standing::Repeat && !batch.ops[*row].is_read());
+        for origin in moves.filter_map(|row| batch.origins[row]) {
+            self.sources.advance_mark(partition, origin);
         }
-        self.show(source, standing == Standing::Newest, now);
-        (Redriven::Applied, DeadOutcome::Applied)
+        let mut others = batch.clone();
+        others.retain_from(0, &superseded);
+        batch.retain_from(0, &newest);
+        for (rows, images) in [(batch, true), (others, false)] {
+            self.batches[source] = rows;
+            self.show(source, images, now);
+        }
+        if any {
+            return (Redriven::Applied, DeadOutcome::Applied);
+        }
+        let why = "repeat: the upstream has sent it again, and that was counted";
+        (Redriven::Skipped(why.into()), DeadOutcome::Skipped)
+    }
+
+    /// What the rows of a dead letter may still do, and by what those that are no repeats are known again.
+    fn judge(
+        &mut self,
+        source: usize,
+        batch: &mut ChangeBatch,
+        partition: u32,
+        offset: i64,
+    ) -> (Vec<Standing>, Vec<StoredPlace>) {
+        let (mut standings, mut places) = (Vec::new(), Vec::new());
+        for row in 0..batch.len() {
+            let place = place_of(batch, row, self.versions[source].as_ref());
+            let mut standing = self.sources.standing_of(partition, offset, place);
+            if let Some(versions) = &mut self.versions[source] {
+                standing = versions.take_up(batch, row, standing);
+            }
+            places.extend(place.filter(|_| standing != Standing::Repeat));
+            standings.push(standing);
+        }
+        // A read that is put back afterwards does not take this back.
+        self.versions[source].iter_mut().for_each(Versions::accept);
+        (standings, places)
     }
 }
+
+#[cfg(test)]
+mod tests;

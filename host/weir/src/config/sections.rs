@@ -27,7 +27,8 @@ pub struct Host {
     pub log_format: LogFormat,
     /// Directory of compiled components, which may be deleted at any time. Default `cache`.
     pub cache: String,
-    /// How long a graceful stop waits for ClickHouse. Default `10s`.
+    /// How long a graceful stop waits for ClickHouse, and before that for a state that cannot be written.
+    /// Default `10s`.
     pub stop_patience: Span,
 }
 
@@ -206,6 +207,10 @@ pub struct Source {
     pub topics: Vec<String>,
     /// The table's name as it stands in the records. Default: the source's name.
     pub table: Option<String>,
+    /// The database of the table, as it stands in the records: those of the same table in another one are skipped.
+    /// Not for `plain-json`, which does not name it. Default: the table of any database.
+    #[serde(default)]
+    pub database: Option<String>,
     /// How records are written: `debezium-json`, `canal-json`, `maxwell-json` or `plain-json`. All sources
     /// of a topic have the same format, and a topic of plain rows has one source.
     pub format: weir_types::schema::Format,

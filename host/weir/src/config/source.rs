@@ -78,8 +78,15 @@ fn reading(source: &Source, columns: &[ColumnDecl]) -> Result<Reading, String> {
             "`delete_marker` is for plain-json; a {format} record says itself what it deletes"
         ));
     }
+    let database = source.database.clone();
+    if database.is_some() && source.format == Format::PlainJson {
+        return Err("`database` is for records that name theirs; plain rows do not".into());
+    }
+    if database.as_deref().is_some_and(str::is_empty) {
+        return Err("`database` must not be empty; leave it out to take the table of any database".into());
+    }
     let Some(name) = &source.version_column else {
-        return Ok(Reading { time_zone, delete_marker, version_column: None });
+        return Ok(Reading { time_zone, delete_marker, version_column: None, database });
     };
     if !matches!(source.format, Format::CanalJson | Format::PlainJson) {
         return Err(format!("`version_column` is for canal-json and plain-json; {format} carries positions"));
@@ -93,7 +100,7 @@ fn reading(source: &Source, columns: &[ColumnDecl]) -> Result<Reading, String> {
             "`version_column` names `{name}`, whose type is neither a whole number nor a time"
         ));
     }
-    Ok(Reading { time_zone, delete_marker, version_column: Some(column) })
+    Ok(Reading { time_zone, delete_marker, version_column: Some(column), database })
 }
 
 fn column_decl(name: &str, column: &Column) -> Result<ColumnDecl, String> {

@@ -155,6 +155,7 @@ fn a_source_that_makes_no_sense_is_refused_by_key() {
             "version_column = \"id\"\nprimary_key",
             "`version_column` is for canal-json and plain-json",
         ),
+        ("primary_key", "database = \"\"\nprimary_key", "`database` must not be empty"),
         ("\"int?\"", "\"decimal\"", "`columns.assignee_id`: unknown type `decimal`"),
         ("[\"new\", \"open\"]", "[\"new\", \"new\"]", "`columns.status`: `values` names `new` twice"),
         ("primary_key", "max_dead_share = 1.5\nprimary_key", "`max_dead_share` is 1.5"),
@@ -210,6 +211,26 @@ fn two_sources_of_one_name_or_one_table_are_refused() {
     assert!(refused(SOURCE).contains("two sources of this name"));
     let other = SOURCE.replacen("name = \"ticket\"", "name = \"other\"\ntable = \"ticket\"", 1);
     assert!(refused(&other).contains("another source reads table `ticket`"));
+}
+
+#[test]
+fn a_source_may_name_the_database_of_its_table_where_records_name_theirs() {
+    let of =
+        |database: &str| SOURCE.replace("primary_key", &format!("database = \"{database}\"\nprimary_key"));
+    let base = Path::new("/etc/weir");
+    for format in ["debezium-json", "canal-json", "maxwell-json"] {
+        let text = of("service").replace("debezium-json", format);
+        let source = &parse(&text, base).unwrap().sources[0];
+        assert_eq!(source.reading.database.as_deref(), Some("service"), "{format}");
+    }
+    let error = parse(&of("service").replace("debezium-json", "plain-json"), base).unwrap_err();
+    assert!(error.contains("`database` is for records that name theirs"), "{error}");
+    let other = |text: String| text.replacen("name = \"ticket\"", "name = \"other\"\ntable = \"ticket\"", 1);
+    let both = |other: String| parse(&format!("{}{other}", of("service")), base);
+    assert_eq!(both(other(of("staging"))).unwrap().sources.len(), 2, "one table of two databases");
+    for same in [other(of("service")), other(SOURCE.into())] {
+        assert!(both(same).unwrap_err().contains("another source reads table `ticket`"));
+    }
 }
 
 #[test]
