@@ -8,6 +8,7 @@ mod catchup;
 mod chunks;
 mod control;
 mod deadset;
+mod declared;
 mod derived;
 mod emit;
 mod findings;
@@ -127,7 +128,9 @@ impl From<StateError> for EngineError {
     fn from(error: StateError) -> Self {
         match error {
             StateError::Fenced(text) => EngineError::Fenced(text),
-            StateError::Unavailable(text) | StateError::Corrupt(text) => EngineError::Fatal(text),
+            StateError::Unavailable(text) | StateError::Corrupt(text) | StateError::Closed(text) => {
+                EngineError::Fatal(text)
+            }
         }
     }
 }

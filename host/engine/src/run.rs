@@ -6,7 +6,7 @@ use crate::patient::Patient;
 use crate::protocol::{Command, Commit, Compute, Delivery, Job, Progress, Queue};
 use crate::{EngineError, Options, Ports};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -18,8 +18,12 @@ use weir_types::record::SourceEvent;
 const EVENTS: usize = 16;
 /// Longest wait for an event, so that commands and ticks are served.
 const STEP: Duration = Duration::from_millis(20);
+/// A turn that took so long, far longer than waiting and an epoch do, kept the reader waiting.
+const HELD_UP: Duration = Duration::from_secs(2);
 /// Longest rest of delivery.
 const REST: Duration = Duration::from_millis(500);
+/// How long an insert that is under way at the end may still take, beyond the patience of the stop.
+const LAST_INSERT: Duration = Duration::from_secs(5);
 /// Least pause after an insert that failed, whatever new rows come.
 const BREATH: Duration = Duration::from_millis(200);
 
@@ -29,6 +33,8 @@ pub struct Signals {
     pub stop: AtomicBool,
     pub failed: AtomicBool,
     pub patience: Mutex<Duration>,
+    /// When a thread that waits for the outside first saw that the stop was asked for.
+    stop_seen: Mutex<Option<Duration>>,
     error: Mutex<Option<EngineError>>,
 }
 
@@ -39,6 +45,16 @@ impl Signals {
     }
     fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Acquire)
+    }
+    /// If a stop was asked for: when that was first seen.
+    fn note_stop(&self, now: Duration) -> Option<Duration> {
+        let mut seen = self.stop_seen.lock().unwrap_or_else(PoisonError::into_inner);
+        self.stop.load(Ordering::Acquire).then(|| *seen.get_or_insert(now))
+    }
+    /// Whether a stop was asked for, and has had its patience.
+    fn gives_up(&self, now: Duration) -> bool {
+        let patience = *self.patience.lock().unwrap_or_else(PoisonError::into_inner);
+        self.note_stop(now).is_some_and(|seen| now.saturating_sub(seen) >= patience)
     }
     pub fn is_over(&self) -> bool {
         self.stop.load(Ordering::Acquire) || self.has_failed()
@@ -99,7 +115,7 @@ impl Threads {
         let _ = committer.join();
         self.await_delivery(&queue);
         queue.stop();
-        let _ = delivery.join();
+        self.end_delivery(delivery);
         outcome
     }
 
@@ -150,12 +166,26 @@ impl Threads {
         events: &Receiver<SourceEvent>,
     ) -> Result<(), EngineError> {
         let mut readers = Readers::new(self.ports.broker.clone());
+        let mut turned = (self.ports.monotonic)();
         while !self.signals.is_over() {
             compute.catch_up(&mut readers)?;
             self.ask(compute, reader);
-            match events.recv_timeout(STEP) {
+            let now = (self.ports.monotonic)();
+            if now.saturating_sub(turned) > HELD_UP {
+                compute.held_up();
+            }
+            turned = now;
+            let event = match events.try_recv() {
+                // All that was read is taken, however little time passes until more comes.
+                Err(TryRecvError::Empty) => {
+                    compute.quiet();
+                    events.recv_timeout(STEP)
+                }
+                taken => taken.map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match event {
                 Ok(event) => compute.take(event)?,
-                Err(RecvTimeoutError::Timeout) => compute.quiet(),
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(EngineError::Fatal("the Kafka reader ended without a reason".into()));
                 }
@@ -179,6 +209,8 @@ impl Threads {
                 Ok(()) => return Ok(()),
                 Err(TrySendError::Full(back)) => {
                     job = back;
+                    // The commit, which gives up, may wait long for the store before it looks.
+                    self.signals.note_stop((self.ports.monotonic)());
                     std::thread::sleep(Duration::from_millis(2));
                 }
                 Err(TrySendError::Disconnected(_)) if self.signals.has_failed() => return Ok(()),
@@ -222,6 +254,7 @@ impl Threads {
         reader: Reader,
     ) -> Result<JoinHandle<()>, EngineError> {
         let signals = self.signals.clone();
+        let monotonic = self.ports.monotonic.clone();
         let mut commit = Commit::new(self.ports.clone(), queue, reader);
         let run = move || {
             for job in jobs {
@@ -231,6 +264,9 @@ impl Threads {
                         Ok(Progress::Done) => {}
                         Ok(Progress::Idle) => break,
                         Ok(Progress::Retry(_)) if signals.has_failed() => return,
+                        Ok(Progress::Retry(_)) if signals.gives_up(monotonic()) => {
+                            return signals.fail(EngineError::Fatal(not_stored(commit.trouble())));
+                        }
                         Ok(Progress::Retry(pause)) => std::thread::sleep(pause),
                         Err(error) => return signals.fail(error),
                     }
@@ -238,6 +274,19 @@ impl Threads {
             }
         };
         spawn("weir-commit", run)
+    }
+
+    /// A call to the sink cannot be broken off, and taking back a lost future may last for hours: then the
+    /// thread is left behind. It changes nothing that the next start does not do again.
+    fn end_delivery(&self, delivery: JoinHandle<()>) {
+        let began = (self.ports.monotonic)();
+        while !delivery.is_finished() {
+            if (self.ports.monotonic)().saturating_sub(began) >= LAST_INSERT {
+                return tracing::warn!("ClickHouse has not answered the last call: it is left alone");
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let _ = delivery.join();
     }
 
     /// After the last epoch: gives delivery the time that was allowed for it.
@@ -261,7 +310,18 @@ impl Threads {
     }
 }
 
+/// What the last line says when a stop gave up.
+fn not_stored(trouble: &str) -> String {
+    format!(
+        "stopped without storing the last epochs: {trouble}; nothing is lost, what they hold is read again after \
+         the next start"
+    )
+}
+
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, EngineError> {
     let thread = std::thread::Builder::new().name(name.into()).spawn(run);
     thread.map_err(|e| EngineError::Fatal(format!("cannot start thread {name}: {e}")))
 }
+
+#[cfg(test)]
+mod tests;

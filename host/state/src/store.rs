@@ -160,7 +160,10 @@ impl Store {
                 StateError::Fenced(self.place.clone())
             }
             ErrorKind::Data => StateError::Corrupt(text),
-            ErrorKind::Closed(_) => StateError::Unavailable(format!("{text}; restart this host")),
+            // It never comes back within this process.
+            ErrorKind::Closed(_) => StateError::Closed(format!(
+                "{text}: the database has stopped for good: restart this host; nothing that was stored is lost"
+            )),
             _ => StateError::Unavailable(text),
         }
     }

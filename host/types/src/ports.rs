@@ -31,6 +31,9 @@ pub enum StateError {
     /// What is stored cannot be read.
     #[error("{0}")]
     Corrupt(String),
+    /// The store has stopped and does not come back in this process: it must end, and may be restarted.
+    #[error("{0}")]
+    Closed(String),
 }
 
 /// Keys to put and delete in one atomic, durable write.

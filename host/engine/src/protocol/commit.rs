@@ -81,7 +81,9 @@ fn judge(outcome: Result<(), StateError>) -> Verdict {
     match outcome {
         Ok(()) => Verdict::Durable,
         Err(StateError::Unavailable(reason)) => Verdict::Again(reason),
-        Err(error @ (StateError::Fenced(_) | StateError::Corrupt(_))) => Verdict::Over(error.into()),
+        Err(error @ (StateError::Fenced(_) | StateError::Corrupt(_) | StateError::Closed(_))) => {
+            Verdict::Over(error.into())
+        }
     }
 }
 
@@ -93,16 +95,22 @@ pub struct Commit {
     stage: Stage,
     /// When the write of the running epoch began.
     began: Duration,
-    troubled: bool,
+    /// Why the last attempt to write failed.
+    trouble: Option<String>,
 }
 
 impl Commit {
     pub fn new(ports: Arc<Ports>, queue: Arc<Queue>, reader: Reader) -> Commit {
-        Commit { ports, queue, reader, stage: Stage::Rest, began: Duration::ZERO, troubled: false }
+        Commit { ports, queue, reader, stage: Stage::Rest, began: Duration::ZERO, trouble: None }
     }
 
     pub fn is_idle(&self) -> bool {
         matches!(self.stage, Stage::Rest)
+    }
+
+    /// Why the epoch in hand could not be written, if it could not.
+    pub fn trouble(&self) -> &str {
+        self.trouble.as_deref().unwrap_or("the state was not asked")
     }
 
     /// Takes the next epoch; only when idle.
@@ -162,16 +170,16 @@ impl Commit {
             Verdict::Durable => {}
             Verdict::Again(reason) => {
                 tracing::warn!(%reason, "the epoch cannot be written: it is tried again");
-                let reason = format!("state cannot be written, it is tried again: {reason}");
-                let condition = Condition { part: "state", blocking: true, reason };
+                let text = format!("state cannot be written, it is tried again: {reason}");
+                let condition = Condition { part: "state", blocking: true, reason: text };
                 self.ports.publisher.condition("state", Some(condition));
-                self.troubled = true;
+                self.trouble = Some(reason);
                 self.stage = Stage::Write(job);
                 return Ok(Progress::Retry(RETRY));
             }
             Verdict::Over(error) => return Err(error),
         }
-        if std::mem::take(&mut self.troubled) {
+        if self.trouble.take().is_some() {
             self.ports.publisher.condition("state", None);
         }
         let spent = (self.ports.monotonic)().saturating_sub(self.began);
@@ -198,5 +206,7 @@ mod tests {
         assert!(matches!(fenced, Verdict::Over(EngineError::Fenced(_))));
         let corrupt = judge(Err(StateError::Corrupt("bytes".into())));
         assert!(matches!(corrupt, Verdict::Over(EngineError::Fatal(_))));
+        let closed = judge(Err(StateError::Closed("a task panicked".into())));
+        assert!(matches!(closed, Verdict::Over(EngineError::Fatal(_))));
     }
 }

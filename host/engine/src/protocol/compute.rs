@@ -169,10 +169,13 @@ impl Compute {
         self.shard.sources.start()
     }
 
-    /// The reader has given nothing for a step: tells it if that has gone on for too long.
+    /// All that the reader has given is taken: tells which partitions have given nothing for too long.
     pub fn quiet(&mut self) {
-        let trouble = self.shard.sources.trouble.as_deref();
-        if let Some(news) = self.stall.look((self.ports.monotonic)(), || self.shard.behind(), trouble) {
+        let shard = &self.shard;
+        let trouble = shard.sources.trouble.as_deref();
+        let indexed = |p: TopicPartition| shard.sources.index_of(&p).map(|index| (index, p));
+        let behind = || shard.behind().into_iter().filter_map(indexed).collect();
+        if let Some(news) = self.stall.look((self.ports.monotonic)(), behind, trouble) {
             if let Some(Condition { reason, .. }) = &news {
                 tracing::warn!(%reason, "the stream stands still");
             }
@@ -198,6 +201,11 @@ impl Compute {
         Ok(readers.turn(&mut self.shard, self.ports.clock.now())?)
     }
 
+    /// Nothing was read for a while, because an epoch took long or had to wait: the reader holds what came since.
+    pub fn held_up(&mut self) {
+        self.shard.held_up(self.ports.clock.now());
+    }
+
     /// Takes one event of the reader.
     pub fn take(&mut self, event: SourceEvent) -> Result<(), EngineError> {
         match &event {
@@ -211,13 +219,7 @@ impl Compute {
             }
             _ => None,
         };
-        let moves = matches!(
-            event,
-            SourceEvent::Records(_) | SourceEvent::EndOfPartition { .. } | SourceEvent::Moved { .. }
-        );
-        if moves && self.stall.moved((self.ports.monotonic)()) {
-            self.ports.publisher.condition("stalled", None);
-        }
+        self.note_movement(&event);
         self.shard.apply(event, self.ports.clock.now());
         if let Some((read, records)) = read {
             let age = (self.ports.monotonic)().saturating_sub(read);
@@ -225,6 +227,29 @@ impl Compute {
             self.stamps.add(read, records);
         }
         Ok(())
+    }
+
+    /// Notes which partitions have given something.
+    fn note_movement(&mut self, event: &SourceEvent) {
+        let mut over = false;
+        match event {
+            SourceEvent::Records(batch) => {
+                let mut last = None;
+                for partition in batch.iter().map(|record| record.partition) {
+                    // Records of a partition come in runs.
+                    if last.replace(partition) != Some(partition) {
+                        over |= self.stall.moved(partition);
+                    }
+                }
+            }
+            SourceEvent::EndOfPartition { index } | SourceEvent::Moved { index, .. } => {
+                over = self.stall.moved(*index);
+            }
+            _ => {}
+        }
+        if over {
+            self.ports.publisher.condition("stalled", None);
+        }
     }
 
     fn tell_trouble(&self, trouble: Option<String>) {

@@ -232,3 +232,16 @@ fn durations_of_writes() {
         println!("{keys} keys of {size} B: {:?} each", start.elapsed() / 20);
     }
 }
+
+#[test]
+fn a_database_that_has_stopped_for_good_is_told_as_such_and_not_as_away() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+    store.write(set(&[("k", "kept")])).unwrap();
+    store.runtime.as_ref().unwrap().block_on(store.db.close()).unwrap();
+    let error = store.write(set(&[("k", "lost")])).unwrap_err();
+    assert!(matches!(&error, StateError::Closed(text) if text.contains("restart this host")), "{error:?}");
+    assert!(matches!(store.get(b"k"), Err(StateError::Closed(_))));
+    drop(store);
+    assert_eq!(open(&directory).get(b"k").unwrap().as_deref(), Some(&b"kept"[..]));
+}
