@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use weir_types::contract::{MetricInfo, ValueType};
 use weir_types::schema::SourceDecl;
-use weir_types::window::{Window, overhang, pane_length};
+use weir_types::window::{Window, check_windows, overhang, pane_length};
 use weir_types::{MINUTE, Micros, Name};
 
 /// Where a dimension's value comes from.
@@ -82,6 +82,7 @@ impl Plan {
         let inputs = info.inputs.iter().map(|input| plan_input(info, input, sources));
         let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
         let windows = overrides.options.windows_metric.get(&info.name).unwrap_or(&info.windows);
+        check_windows(windows).map_err(|text| format!("metric {}: {text}", info.name))?;
         if windows.contains(&Window::Now) != info.is_now() {
             return Err(format!("metric {}: its windows cannot be changed from or to `now`", info.name));
         }

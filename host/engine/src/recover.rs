@@ -1,6 +1,7 @@
 //! From what is stored to a running shard.
 
 use crate::deadset::DeadSet;
+use crate::declared;
 use crate::derived::Revive;
 use crate::metric::{Chunks, Metric, MetricError};
 use crate::plan::{Overrides, Plan};
@@ -28,7 +29,11 @@ pub fn recover(
     };
     let began = monotonic();
     let stored = stored_sources(&options, &keys, &*store)?;
+    let declared = declared::check(&options, &keys, &*store)?;
     let mut shard = Shard::new(options, head, &stored, store.clone(), monotonic.clone());
+    if let Some(declared) = declared {
+        shard.extra_writes.put(shard.keys.declared(), declared);
+    }
     if let Some(bytes) = store.get(&shard.keys.runs())? {
         shard.shapes.restore(decode("runs", &bytes)?);
     }
@@ -296,7 +301,8 @@ pub fn admit(
     let (mended, factories): (Vec<_>, Vec<_>) =
         factories.into_iter().partition(|f| shard.is_stopped(&f.info().name));
     let mended = mended.into_iter().map(|f| shard.take_over(f, origin, store));
-    let mended = mended.collect::<Result<Vec<_>, String>>()?;
+    // One that is refused may have asked for columns: row tables have them from now on.
+    let mended = mended.collect::<Result<Vec<_>, String>>().inspect_err(|_| shard.ask())?;
     let known = shard
         .metrics
         .iter()

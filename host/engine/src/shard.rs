@@ -85,7 +85,7 @@ pub struct Shard {
     taken_up: Vec<StoredMissed>,
     catalogue_changed: bool,
     prepare: Vec<Arc<MetricInfo>>,
-    extra_writes: WriteSet,
+    pub(crate) extra_writes: WriteSet,
     monotonic: Monotonic,
     /// Conditions as they were last told.
     told: BTreeMap<&'static str, Condition>,
@@ -153,6 +153,7 @@ impl Shard {
 
     /// Takes one event of the reader. Fatal events are the caller's.
     pub fn apply(&mut self, event: SourceEvent, now: Micros) {
+        let now = self.clock(now);
         match event {
             SourceEvent::Partition { index, partition } => {
                 let topic = self.decoder.topics().iter().position(|t| *t == partition.topic);
@@ -179,6 +180,18 @@ impl Shard {
     }
 
     /// Shows a source's batch to all metrics, and empties it.
+    /// Nothing was read for a while, because the host was busy or blocked. Without this, partitions would count as
+    /// idle of which the reader holds records.
+    pub fn held_up(&mut self, now: Micros) {
+        let now = self.clock(now);
+        self.sources.held_up(now);
+    }
+
+    /// The clock as epochs have it: it never goes back, whatever the machine's does.
+    fn clock(&self, now: Micros) -> Micros {
+        now.max(self.head.clock)
+    }
+
     fn process(&mut self, source: usize, now: Micros) {
         self.show(source, true, now);
     }
@@ -489,6 +502,8 @@ mod mend_tests;
 mod moved;
 #[cfg(test)]
 mod oracle;
+#[cfg(test)]
+mod restart_tests;
 #[cfg(test)]
 mod row_tests;
 #[cfg(test)]

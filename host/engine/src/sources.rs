@@ -1,7 +1,7 @@
 //! Where the partitions stand: offsets, replay marks, watermarks, counts.
 
 use crate::deadset::{self, DeadSet};
-use crate::stored::{Head, Keyspace, ReplayMark, StoredPartition};
+use crate::stored::{Head, Keyspace, ReplayMark, StoredPartition, StoredPlace};
 use crate::watermark::{Bounds, FUTURE, Partition, Reached, Watermarks};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -185,6 +185,13 @@ impl Sources {
         Some(Gap { partition: standing.partition.clone(), from, to: next })
     }
 
+    /// The host could not read for a while: what came meanwhile is still on its way, so nobody was quiet.
+    pub fn held_up(&mut self, now: Micros) {
+        for standing in &mut self.standings {
+            standing.at.time.last_record = standing.at.time.last_record.max(now);
+        }
+    }
+
     /// There is more to read than has come.
     pub fn not_caught_up(&mut self, partition: u32) {
         self.standings[partition as usize].at.time.at_end = None;
@@ -218,10 +225,10 @@ impl Sources {
     }
 
     #[inline]
-    pub fn applied(&mut self, record: &Record<'_>, origin: Option<&Origin>) {
+    pub fn applied(&mut self, record: &Record<'_>, place: impl FnOnce() -> Option<StoredPlace>) {
         let standing = &mut self.standings[record.partition as usize];
         standing.at.counts.applied += 1;
-        standing.dead.applied(record.key, origin);
+        standing.dead.applied(record.key, place);
     }
 
     /// Index of a partition that is read.
@@ -235,20 +242,23 @@ impl Sources {
     }
 
     /// What a dead letter may still do.
-    pub fn standing_of(&self, partition: u32, offset: i64, origin: Option<&Origin>) -> deadset::Standing {
-        self.standings[partition as usize].dead.standing(offset, origin)
+    pub fn standing_of(&self, partition: u32, offset: i64, place: Option<StoredPlace>) -> deadset::Standing {
+        self.standings[partition as usize].dead.standing(offset, place)
     }
 
-    /// A dead letter was taken up. Its change moves the replay mark if it is further than all others: should
-    /// the upstream send it again, it would be a repeat.
-    pub fn redriven(&mut self, partition: u32, offset: i64, origin: Option<&Origin>, applied: bool) {
+    /// A dead letter was taken up. `places`: those of its rows that were applied; None if none was.
+    pub fn redriven(&mut self, partition: u32, offset: i64, places: Option<&[StoredPlace]>) {
         let standing = &mut self.standings[partition as usize];
         standing.redriven += 1;
-        standing.dead.redriven(offset, origin, applied);
-        let mark = standing.at.mark;
-        let further = |o: &&Origin| mark.is_none_or(|m| m.server == o.server && o.position > m.position());
-        if let Some(origin) = origin.filter(|_| applied).filter(further) {
-            standing.at.mark = Some(moved_mark(mark, *origin));
+        standing.dead.redriven(offset, places);
+    }
+
+    /// A change of a dead letter that was applied moves the replay mark if it is further than all others: should
+    /// the upstream send it again, it would be a repeat.
+    pub fn advance_mark(&mut self, partition: u32, origin: Origin) {
+        let mark = &mut self.standings[partition as usize].at.mark;
+        if mark.is_none_or(|m| m.server == origin.server && origin.position > m.position()) {
+            *mark = Some(moved_mark(*mark, origin));
         }
     }
 
@@ -338,7 +348,8 @@ impl Sources {
 
     /// Greatest event time seen anywhere.
     pub fn greatest(&self) -> Option<Micros> {
-        self.standings.iter().filter_map(|s| s.at.time.greatest).max()
+        let stored = self.stored.values().filter_map(|s| s.greatest);
+        self.standings.iter().filter_map(|s| s.at.time.greatest).chain(stored).max()
     }
 
     /// Whether anything was ever read, in this process or before.
@@ -405,6 +416,7 @@ impl Sources {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use weir_types::SECOND;
     use weir_types::batch::{Op, Position};
 
     fn origin(pos: u64, rank: u8, source_time: Micros) -> Origin {
@@ -421,6 +433,18 @@ mod tests {
         assert_eq!(replay(Some(&mark(10, 5)), &origin(9, 1, 5)), Replay::Repeat);
         assert_eq!(replay(Some(&mark(10, 5)), &origin(11, 1, 5)), Replay::New);
         assert_eq!(replay(None, &origin(1, 1, 5)), Replay::New);
+    }
+
+    #[test]
+    fn nobody_was_quiet_while_the_host_could_not_read() {
+        let decl = crate::shard::fakes::options().sources[0].clone();
+        let mut sources = Sources::new(vec![decl], &Head::default());
+        sources.join(TopicPartition { topic: "t".into(), partition: 0 }, 0);
+        sources.held_up(600 * SECOND);
+        // An end that was found before, and waited as long.
+        sources.end_of_partition(0, 600 * SECOND);
+        assert!(!sources.all_idle(600 * SECOND) && !sources.all_idle(629 * SECOND));
+        assert!(sources.all_idle(630 * SECOND));
     }
 
     #[test]

@@ -49,6 +49,10 @@ impl Keyspace {
     pub fn cells_of(&self, metric: &str, incarnation: i64) -> String {
         format!("{}/cells/{metric}/{incarnation}/", self.shard)
     }
+    /// What the windows of a metric are, and how long they are corrected.
+    pub fn kinds(&self, metric: &str, incarnation: i64) -> Vec<u8> {
+        format!("{}/kinds/{metric}/{incarnation}", self.shard).into()
+    }
     /// A part of the slots of one window.
     pub fn chunk(&self, metric: &str, incarnation: i64, window: &str, start: Micros, part: u32) -> Vec<u8> {
         format!("{}{window}/{start}/{part:08}", self.chunks_of(metric, incarnation)).into()
@@ -100,6 +104,10 @@ impl Keyspace {
     }
     pub fn findings_spans(&self, source: &str) -> String {
         format!("{}/findings/{source}/span/", self.shard)
+    }
+    /// How all sources are declared.
+    pub fn declared(&self) -> Vec<u8> {
+        format!("{}/declared", self.shard).into()
     }
     /// How one source is read.
     pub fn source(&self, source: &str) -> Vec<u8> {
@@ -229,6 +237,18 @@ pub struct StoredMetric {
     /// The last epoch at whose end a checkpoint of it was written; 0 = none.
     pub checkpoint: u64,
     pub state_version: u32,
+}
+
+/// The windows of one metric, in the order of their numbers in chunks. Written when it changes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoredKinds {
+    /// In which days begin.
+    pub time_zone: String,
+    pub windows: Vec<String>,
+    /// How long each is corrected, in microseconds.
+    pub correct_for: Vec<Micros>,
+    /// Windows that end by then are forgotten, whatever `correct_for` becomes.
+    pub forgotten: Vec<Micros>,
 }
 
 /// The one value that says where the shard stands. Written with every epoch.
@@ -376,6 +396,21 @@ pub struct StoredSlot {
     pub state: Vec<u8>,
 }
 
+/// How sources were declared when what is stored of them was written. Written when it changes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StoredDeclared {
+    pub sources: BTreeMap<String, StoredSourceDeclared>,
+}
+
+/// What rows of one source are stored by.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StoredSourceDeclared {
+    /// Name and type of each column.
+    pub primary_key: Vec<String>,
+    /// Columns that are or were the version column, and their types.
+    pub versions: BTreeMap<String, String>,
+}
+
 /// Versions of rows, as they stood at the end of `epoch`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StoredVersions {
@@ -392,7 +427,9 @@ pub struct StoredVersion {
     #[serde(with = "serde_bytes")]
     pub key: Vec<u8>,
     pub version: i64,
-    pub gone: bool,
+    /// 1: the row is gone; 2 is added where an end that was sent before may be sent again. A byte, as the flag
+    /// was that stood here before.
+    pub state: u8,
 }
 
 /// Bytes of a stored value.

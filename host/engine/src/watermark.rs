@@ -123,7 +123,9 @@ impl Watermarks {
         let busy = partitions.iter().filter(|p| !p.is_idle(now, bounds));
         let closing = busy.map(|p| p.greatest.unwrap_or(BEGINNING)).min().unwrap_or(now);
         let mark = |time: Micros| time.saturating_sub(bounds.out_of_orderness);
-        Watermarks { closing: self.closing.max(mark(closing)), records: self.records.max(mark(records)) }
+        let closing = self.closing.max(mark(closing));
+        // A window is closed before it is forgotten, also where event times are ahead of the clock.
+        Watermarks { closing, records: self.records.max(mark(records).min(closing)) }
     }
 
     /// The watermarks of a metric over several sources: the least of theirs.
@@ -205,6 +207,15 @@ mod tests {
         let before = Watermarks { closing: 90 * SECOND, records: 90 * SECOND };
         let marks = before.advance(&partitions, HOUR, BOUNDS, &reached(&[(0, 100 * SECOND)]));
         assert_eq!(marks, Watermarks { closing: HOUR - 5 * SECOND, records: 95 * SECOND });
+    }
+
+    #[test]
+    fn windows_are_forgotten_by_no_watermark_that_has_not_closed_them() {
+        // Its event times are ahead of the clock, which the other's follow.
+        let partitions = [partition(HOUR + 4 * MINUTE, Some(HOUR), 0), partition(59 * MINUTE, Some(HOUR), 0)];
+        let marks =
+            Watermarks::default().advance(&partitions, HOUR, BOUNDS, &reached(&[(0, HOUR + 4 * MINUTE)]));
+        assert_eq!(marks, Watermarks { closing: HOUR - 5 * SECOND, records: HOUR - 5 * SECOND });
     }
 
     #[test]

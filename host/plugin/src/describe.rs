@@ -4,12 +4,10 @@ use crate::bindings::derived::exports::weir::metric::derived_api::DerivedInfo;
 use crate::bindings::weir::metric::types as wit;
 use std::collections::BTreeSet;
 use weir_types::contract::{Base, Field, Input, MetricInfo, Output, RowMemory, ValueType};
-use weir_types::window::Window;
+use weir_types::window::{Window, check_windows};
 
 /// Dimensions of one metric at the most: every subset of them may be kept.
 const MAX_DIMENSIONS: usize = 8;
-/// Windows of one sliding kind that a sample may fall into.
-const MAX_OVERLAP: i64 = 10_000;
 
 /// Checks one description. The error names the metric.
 pub fn info(given: wit::MetricInfo) -> Result<MetricInfo, String> {
@@ -257,33 +255,6 @@ fn check_dimensions(info: &MetricInfo) -> Result<(), String> {
         }
         if !sets.insert(set) {
             return Err(format!("dimension set [{}] stands twice", set.join(", ")));
-        }
-    }
-    Ok(())
-}
-
-fn check_windows(windows: &[Window]) -> Result<(), String> {
-    if windows.is_empty() {
-        return Err("it has no windows".into());
-    }
-    if windows.contains(&Window::Now) && windows.len() > 1 {
-        return Err("window `now` must stand alone".into());
-    }
-    let mut seen = BTreeSet::new();
-    for window in windows {
-        let fits = match *window {
-            Window::Tumbling(length) => length > 0,
-            Window::Sliding { size, step } => {
-                step > 0 && size >= step && size % step == 0 && size / step <= MAX_OVERLAP
-            }
-            Window::Session { gap } => gap > 0,
-            Window::Day | Window::Now => true,
-        };
-        if !fits || !seen.insert(window.name()) {
-            return Err(format!(
-                "window {window:?} is not possible, or stands twice: lengths must be positive, and a \
-                 sliding window's size a multiple of its step, at most {MAX_OVERLAP} times"
-            ));
         }
     }
     Ok(())

@@ -29,6 +29,37 @@ impl Window {
     }
 }
 
+/// Windows of a sliding kind that a time lies in, at the most.
+const MAX_OVERLAP: i64 = 10_000;
+
+/// Whether a metric can have these windows; the error says why not.
+pub fn check_windows(windows: &[Window]) -> Result<(), String> {
+    if windows.is_empty() {
+        return Err("it has no windows".into());
+    }
+    if windows.contains(&Window::Now) && windows.len() > 1 {
+        return Err("window `now` must stand alone".into());
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    for window in windows {
+        let fits = match *window {
+            Window::Tumbling(length) => length > 0,
+            Window::Sliding { size, step } => {
+                step > 0 && size >= step && size % step == 0 && size / step <= MAX_OVERLAP
+            }
+            Window::Session { gap } => gap > 0,
+            Window::Day | Window::Now => true,
+        };
+        if !fits || !seen.insert(window.name()) {
+            return Err(format!(
+                "window {window:?} is not possible, or stands twice: lengths must be positive, and a \
+                 sliding window's size a multiple of its step, at most {MAX_OVERLAP} times"
+            ));
+        }
+    }
+    Ok(())
+}
+
 fn length_name(length: Micros) -> String {
     for (unit, name) in [(HOUR, "h"), (MINUTE, "m"), (SECOND, "s"), (1_000, "ms")] {
         if length % unit == 0 {
@@ -63,6 +94,11 @@ pub struct Calendar {
 impl Calendar {
     pub fn new(zone: TimeZone) -> Self {
         Calendar { zone }
+    }
+
+    /// The zone as it is configured: its IANA name, or its rule.
+    pub fn zone_name(&self) -> String {
+        self.zone.iana_name().map_or_else(|| format!("{:?}", self.zone), str::to_owned)
     }
 
     /// The calendar day that holds `time`.

@@ -6,7 +6,7 @@ use crate::watermark::Watermarks;
 use std::sync::Arc;
 use weir_types::contract::{Base, Field, Input, MetricInfo, ValueType};
 use weir_types::key::set_name;
-use weir_types::window::{Window, pane_length};
+use weir_types::window::{Window, check_windows, pane_length};
 use weir_types::{MINUTE, Micros, Name};
 
 /// One base, in its own numbers.
@@ -45,6 +45,7 @@ impl Plan {
     ) -> Result<Plan, String> {
         let named = |text: String| format!("metric {}: {text}", info.name);
         let windows = options.windows_metric.get(&info.name).unwrap_or(&info.windows);
+        check_windows(windows).map_err(named)?;
         if windows.iter().any(|w| matches!(w, Window::Session { .. })) {
             return Err(named("a derived metric has no session windows: each base has its own".into()));
         }

@@ -3,7 +3,7 @@
 use super::cells::CellTable;
 use super::{EpochRows, Metric, outputs};
 use crate::keys::{DimColumn, write_key};
-use crate::plan::{DimensionFrom, InputPlan, KindPlan};
+use crate::plan::{DimensionFrom, InputPlan};
 use crate::shared::{Shared, columns_only};
 use crate::view::{Image, View};
 use crate::watermark::FUTURE;
@@ -236,14 +236,15 @@ impl Metric {
     }
 
     pub(super) fn pane_at(&mut self, time: Micros, calendar: &Calendar) -> usize {
-        let (rule, kinds, records) = (self.pane_rule(), &self.plan.kinds, self.watermarks.records);
+        let (rule, plans, records) = (self.pane_rule(), &self.plan.kinds, self.watermarks.records);
+        let kinds = &self.kinds;
         let missed = |pane: Interval| {
-            let too_late = |kind: &KindPlan| {
-                calendar.last_end(kind.window, pane).saturating_add(kind.correct_for) <= records
+            let misses = |at: &u16| {
+                let at = *at as usize;
+                kinds.misses(at, &plans[at], pane, records, calendar)
             };
-            let missed: Vec<u16> =
-                (0..).zip(kinds).filter(|(_, kind)| too_late(kind)).map(|(at, _)| at).collect();
-            let lost = missed.len() == kinds.len();
+            let missed: Vec<u16> = (0..plans.len() as u16).filter(misses).collect();
+            let lost = missed.len() == plans.len();
             (missed, lost)
         };
         CellTable::pane(&mut self.cells, time, rule, calendar, missed)

@@ -1,6 +1,7 @@
 //! Beginning anew with the same keys and incarnation.
 
 use super::Metric;
+use super::windows::Slot;
 use weir_types::Micros;
 use weir_types::contract::GuestError;
 
@@ -55,9 +56,17 @@ impl Metric {
         Ok(())
     }
 
-    fn numbers_in_use(&self) -> Vec<u32> {
-        let mut numbers: Vec<u32> = self.windows.groups().flat_map(|(_, g)| g.slots()).collect();
+    pub(super) fn numbers_in_use(&self) -> Vec<u32> {
+        let slots = self.windows.groups().flat_map(|(_, g)| g.slots());
+        let mut numbers: Vec<u32> = slots.filter(|number| self.may_vary(*number)).collect();
         numbers.sort_unstable();
         numbers
+    }
+
+    /// Whether a slot may be evaluated without a new sample. What varies with time has in a closed window the
+    /// value of its last moment: with another clock there is no way back to it.
+    pub(super) fn may_vary(&self, number: u32) -> bool {
+        let told = |slot: &Slot| slot.is_final && slot.emitted.is_some_and(|(_, is_final)| is_final);
+        !self.info.time_varying || self.windows.get(number).is_some_and(|slot| !told(slot))
     }
 }

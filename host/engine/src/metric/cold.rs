@@ -48,7 +48,8 @@ impl Metric {
         self.windows.hot()
     }
 
-    /// Loads a part whose slots are needed.
+    /// Loads a part whose slots are needed. Rows of open windows that were emitted since it was stored did not
+    /// touch it: a value that returns to the one before must not be taken for emitted.
     pub(super) fn warm(
         &mut self,
         group: u32,
@@ -56,12 +57,36 @@ impl Metric {
         shared: &mut Shared,
         chunks: &Chunks<'_>,
     ) -> Result<(), MetricError> {
-        let Some(held) = self.windows.group_ref(group) else { return Ok(()) };
+        if !self.warm_as_stored(group, part, shared, chunks)? {
+            return Ok(());
+        }
+        for number in self.slots_of_part(group, part) {
+            if let Some(slot) = self.windows.get_mut(number).filter(|slot| !slot.is_final) {
+                slot.emitted = None;
+            }
+        }
+        Ok(())
+    }
+
+    fn slots_of_part(&self, group: u32, part: u32) -> Vec<u32> {
+        let part = self.windows.group_ref(group).and_then(|held| held.parts.get(part as usize));
+        part.map(|part| part.slots.clone()).unwrap_or_default()
+    }
+
+    /// The same for a part of which no key has changed since it was stored; false if it is not cold.
+    fn warm_as_stored(
+        &mut self,
+        group: u32,
+        part: u32,
+        shared: &mut Shared,
+        chunks: &Chunks<'_>,
+    ) -> Result<bool, MetricError> {
+        let Some(held) = self.windows.group_ref(group) else { return Ok(false) };
         let window = &self.plan.kinds[held.kind as usize].name;
         let key =
             chunks.keys.chunk(&self.entry.name, self.entry.incarnation, window, held.interval.start, part);
         if !self.windows.warm(group, part) {
-            return Ok(());
+            return Ok(false);
         }
         let bytes = chunks.store.get(&key)?.ok_or_else(|| {
             StateError::Corrupt(format!(
@@ -70,7 +95,8 @@ impl Metric {
                 String::from_utf8_lossy(&key)
             ))
         })?;
-        self.take_up(group, decode("chunk", &bytes)?, true, shared)
+        self.take_up(group, decode("chunk", &bytes)?, true, shared)?;
+        Ok(true)
     }
 
     /// Puts the slots of a chunk into the guest, as members of its group; `back` if the host knew of them.
@@ -149,9 +175,8 @@ impl Metric {
         let parts = (allowed / u64::from(SLOTS_PER_PART) / 2).clamp(1, self.unseen.len() as u64 + 1);
         let seen = self.unseen.split_off(self.unseen.len().saturating_sub(parts as usize));
         for (group, part) in &seen {
-            self.warm(*group, *part, shared, chunks)?;
-            let slots = self.windows.group_ref(*group).and_then(|g| g.parts.get(*part as usize));
-            self.revive_slots(slots.map(|part| part.slots.clone()).unwrap_or_default(), epoch);
+            self.warm_as_stored(*group, *part, shared, chunks)?;
+            self.revive_slots(self.slots_of_part(*group, *part), epoch);
         }
         Ok(seen)
     }

@@ -66,7 +66,9 @@ impl Metric {
             let dims = self.projections[set as usize].space.render(key, &shared.texts);
             let row = self.row(&slot, kind, interval, true, dims, nothing, boundary, shared);
             rows.live.push(live_row(&row, true));
-            rows.outbox.realtime.push(RealtimeRow { deleted: true, ..row });
+            if vanished.stands {
+                rows.outbox.realtime.push(RealtimeRow { deleted: true, ..row });
+            }
         }
     }
 
@@ -224,7 +226,7 @@ impl Metric {
     ) -> RealtimeRow {
         let (start, end, complete) = match self.plan.is_now {
             true => (boundary.clock, boundary.clock, self.entry.coverage == Micros::MIN),
-            false => (interval.start, interval.end, interval.start >= self.entry.coverage),
+            false => (interval.start, interval.end, self.is_covered(kind, interval)),
         };
         RealtimeRow {
             series: self.series.get(kind, slot.set),
@@ -242,6 +244,13 @@ impl Metric {
             late: slot.late,
             deleted: false,
         }
+    }
+
+    /// Whether nothing of a window can lie before the metric's coverage. A session may have begun as long as its
+    /// gap before the first sample that was seen.
+    fn is_covered(&self, kind: u16, interval: Interval) -> bool {
+        let gap = self.plan.kinds[kind as usize].gap().unwrap_or(0);
+        interval.start.saturating_sub(gap) >= self.entry.coverage
     }
 
     pub(super) fn drop_slots(&mut self, numbers: Vec<u32>) -> Result<(), GuestError> {

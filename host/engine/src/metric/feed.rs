@@ -68,9 +68,9 @@ impl Metric {
     /// Whether what it says of a window is so: false once the window was forgotten.
     pub fn knows(&self, kind: u16, start: Micros, end: Micros) -> bool {
         let keep_for = self.plan.kinds[kind as usize].keep_for;
-        self.plan.is_now
-            || self.windows.find(kind, start).is_some()
-            || end.saturating_add(keep_for) > self.forgets_by()
+        let may_come =
+            || end.saturating_add(keep_for) > self.forgets_by() && !self.kinds.has_forgotten(kind, end);
+        self.plan.is_now || self.windows.find(kind, start).is_some() || may_come()
     }
 
     /// Mask and values of a key.

@@ -328,13 +328,13 @@ impl Metric {
         pairs.merged.push((number, cell.slot));
     }
 
-    /// Remembers that a session's start is no longer one, if a row of it may stand.
+    /// Remembers that a session's start is no longer one, if a row of it may stand or is shown.
     fn vanish(&mut self, key: SessionKey, slot: u32, run: Run, start: Micros) {
         let Some(slot) = self.windows.get(slot) else { return };
-        if slot.stands && run.first != start {
+        if (slot.stands || slot.shown.is_some()) && run.first != start {
             let (end, _) = self.session_ends(key.0, run.last);
-            let vanished = Vanished { key, start: run.first, end, epoch_first: slot.epoch_first };
-            self.sessions.vanished.push(vanished);
+            let (epoch_first, stands) = (slot.epoch_first, slot.stands);
+            self.sessions.vanished.push(Vanished { key, start: run.first, end, epoch_first, stands });
         }
     }
 

@@ -7,6 +7,7 @@ mod cold;
 mod evaluate;
 mod feed;
 mod images;
+mod kinds;
 mod merge;
 mod outputs;
 mod persist;
@@ -72,6 +73,7 @@ pub struct Metric {
     sessions: Sessions,
     /// Slots to evaluate at the next occasion: touched, or changed and not yet emitted.
     due: Vec<u32>,
+    kinds: kinds::Kinds,
     /// Windows that are not closed yet, by end.
     open: BTreeMap<(Micros, u32), ()>,
     /// Closed or open windows, by the time at which correction ends.
@@ -158,6 +160,7 @@ impl Metric {
     ) -> Result<Metric, GuestError> {
         let info = Arc::new(factory.info().clone());
         let projections = plan.sets.iter().map(|s| Projection::new(&plan.dimension_types, s.clone()));
+        let kinds = kinds::Kinds::new(&plan.kinds);
         Ok(Metric {
             instance: factory.open()?,
             factory,
@@ -175,6 +178,7 @@ impl Metric {
             windows: Windows::default(),
             sessions: Sessions::default(),
             due: Vec::new(),
+            kinds,
             open: BTreeMap::new(),
             kept: BTreeMap::new(),
             stored_cells: Vec::new(),

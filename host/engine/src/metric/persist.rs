@@ -142,7 +142,7 @@ pub fn forgotten(
     store: &dyn StateStore,
 ) -> Result<Vec<Vec<u8>>, StateError> {
     let (name, incarnation) = (&entry.name, entry.incarnation);
-    let mut all = vec![keys.position(name)];
+    let mut all = vec![keys.position(name), keys.kinds(name, incarnation)];
     for prefix in [keys.cells_of(name, incarnation), keys.chunks_of(name, incarnation)] {
         all.extend(store.scan(prefix.as_bytes())?.into_iter().map(|(key, _)| key));
     }

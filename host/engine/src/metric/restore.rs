@@ -24,6 +24,7 @@ impl Metric {
     ) -> Result<(), MetricError> {
         let (name, incarnation) = (self.entry.name.clone(), self.entry.incarnation);
         let watermarks = self.watermarks;
+        self.restore_kinds(chunks.store, chunks.keys, &shared.calendar)?;
         let stored = chunks.store.scan(chunks.keys.chunks_of(&name, incarnation).as_bytes())?;
         for (_, value) in &stored {
             self.restore_group(&decode("chunk", value)?)?;
@@ -44,6 +45,7 @@ impl Metric {
         if watermarks != Watermarks::default() {
             self.watermarks = watermarks;
         }
+        self.settle_kinds();
         Ok(())
     }
 
@@ -161,21 +163,24 @@ impl Metric {
         self.sessions.vanished.clear();
         for number in &self.due {
             if let Some(slot) = self.windows.get_mut(*number) {
-                slot.stands = true;
+                // A row of it may have been emitted in any epoch since the checkpoint: if its value has returned to the
+                // one before, that is not the last one.
+                (slot.stands, slot.emitted) = (true, None);
             }
         }
         Ok(())
     }
 
     /// Makes every slot that is not cold be evaluated at the end of `epoch`: fills the cache after a
-    /// restore, and finds what is due. `again`: what was emitted before is emitted once more.
+    /// restore, and finds what is due. `again`: what was emitted before is emitted once more. See
+    /// [`Metric::may_vary`].
     pub fn revive(&mut self, epoch: u64, again: bool) {
         // What time alone has changed left no cell: the last row may be another than the one that is stored,
         // and the value of now be that one again.
         if again || self.info.time_varying {
             self.forget_emitted();
         }
-        let slots: Vec<u32> = self.windows.groups().flat_map(|(_, g)| g.slots()).collect();
+        let slots: Vec<u32> = self.numbers_in_use();
         self.revive_slots(slots, epoch);
     }
 

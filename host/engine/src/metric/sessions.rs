@@ -77,6 +77,8 @@ pub struct Vanished {
     pub start: Micros,
     pub end: Micros,
     pub epoch_first: u64,
+    /// Whether a row of it may stand in ClickHouse, too.
+    pub stands: bool,
 }
 
 /// See the module.

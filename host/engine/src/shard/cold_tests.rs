@@ -2,6 +2,7 @@
 //! and memory that does not grow with the number of windows.
 
 use super::fakes::options;
+use super::harness::Kills::Every;
 use super::harness::*;
 use super::oracle::{Cut, assert_law, births};
 use super::tally::{Rule, SLOT_BYTES, tally};
@@ -52,7 +53,7 @@ fn numbers_are_the_same_with_room_for_a_few_slots_and_for_all() {
     let windows = [Window::Tumbling(MINUTE), Window::Tumbling(HOUR), Window::Day, SESSION];
     let changes = births_of(300, 7);
     let (points, steps) = (births(&changes), steps(&changes));
-    for kills in [Kills::None, Kills::Every(7), Kills::Every(50)] {
+    both(&[Every(7), Every(50)], |kills| {
         let ample = run(&world(&windows, u64::MAX), &steps, kills);
         let tight = run(&world(&windows, 10), &steps, kills);
         assert_eq!(timeless(&tight.rows), timeless(&ample.rows), "{kills:?}");
@@ -65,7 +66,7 @@ fn numbers_are_the_same_with_room_for_a_few_slots_and_for_all() {
             assert_law(left, &points, "t.born", "session-60s", Cut::Session(MINUTE));
         }
         assert!(tight.loads > 20, "{kills:?}: the tight run loaded {} parts", tight.loads);
-    }
+    });
 }
 
 fn timeless_late(left: &Left) -> Vec<(i64, Vec<String>)> {
@@ -94,7 +95,7 @@ fn a_late_sample_reaches_a_window_that_lies_in_the_store_alone() {
         }
         let name = window.name();
         let cut = if window == SESSION { Cut::Session(MINUTE) } else { Cut::Every(MINUTE) };
-        for kills in [Kills::None, Kills::Every(9)] {
+        both(&[Every(9)], |kills| {
             let left = run(&world(&[window], u64::MAX), &steps, kills);
             assert!(left.loads > 0, "{name} {kills:?}: nothing was loaded");
             let first = |r: &&RealtimeRow| r.end <= BASE + 100 * SECOND && r.dims.is_empty();
@@ -102,30 +103,28 @@ fn a_late_sample_reaches_a_window_that_lies_in_the_store_alone() {
             assert_eq!((row.samples, row.late, row.is_final), (3, 1, true), "{name} {kills:?}");
             assert!(left.outbox.late_events.is_empty());
             assert_law(&left, &points, "t.born", &name, cut);
-        }
+        });
     }
 }
 
 #[test]
 fn guest_memory_does_not_grow_with_the_number_of_windows() {
     let windows = [Window::Tumbling(MINUTE), SESSION];
-    let mut few = (0, 0);
-    for minutes in [200, 600] {
+    let run_for = |minutes: i64, kills: Kills| {
         let changes = births_of(minutes, 5);
         let mut world = world(&windows, u64::MAX);
         // All windows are kept to the end.
         world.options.correct_for_default = 24 * HOUR;
         world.options.correct_for.insert("1m".into(), 24 * HOUR);
-        let left = run(&world, &steps(&changes), Kills::None);
+        let left = run(&world, &steps(&changes), kills);
         assert_law(&left, &births(&changes), "t.born", "1m", Cut::Every(MINUTE));
-        match minutes {
-            200 => few = (left.memory, left.slots),
-            _ => {
-                assert!(left.slots > 2 * few.1, "{} slots, then {}", few.1, left.slots);
-                assert!(left.memory < few.0 * 3 / 2, "{} bytes, then {}", few.0, left.memory);
-            }
-        }
-    }
+        left
+    };
+    both(&[Every(50)], |kills| {
+        let (few, many) = (run_for(200, kills), run_for(600, kills));
+        assert!(many.slots > 2 * few.slots, "{} slots, then {}", few.slots, many.slots);
+        assert!(many.memory < few.memory * 3 / 2, "{} bytes, then {}", few.memory, many.memory);
+    });
 }
 
 #[test]
@@ -139,14 +138,14 @@ fn a_bound_holds_for_open_windows_too() {
         .collect();
     let steps = steps(&changes);
     let points = births(&changes);
-    for kills in [Kills::None, Kills::Every(40)] {
+    both(&[Every(40)], |kills| {
         let ample = run(&world(&[Window::Day], u64::MAX), &steps, kills);
         let tight = run(&world(&[Window::Day], 130), &steps, kills);
         assert_law(&tight, &points, "t.born", "day", Cut::Every(24 * HOUR));
         assert_eq!(timeless(&tight.rows), timeless(&ample.rows));
         assert_eq!((tight.slots, ample.slots), (1002, 1002));
         assert!(tight.memory * 3 / 2 < ample.memory, "{kills:?}: {} of {}", tight.memory, ample.memory);
-    }
+    });
 }
 
 #[test]
@@ -156,11 +155,13 @@ fn a_restart_leaves_closed_windows_in_the_store() {
     world.options.correct_for.insert("1m".into(), 24 * HOUR);
     let mut steps = steps(&changes);
     steps.extend([Step::Restart, Step::Epoch(false)]);
-    let left = run(&world, &steps, Kills::None);
-    assert!(left.slots > 1500, "{} slots", left.slots);
-    // What was not yet in a checkpoint is merged again, the rest is not loaded.
-    assert!(left.memory_last < 600 * SLOT_BYTES as u64, "{} bytes", left.memory_last);
-    assert_law(&left, &births(&changes), "t.born", "1m", Cut::Every(MINUTE));
+    both(&[Every(50)], |kills| {
+        let left = run(&world, &steps, kills);
+        assert!(left.slots > 1500, "{} slots", left.slots);
+        // What was not yet in a checkpoint is merged again, the rest is not loaded.
+        assert!(left.memory_last < 600 * SLOT_BYTES as u64, "{} bytes", left.memory_last);
+        assert_law(&left, &births(&changes), "t.born", "1m", Cut::Every(MINUTE));
+    });
 }
 
 #[test]

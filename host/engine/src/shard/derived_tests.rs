@@ -1,7 +1,9 @@
-//! Derived metrics against a recomputation from the raw changes, straight and killed, with room for a few slots
-//! and for all.
+//! Derived metrics against a recomputation from the raw changes, with room for a few slots and for all.
+
+mod stopped;
 
 use super::fakes::{self, options};
+use super::harness::Kills::Every;
 use super::harness::*;
 use super::oracle::{Cut, Numbers, Point, births, count};
 use super::tally::{Rule, tally};
@@ -158,17 +160,16 @@ fn every_derived_value_equals_the_recomputation_from_the_changes() {
     for (seed, hot_slots) in [(1, u64::MAX), (2, 10)] {
         let changes = changes(seed, 400);
         let world = world(hot_slots);
-        for kills in [Kills::None, Kills::Every(7), Kills::Every(1)] {
-            let left = run(&world, &steps(&changes), kills);
+        twice(&world, &steps(&changes), |left, kills| {
             assert!(left.outbox.late_events.is_empty(), "{kills:?}");
             for (window, cut) in
                 [("1m", Cut::Every(MINUTE)), ("1h", Cut::Every(HOUR)), ("day", Cut::Every(DAY))]
             {
-                assert_eq!(found(&left, window), expected(&changes, cut), "{window} {kills:?}");
+                assert_eq!(found(left, window), expected(&changes, cut), "{window} {kills:?}");
             }
             let mine = || left.rows.iter().filter(|r| r.series.metric == "t.balance");
             assert!(mine().all(|r| r.is_final && r.complete), "{kills:?}");
-        }
+        });
     }
 }
 
@@ -186,7 +187,7 @@ fn a_late_sample_of_one_base_corrects_the_closed_window_from_all_of_them() {
     for (change, entry) in all.iter().zip(entries(&all)) {
         steps.extend([Step::Clock(change.updated), Step::Read(vec![entry]), Step::Epoch(false)]);
     }
-    for kills in [Kills::None, Kills::Every(9)] {
+    both(&[Every(9)], |kills| {
         let left = run(&world(u64::MAX), &steps, kills);
         assert!(left.loads > 0, "{kills:?}: nothing was read from the store");
         let first =
@@ -194,28 +195,31 @@ fn a_late_sample_of_one_base_corrects_the_closed_window_from_all_of_them() {
         let row = left.rows.iter().find(first).expect("the corrected window");
         assert_eq!(values(&row.values), (3, Some(0.25)), "{kills:?}");
         assert_eq!((row.samples, row.late, row.is_final), (5, 1, true), "{kills:?}");
-    }
+    });
 }
 
 #[test]
 fn a_provisional_value_waits_for_its_tick_and_finals_are_given_once() {
     let changes = changes(3, 200);
-    let left = run(&world(u64::MAX), &steps(&changes), Kills::None);
-    let mine = |metric: &'static str| left.emitted.iter().filter(move |r| r.series.metric == metric);
-    // The hour's rows come every 10 s of the clock at the most; an epoch is a minute or more here.
-    let derived = mine("t.balance").filter(|r| r.series.window == "1m").count();
-    let bases = mine("t.born")
-        .chain(mine("t.gone"))
-        .filter(|r| r.series.window == "1m" && !r.series.dimension_set.contains("status"));
-    assert!(derived <= bases.count(), "{derived} rows");
-    let mut finals: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for row in mine("t.balance").filter(|r| r.is_final) {
-        let key = (row.series.window.clone(), row.dims.clone(), row.start);
-        finals.entry(key).or_default().push(row.values.to_vec());
-    }
-    let repeats = finals.values().filter(|v| v.windows(2).any(|w| w[0] == w[1])).count();
-    // A closed window is forgotten: a correction that leaves the value as it was gives it again.
-    assert!(repeats * 20 < finals.len(), "{repeats} of {}", finals.len());
+    twice(&world(u64::MAX), &steps(&changes), |left, kills| {
+        let mine = |metric: &'static str| left.emitted.iter().filter(move |r| r.series.metric == metric);
+        // The hour's rows come every 10 s of the clock at the most; an epoch is a minute or more here.
+        let derived = mine("t.balance").filter(|r| r.series.window == "1m").count();
+        let bases = mine("t.born")
+            .chain(mine("t.gone"))
+            .filter(|r| r.series.window == "1m" && !r.series.dimension_set.contains("status"));
+        assert!(derived <= bases.count(), "{derived} rows");
+        let mut finals: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for row in mine("t.balance").filter(|r| r.is_final) {
+            let key = (row.series.window.clone(), row.dims.clone(), row.start);
+            finals.entry(key).or_default().push(row.values.to_vec());
+        }
+        let repeats = finals.values().filter(|v| v.windows(2).any(|w| w[0] == w[1])).count();
+        // A closed window is forgotten: a correction that leaves the value as it was gives it again, and a
+        // start gives again what its bases keep.
+        assert!(!kills.never() || repeats * 20 < finals.len(), "{repeats} of {}", finals.len());
+        assert_eq!(found(left, "1m"), expected(&changes, Cut::Every(MINUTE)));
+    });
 }
 
 #[test]
@@ -320,183 +324,6 @@ fn what_its_bases_lack_is_said_in_a_sentence() {
         describe(&[("t.born", "sum")], &[Window::Session { gap: MINUTE }]),
         "a derived metric has no session windows: each base has its own",
     );
-}
-
-/// A shard whose epochs a test ends by hand, and the newest row of each key.
-struct Hand {
-    shard: super::Shard,
-    store: Arc<fakes::MemoryStore>,
-    clock: Micros,
-    rows: BTreeMap<(String, String, Vec<String>, Micros), RealtimeRow>,
-}
-
-impl Hand {
-    fn begin(world: &World, store: Arc<fakes::MemoryStore>, clock: Micros) -> Hand {
-        let mut shard = open(world, &store, clock);
-        enter(&mut shard, 1, clock);
-        Hand { shard, store, clock, rows: BTreeMap::new() }
-    }
-
-    /// Gives how many rows of the derived metric it emitted.
-    fn epoch(&mut self) -> usize {
-        let commit = self.shard.end_epoch(self.clock, true, None, 0).expect("the store answers");
-        self.shard.durable(commit.update.epoch);
-        weir_types::ports::StateStore::write(&*self.store, commit.writes).expect("writes");
-        let rows = commit.outbox.realtime.into_iter().filter(|r| r.series.metric == "t.balance");
-        let before: Vec<RealtimeRow> = rows.collect();
-        for row in &before {
-            let key = (
-                row.series.window.to_string(),
-                row.series.dimension_set.to_string(),
-                row.dims.to_vec(),
-                row.start,
-            );
-            self.rows.insert(key, row.clone());
-        }
-        before.len()
-    }
-
-    fn read(&mut self, entries: &[Entry], changes: &[Change]) {
-        for (records, of) in entries.chunks(4).zip(changes.chunks(4)) {
-            self.clock = self.clock.max(of.iter().map(|c| c.updated).max().unwrap_or(self.clock));
-            self.shard.apply(weir_types::record::SourceEvent::Records(batch_of(records)), self.clock);
-            self.epoch();
-        }
-    }
-
-    fn status(&self) -> (String, Option<String>) {
-        let all = self.shard.catalogue();
-        let mine = all.iter().find(|e| e.info.name == "t.balance").expect("it is loaded");
-        (mine.status.clone(), mine.reason.clone())
-    }
-
-    /// A base fails: it stops, and its batch's work is lost.
-    fn stop(&mut self, name: &str) {
-        let at = self.shard.metrics.iter().position(|m| m.info.name == name).expect("it runs");
-        self.shard.quarantine(vec![(at, "a trap".into())]);
-        self.epoch();
-    }
-
-    /// A mended version of it reads what it missed.
-    fn mend(&mut self, factory: Arc<dyn MetricFactory>, entries: &[Entry]) {
-        let name = factory.info().name.clone();
-        crate::recover::admit(&mut self.shard, "mended.wasm", vec![factory], &*self.store, 1, self.clock)
-            .expect("taken up");
-        for _ in 0..5 {
-            self.epoch();
-            let Some(catchup) = self.shard.catchups.iter().find(|c| c.metric.info.name == name) else {
-                return;
-            };
-            let next = catchup.start().values().next().map_or(0, |at| at.next as usize);
-            self.shard.catch_up(&name, &batch_of(&entries[next..]), &[0], self.clock).expect("reads");
-            self.shard.catch_up_reached_end(&name, 0, self.clock);
-        }
-        panic!("it does not come back");
-    }
-
-    fn found(&self, window: &str) -> Balances {
-        let rows = self.rows.values().filter(|r| r.series.window == window);
-        rows.map(|r| {
-            ((r.series.dimension_set.to_string(), r.dims.to_vec(), r.start, r.end), values(&r.values))
-        })
-        .collect()
-    }
-}
-
-#[test]
-fn while_a_base_is_away_the_last_values_stand_and_then_all_it_missed_is_computed() {
-    let changes = changes(4, 500);
-    let entries = entries(&changes);
-    let world = world(u64::MAX);
-    for restarts in [false, true] {
-        let mut hand = Hand::begin(&world, Arc::default(), BASE);
-        hand.epoch();
-        hand.read(&entries[..200], &changes[..200]);
-        assert_eq!(hand.status().0, "live");
-        hand.stop("t.gone");
-        let (status, reason) = hand.status();
-        assert_eq!(
-            (status.as_str(), reason.as_deref()),
-            ("stale", Some("its base t.gone does not run: these are its last values"))
-        );
-        let before = hand.found("1m");
-        if restarts {
-            let rows = std::mem::take(&mut hand.rows);
-            hand = Hand { rows, ..Hand::begin(&world, hand.store, hand.clock) };
-            hand.epoch();
-            assert_eq!(hand.status().0, "stale");
-        }
-        // More than two hours: longer than a minute's window is kept.
-        hand.read(&entries[200..], &changes[200..]);
-        assert_eq!(hand.found("1m"), before, "the last values stand");
-        hand.mend(tally("t.gone", Rule::Gone, &WINDOWS), &entries);
-        assert_eq!(hand.status(), ("live".into(), None));
-        for hour in 1..=26 {
-            hand.shard.apply(weir_types::record::SourceEvent::EndOfPartition { index: 0 }, hand.clock);
-            hand.clock = hand.clock.max(BASE + hour * HOUR + 10 * HOUR);
-            hand.epoch();
-        }
-        for (window, cut) in [("1m", Cut::Every(MINUTE)), ("1h", Cut::Every(HOUR)), ("day", Cut::Every(DAY))]
-        {
-            assert_eq!(hand.found(window), expected(&changes, cut), "{window}, restarts {restarts}");
-        }
-        assert!(hand.rows.values().all(|r| r.is_final), "restarts {restarts}");
-    }
-}
-
-#[test]
-fn a_derived_metric_that_fails_costs_itself_alone_and_a_mended_version_computes_all() {
-    struct Failing(MetricInfo);
-    struct Fails;
-    impl DerivedInstance for Fails {
-        fn compute(&mut self, given: &BaseRows) -> Result<Outputs, GuestError> {
-            match given.rows {
-                0 => Ok(Outputs { columns: vec![PackedColumn::default(); 2], ..Outputs::default() }),
-                _ => Err(GuestError::Trap("it divides by zero".into())),
-            }
-        }
-        fn memory_bytes(&self) -> usize {
-            0
-        }
-    }
-    impl MetricFactory for Failing {
-        fn info(&self) -> &MetricInfo {
-            &self.0
-        }
-        fn digest(&self) -> &str {
-            "failing"
-        }
-        fn open(&self) -> Result<Box<dyn MetricInstance>, GuestError> {
-            Err(GuestError::Refused("it is derived".into()))
-        }
-        fn open_derived(&self) -> Result<Box<dyn DerivedInstance>, GuestError> {
-            Ok(Box::new(Fails))
-        }
-    }
-    let changes = changes(5, 100);
-    let entries = entries(&changes);
-    let mut world = world(u64::MAX);
-    let good = world.metrics.remove(0);
-    world.metrics.push(Arc::new(Failing(good.info().clone())));
-    let mut hand = Hand::begin(&world, Arc::default(), BASE);
-    hand.epoch();
-    hand.read(&entries, &changes);
-    let (status, reason) = hand.status();
-    assert_eq!(status, "quarantined");
-    assert!(reason.is_some_and(|r| r.contains("divides by zero")));
-    assert_eq!(hand.shard.metrics.len(), 2, "its bases go on");
-    assert_eq!(hand.shard.stopped_reader_of("t"), None, "it misses no redriven change");
-    assert!(hand.rows.is_empty());
-    let other = Balance(MetricInfo { windows: vec![Window::Day], ..good.info().clone() });
-    let admit = |hand: &mut Hand, factory| {
-        crate::recover::admit(&mut hand.shard, "x.wasm", vec![factory], &*hand.store, 1, hand.clock)
-    };
-    let refused = admit(&mut hand, Arc::new(other)).expect_err("other windows");
-    assert!(refused.contains("retire the metric"), "{refused}");
-    assert_eq!(admit(&mut hand, good), Ok(vec!["t.balance".to_string()]));
-    hand.epoch();
-    assert_eq!(hand.status(), ("live".into(), None));
-    assert_eq!(hand.found("1h"), expected(&changes, Cut::Every(HOUR)));
 }
 
 #[test]

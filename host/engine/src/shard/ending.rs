@@ -35,13 +35,14 @@ impl Shard {
         generation: Option<u64>,
         delivered: u64,
     ) -> Result<EpochCommit, StateError> {
+        let now = self.clock(now);
         for source in 0..self.batches.len() {
             self.process(source, now);
             self.end_rebuild(source, now);
         }
         self.mend(now);
         let epoch = self.head.epoch + 1;
-        let clock = now.max(self.head.clock);
+        let clock = now;
         let clock_before = (self.head.epoch > 0).then_some(self.head.clock);
         let flush = std::mem::take(&mut self.flush_next) || flush;
         let boundary = Boundary { epoch, clock, clock_before, flush };
@@ -94,9 +95,15 @@ impl Shard {
         rows: &mut EpochRows,
     ) -> Result<(), MetricError> {
         let before = Lengths::of(writes, rows);
+        let (checkpoint, state_version) = (metric.entry.checkpoint, metric.entry.state_version);
         let ended = self.try_end_metric(metric, boundary, watermarks, share, writes, rows);
-        if ended.is_err() {
-            before.restore(writes, rows);
+        match ended {
+            Ok(()) => metric.kinds_saved(),
+            Err(_) => {
+                before.restore(writes, rows);
+                // What a checkpoint of this epoch was to cover lies in the store as before.
+                (metric.entry.checkpoint, metric.entry.state_version) = (checkpoint, state_version);
+            }
         }
         ended
     }
@@ -119,6 +126,7 @@ impl Shard {
         };
         let chunks = Chunks { store: &*self.store, keys: &self.keys };
         metric.note_peak();
+        metric.save_kinds(&self.keys, &self.shared.calendar, writes);
         metric.save_cells(boundary.epoch, &self.shared, &self.keys, writes)?;
         lap(&mut self.stages, "encode");
         metric.merge_cells(&mut self.shared, boundary.epoch, &chunks)?;

@@ -1,22 +1,18 @@
 //! The same life written in formats that carry no position or no before image: every number equals the
-//! recomputation from the raw changes, straight and restored, with the upstream repeating itself.
+//! recomputation from the raw changes, with the upstream repeating itself.
 
-use super::fakes::*;
-use super::tests::{BASE, Raw, created, emitted, life, open, shown};
-use super::*;
-use crate::outbox::Waiting;
-use crate::recover::{join_initial, recover};
-use std::time::Duration;
-use weir_types::record::{Record, RecordBatch};
-use weir_types::rows::RealtimeRow;
+use super::fakes::options;
+use super::harness::{Entry, Left, World, twice};
+use super::tests::{BASE, Raw, created, emitted, in_epochs, life, open, shown, world};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use weir_types::schema::{ColumnDecl, ColumnType, Format, Reading, SourceDecl};
-use weir_types::{HOUR, SECOND};
 
 /// A record's key and value.
 type Text = (Option<String>, Option<String>);
 
 /// The tests' source in another format, with a version.
-fn options_of(format: Format, versioned: bool) -> Options {
+fn world_of(format: Format, versioned: bool) -> World {
     let mut options = options();
     let mut source: SourceDecl = (*options.sources[0]).clone();
     let version =
@@ -28,7 +24,7 @@ fn options_of(format: Format, versioned: bool) -> Options {
         reading: Reading { version_column, ..Reading::default() },
         ..source
     })];
-    options
+    World { options, ..world() }
 }
 
 /// The image of a row; `version` grows with every change of any row.
@@ -90,64 +86,17 @@ fn plain(raws: &[Raw]) -> Vec<Text> {
     raws.iter().enumerate().map(text).collect()
 }
 
-/// What a run left behind.
-struct Left {
-    rows: Vec<RealtimeRow>,
-    latest: Vec<RealtimeRow>,
-    outbox: Outbox,
-}
-
-fn start(options: &Options, store: &Arc<MemoryStore>, now: Micros) -> Shard {
-    let loader = &Counting { info: metrics()[0].info().clone() };
-    let clock: Monotonic = Arc::new(|| Duration::ZERO);
-    let mut shard = recover(options.clone(), store.clone(), loader, clock).expect("recovers");
-    join_initial(&mut shard, &**store, loader, 1, now).expect("joins");
-    let partition = TopicPartition { topic: "t".into(), partition: 0 };
-    shard.apply(SourceEvent::Partition { index: 0, partition }, now);
-    shard
-}
-
-/// Runs the records in epochs of `per_epoch`, restoring after every third if asked to.
-fn run(options: &Options, texts: &[Text], per_epoch: usize, restored: bool) -> Left {
-    let store = Arc::new(MemoryStore::default());
-    let mut clock = BASE;
-    let mut shard = start(options, &store, clock);
-    let mut all = Waiting::default();
-    let mut commit = |shard: &mut Shard, clock: Micros, flush: bool| {
-        let commit = shard.end_epoch(clock, flush, None, 0).expect("reads");
-        for partition in &commit.outbox.epochs[0].partitions {
-            let counts = &partition.counts;
-            assert_eq!(counts.read, counts.applied + counts.skipped_total() + counts.dead);
-        }
-        store.write(commit.writes).expect("writes");
-        all.add(commit.update.epoch, commit.outbox);
-    };
-    commit(&mut shard, clock, false);
-    for (nth, chunk) in texts.chunks(per_epoch).enumerate() {
-        let mut batch = RecordBatch::default();
-        for (i, (key, value)) in chunk.iter().enumerate() {
-            batch.push(Record {
-                partition: 0,
-                offset: (nth * per_epoch + i) as i64,
-                timestamp: None,
-                key: key.as_deref().map(str::as_bytes),
-                value: value.as_deref().map(str::as_bytes),
-                rekey: Default::default(),
-            });
-        }
-        clock += 21 * SECOND * per_epoch as i64;
-        shard.apply(SourceEvent::Records(batch), clock);
-        commit(&mut shard, clock, false);
-        if restored && nth % 3 == 2 {
-            shard = start(options, &store, clock);
-            commit(&mut shard, clock, false);
-        }
+/// Runs the records in epochs of many and of a few, straight and killed.
+fn check(world: &World, texts: &[Text], of: impl Fn(&Left, &str)) {
+    for per_epoch in [40, 7] {
+        let case = format!("{per_epoch} an epoch");
+        twice(world, &in_epochs(&entries(texts), per_epoch, 21), |left, _| of(left, &case));
     }
-    shard.apply(SourceEvent::EndOfPartition { index: 0 }, clock);
-    clock += HOUR;
-    commit(&mut shard, clock, true);
-    let outbox = all.into_outbox();
-    Left { rows: outbox.realtime.clone(), latest: outbox.latest.clone(), outbox }
+}
+
+fn entries(texts: &[Text]) -> Vec<Entry> {
+    let texts = (0..).zip(texts.iter().cloned());
+    texts.map(|(offset, (key, value))| Entry { partition: 0, offset, key, value }).collect()
 }
 
 fn skipped(left: &Left, reason: &str) -> u64 {
@@ -160,19 +109,16 @@ fn repeated(texts: &[Text], from: usize, to: usize) -> Vec<Text> {
     [&texts[..to], &texts[from..to], &texts[to..]].concat()
 }
 
-const WAYS: [(usize, bool); 4] = [(40, false), (40, true), (7, false), (7, true)];
-
 #[test]
 fn canal_s_records_of_several_rows_give_the_numbers_of_their_rows() {
-    let options = options_of(Format::CanalJson, false);
+    let world = world_of(Format::CanalJson, false);
     for (seed, rows) in [(1, 1), (2, 4)] {
         let raws = life(seed, 600);
-        for (per_epoch, restored) in WAYS {
-            let left = run(&options, &canal(&raws, rows), per_epoch, restored);
-            assert_eq!(emitted(&left.rows), created(&raws), "seed {seed}, {per_epoch}, restored {restored}");
-            assert_eq!(shown(&left.latest), open(&raws), "seed {seed}, {per_epoch}, restored {restored}");
+        check(&world, &canal(&raws, rows), |left, case| {
+            assert_eq!(emitted(&left.rows), created(&raws), "seed {seed}, {case}");
+            assert_eq!(shown(&left.outbox.latest), open(&raws), "seed {seed}, {case}");
             assert!(left.outbox.dead_letters.is_empty() && left.outbox.late_events.is_empty());
-        }
+        });
     }
 }
 
@@ -181,15 +127,15 @@ fn what_canal_repeats_counts_once_where_a_version_is_named_and_twice_where_not()
     let raws = life(5, 400);
     let texts = canal(&raws, 3);
     let twice = repeated(&texts, 40, 120);
-    for (per_epoch, restored) in WAYS {
-        let left = run(&options_of(Format::CanalJson, true), &twice, per_epoch, restored);
-        assert_eq!(emitted(&left.rows), created(&raws), "{per_epoch}, restored {restored}");
-        assert_eq!(shown(&left.latest), open(&raws), "{per_epoch}, restored {restored}");
-        assert_eq!(skipped(&left, "repeat"), 80, "{per_epoch}, restored {restored}");
-    }
-    let left = run(&options_of(Format::CanalJson, false), &twice, 40, false);
-    assert_ne!(emitted(&left.rows), created(&raws), "nothing tells a repeat without a version");
-    assert_eq!(skipped(&left, "repeat"), 0);
+    check(&world_of(Format::CanalJson, true), &twice, |left, case| {
+        assert_eq!(emitted(&left.rows), created(&raws), "{case}");
+        assert_eq!(shown(&left.outbox.latest), open(&raws), "{case}");
+        assert_eq!(skipped(left, "repeat"), 80, "{case}");
+    });
+    check(&world_of(Format::CanalJson, false), &twice, |left, case| {
+        assert_ne!(emitted(&left.rows), created(&raws), "nothing tells a repeat without a version: {case}");
+        assert_eq!(skipped(left, "repeat"), 0, "{case}");
+    });
 }
 
 #[test]
@@ -208,23 +154,25 @@ fn the_new_rows_of_a_record_count_though_others_of_it_are_repeats() {
     let all: Vec<String> = births.iter().map(|at| data(*at)).collect();
     let first = alone[births[0]].clone();
     let together = text(births[0]).replace(&data(births[0]), &all.join(","));
-    let texts = vec![first, (None, Some(together))];
-    let left = run(&options_of(Format::CanalJson, true), &texts, 1, false);
+    let texts = [first, (None, Some(together))];
     let births: Vec<Raw> = births.into_iter().map(|at| raws[at]).collect();
-    assert_eq!(emitted(&left.rows), created(&births));
-    assert_eq!(skipped(&left, "repeat"), 0, "the record gave rows, so it was applied");
+    for per_epoch in [1, 2] {
+        twice(&world_of(Format::CanalJson, true), &in_epochs(&entries(&texts), per_epoch, 21), |left, _| {
+            assert_eq!(emitted(&left.rows), created(&births), "{per_epoch} an epoch");
+            assert_eq!(skipped(left, "repeat"), 0, "the record gave rows, so it was applied");
+        });
+    }
 }
 
 #[test]
 fn plain_rows_give_births_and_current_values_by_what_was_known_of_their_keys() {
-    let options = options_of(Format::PlainJson, false);
+    let world = world_of(Format::PlainJson, false);
     for seed in 1..=3 {
         let raws = life(seed, 600);
-        for (per_epoch, restored) in WAYS {
-            let left = run(&options, &plain(&raws), per_epoch, restored);
-            assert_eq!(emitted(&left.rows), created(&raws), "seed {seed}, {per_epoch}, restored {restored}");
-            assert_eq!(shown(&left.latest), open(&raws), "seed {seed}, {per_epoch}, restored {restored}");
-        }
+        check(&world, &plain(&raws), |left, case| {
+            assert_eq!(emitted(&left.rows), created(&raws), "seed {seed}, {case}");
+            assert_eq!(shown(&left.outbox.latest), open(&raws), "seed {seed}, {case}");
+        });
     }
 }
 
@@ -232,18 +180,18 @@ fn plain_rows_give_births_and_current_values_by_what_was_known_of_their_keys() {
 fn plain_rows_that_come_again_count_once_where_a_version_is_named() {
     let raws = life(8, 400);
     let twice = repeated(&plain(&raws), 100, 250);
-    for (per_epoch, restored) in WAYS {
-        let left = run(&options_of(Format::PlainJson, true), &twice, per_epoch, restored);
-        assert_eq!(emitted(&left.rows), created(&raws), "{per_epoch}, restored {restored}");
-        assert_eq!(shown(&left.latest), open(&raws), "{per_epoch}, restored {restored}");
-        assert_eq!(skipped(&left, "repeat"), 150);
-    }
+    check(&world_of(Format::PlainJson, true), &twice, |left, case| {
+        assert_eq!(emitted(&left.rows), created(&raws), "{case}");
+        assert_eq!(shown(&left.outbox.latest), open(&raws), "{case}");
+        assert_eq!(skipped(left, "repeat"), 150, "{case}");
+    });
 }
 
 #[test]
 fn a_tombstone_of_a_key_that_nobody_knows_changes_nothing() {
-    let texts: Vec<Text> = (0..5).map(|id| (Some(id.to_string()), None)).collect();
-    let left = run(&options_of(Format::PlainJson, false), &texts, 2, true);
-    assert!(left.rows.is_empty() && left.outbox.dead_letters.is_empty());
-    assert!(shown(&left.latest).is_empty());
+    let texts: Vec<Text> = (0..15).map(|id| (Some(id.to_string()), None)).collect();
+    check(&world_of(Format::PlainJson, false), &texts, |left, case| {
+        assert!(left.rows.is_empty() && left.outbox.dead_letters.is_empty(), "{case}");
+        assert!(shown(&left.outbox.latest).is_empty(), "{case}");
+    });
 }

@@ -1,5 +1,6 @@
-//! The one way in which semantic tests run the shard: straight, and killed and restored again and
-//! again. A kill loses the epoch that was computed last; the reader then begins at the stored offsets.
+//! The one way in which semantic tests run the shard: straight, and killed and restored in the middle. [`both`]
+//! runs any test so, [`twice`] a list of steps. A kill loses what is not durable; the reader then begins at the
+//! stored offsets.
 
 use super::fakes::{MemoryStore, head};
 use super::{Monotonic, Shard};
@@ -8,6 +9,7 @@ use crate::outbox::Waiting;
 use crate::recover::{join_initial, recover};
 use crate::stored::{Head, Keyspace};
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -73,8 +75,8 @@ impl Change {
 pub struct Entry {
     pub partition: u32,
     pub offset: i64,
-    pub key: String,
-    pub value: String,
+    pub key: Option<String>,
+    pub value: Option<String>,
 }
 
 /// Records of changes, in order; offsets count by partition from 0.
@@ -83,8 +85,8 @@ pub fn entries(changes: &[Change]) -> Vec<Entry> {
     let entry = |(at, change): (usize, &Change)| {
         let offset = next.entry(change.partition).or_insert(0);
         *offset += 1;
-        let key = format!(r#"{{"id":{}}}"#, change.id);
-        Entry { partition: change.partition, offset: *offset - 1, key, value: change.json(100 + at as i64) }
+        let (key, value) = (format!(r#"{{"id":{}}}"#, change.id), change.json(100 + at as i64));
+        Entry { partition: change.partition, offset: *offset - 1, key: Some(key), value: Some(value) }
     };
     changes.iter().enumerate().map(entry).collect()
 }
@@ -97,8 +99,8 @@ pub fn batch_of(entries: &[Entry]) -> RecordBatch {
             partition: entry.partition,
             offset: entry.offset,
             timestamp: None,
-            key: Some(entry.key.as_bytes()),
-            value: Some(entry.value.as_bytes()),
+            key: entry.key.as_deref().map(str::as_bytes),
+            value: entry.value.as_deref().map(str::as_bytes),
             rekey: Default::default(),
         });
     }
@@ -125,7 +127,15 @@ pub enum Step {
 pub struct World {
     pub options: Options,
     pub metrics: Vec<Arc<dyn MetricFactory>>,
+    /// Partitions of each topic. A reader numbers those of the first source's topic first.
     pub partitions: u32,
+}
+
+impl World {
+    fn all_partitions(&self) -> impl Iterator<Item = TopicPartition> {
+        let topics = self.options.sources.iter().flat_map(|source| &source.topics);
+        topics.flat_map(|topic| partitions_of(topic, self.partitions))
+    }
 }
 
 /// Loads these, whatever is asked for.
@@ -164,20 +174,42 @@ pub struct Left {
     pub slots: u64,
 }
 
-/// How often a host is killed.
+/// When a host is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kills {
     None,
-    /// At each so manieth epoch.
+    /// At each so manieth epoch, and where the test says so.
     Every(u64),
+    /// Where the test says so.
+    Told,
+}
+
+impl Kills {
+    /// Whether a host is killed at its epoch of this number, counted from 1.
+    pub fn hit(self, epoch: u64) -> bool {
+        matches!(self, Kills::Every(every) if epoch.is_multiple_of(every))
+    }
+    /// Whether this is the straight run.
+    pub fn never(self) -> bool {
+        self == Kills::None
+    }
+}
+
+/// Runs a test straight, and again with its host killed and restored in each of these ways. A failure says in
+/// which run it was.
+pub fn both(ways: &[Kills], test: impl Fn(Kills)) {
+    for kills in [Kills::None].iter().chain(ways) {
+        let Err(failure) = catch_unwind(AssertUnwindSafe(|| test(*kills))) else { continue };
+        let text = failure.downcast_ref::<String>().map(String::as_str);
+        let text = text.or(failure.downcast_ref::<&str>().copied());
+        panic!("kills: {kills:?}: {}", text.unwrap_or("it failed"));
+    }
 }
 
 /// Runs the steps straight, and killed and restored at every third epoch and at every single one.
 /// `check` must hold for each.
 pub fn twice(world: &World, steps: &[Step], check: impl Fn(&Left, Kills)) {
-    for kills in [Kills::None, Kills::Every(3), Kills::Every(1)] {
-        check(&run(world, steps, kills), kills);
-    }
+    both(&[Kills::Every(3), Kills::Every(1)], |kills| check(&run(world, steps, kills), kills));
 }
 
 /// One run.
@@ -188,11 +220,17 @@ pub fn run(world: &World, steps: &[Step], kills: Kills) -> Left {
 }
 
 /// A run on what an earlier host has stored, and the rows that it had not delivered.
-pub fn resume(world: &World, store: Arc<MemoryStore>, undelivered: Waiting, steps: &[Step]) -> Left {
+pub fn resume(
+    world: &World,
+    store: Arc<MemoryStore>,
+    undelivered: Waiting,
+    steps: &[Step],
+    kills: Kills,
+) -> Left {
     let mut host = Host::start(world, store);
     let newer = std::mem::replace(&mut host.waiting, undelivered);
     host.waiting.absorb(newer);
-    host.go(steps, Kills::None);
+    host.go(steps, kills);
     host.left()
 }
 
@@ -245,7 +283,7 @@ impl<'a> Host<'a> {
             clock,
             epochs: 0,
             since: Vec::new(),
-            at_end: vec![false; world.partitions as usize],
+            at_end: vec![false; world.all_partitions().count()],
             waiting: Waiting::default(),
             emitted: Vec::new(),
             shown: Shown::new(),
@@ -274,11 +312,7 @@ impl<'a> Host<'a> {
                 Step::Away(partition) => self.at_end[*partition as usize] = false,
                 Step::Epoch(flush) => {
                     self.epochs += 1;
-                    let killed = match kills {
-                        Kills::None => false,
-                        Kills::Every(every) => self.epochs.is_multiple_of(every) && self.epochs < last,
-                    };
-                    if killed {
+                    if kills.hit(self.epochs) && self.epochs < last {
                         self.kill();
                     }
                     self.commit(*flush);
@@ -291,7 +325,7 @@ impl<'a> Host<'a> {
     /// As the engine begins: an epoch of its own, and then the partitions.
     fn enter(&mut self) {
         self.commit(false);
-        enter(&mut self.shard, self.world.partitions, self.clock);
+        join(&mut self.shard, self.world.all_partitions(), self.clock);
     }
 
     fn restart(&mut self) {
@@ -359,10 +393,17 @@ impl<'a> Host<'a> {
     }
 }
 
-/// The partitions join, in order.
+/// The partitions of the topic `t` join, in order.
 pub fn enter(shard: &mut Shard, partitions: u32, clock: Micros) {
-    for index in 0..partitions {
-        let partition = TopicPartition { topic: "t".into(), partition: index as i32 };
+    join(shard, partitions_of("t", partitions), clock);
+}
+
+fn partitions_of(topic: &str, partitions: u32) -> impl Iterator<Item = TopicPartition> {
+    (0..partitions as i32).map(move |partition| TopicPartition { topic: topic.into(), partition })
+}
+
+fn join(shard: &mut Shard, partitions: impl Iterator<Item = TopicPartition>, clock: Micros) {
+    for (index, partition) in (0..).zip(partitions) {
         shard.apply(SourceEvent::Partition { index, partition }, clock);
     }
 }

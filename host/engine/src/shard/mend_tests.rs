@@ -2,7 +2,10 @@
 //! with every number as if they had never been away.
 
 use super::fakes::*;
-use super::row_tests::*;
+use super::harness::Kills::{Every, Told};
+use super::harness::both;
+use super::row_tests::reading::{Reading, Turn, turn};
+use super::row_tests::world::{BASE, PARTITIONS, Sent, Step, World, batch, step};
 use super::*;
 use crate::catchup::Readers;
 use crate::recover::admit;
@@ -79,16 +82,18 @@ proptest! {
         }
         world.lacks = None;
         fresh_rows().for_each(|step| world.take(&step));
-        let mut reading = Reading::suspending_after(LIMIT);
-        for (partition, count, turn, catch_up) in &order {
-            reading.read(&world, *partition, *count);
-            reading.catch_up(&world, *catch_up);
-            reading.turn(*turn);
-        }
-        reading.settle(&world);
-        prop_assert_eq!(&reading.created, &world.created);
-        prop_assert_eq!(reading.late, 0);
-        prop_assert_eq!(reading.shown(), world.open());
+        both(&[Told], |kills| {
+            let mut reading = Reading::suspending_after(LIMIT, kills);
+            for (partition, count, turn, catch_up) in &order {
+                reading.read(&world, *partition, *count);
+                reading.catch_up(&world, *catch_up);
+                reading.turn(*turn);
+            }
+            reading.settle(&world);
+            assert_eq!(reading.created, world.created);
+            assert_eq!(reading.late, 0);
+            assert_eq!(reading.shown(), world.open());
+        });
     }
 
     #[test]
@@ -100,26 +105,28 @@ proptest! {
     ) {
         let mut world = World::new();
         steps.iter().for_each(|step| world.take(step));
-        let mut reading = Reading::suspending_after(LIMIT);
-        for (nth, (partition, count, turn, catch_up)) in order.iter().enumerate() {
-            reading.read(&world, *partition, *count);
-            reading.catch_up(&world, *catch_up);
-            if nth == fails {
-                let all = (0..reading.shard.metrics.len()).map(|at| (at, "a trap".to_string())).collect();
-                reading.shard.quarantine(all);
-                reading.end_epoch();
+        both(&[Told], |kills| {
+            let mut reading = Reading::suspending_after(LIMIT, kills);
+            for (nth, (partition, count, turn, catch_up)) in order.iter().enumerate() {
+                reading.read(&world, *partition, *count);
+                reading.catch_up(&world, *catch_up);
+                if nth == fails {
+                    let all = (0..reading.shard.metrics.len()).map(|at| (at, "a trap".to_string())).collect();
+                    reading.shard.quarantine(all);
+                    reading.end_epoch();
+                }
+                if nth == mended {
+                    mend(&mut reading);
+                }
+                reading.turn(*turn);
             }
-            if nth == mended {
-                mend(&mut reading);
-            }
-            reading.turn(*turn);
-        }
-        reading.end_epoch();
-        mend(&mut reading);
-        reading.settle(&world);
-        prop_assert_eq!(&reading.created, &world.created);
-        prop_assert_eq!(reading.late, 0);
-        prop_assert_eq!(reading.shown(), world.open());
+            reading.end_epoch();
+            mend(&mut reading);
+            reading.settle(&world);
+            assert_eq!(reading.created, world.created);
+            assert_eq!(reading.late, 0);
+            assert_eq!(reading.shown(), world.open());
+        });
     }
 }
 
@@ -145,59 +152,63 @@ fn follow(reading: &mut Reading, world: &World) {
 
 #[test]
 fn a_single_row_that_does_not_fit_is_excluded_and_suspends_nothing() {
-    let mut world = World::new();
-    let mut reading = Reading::suspending_after(LIMIT);
-    for round in 0..10 {
-        world.lacks = Some("created_at");
-        world.take(&Step::Put(100 + round, 0, true));
-        world.lacks = None;
-        world.take(&Step::Put(200 + round, 0, true));
-    }
-    follow(&mut reading, &world);
-    assert_eq!(reading.status("t.created"), "live");
-    assert_eq!(reading.created, world.created);
+    both(&[Every(1), Every(3)], |kills| {
+        let mut world = World::new();
+        let mut reading = Reading::suspending_after(LIMIT, kills);
+        for round in 0..10 {
+            world.lacks = Some("created_at");
+            world.take(&Step::Put(100 + round, 0, true));
+            world.lacks = None;
+            world.take(&Step::Put(200 + round, 0, true));
+        }
+        follow(&mut reading, &world);
+        assert_eq!(reading.status("t.created"), "live");
+        assert_eq!(reading.created, world.created);
+    });
 }
 
 #[test]
 fn a_dropped_column_suspends_the_metrics_that_need_it_says_why_and_leaves_the_others_alone() {
-    let mut world = World::new();
-    let mut reading = Reading::suspending_after(LIMIT);
-    (0..9).for_each(|id| world.take(&Step::Put(id, 0, true)));
-    world.lacks = Some("created_at");
-    (10..20).for_each(|id| world.take(&Step::Put(id, 0, true)));
-    follow(&mut reading, &world);
-    for _ in 0..2 {
-        assert_eq!(
-            (reading.status("t.created"), reading.status("t.open")),
-            ("suspended".into(), "live".into())
-        );
-        let condition = reading.shard.suspended_condition().expect("it is told");
-        assert!(!condition.blocking);
-        for part in ["t.created", "created_at", "ticket", "dropped"] {
-            assert!(condition.reason.contains(part), "{}", condition.reason);
+    both(&[Told, Every(1), Every(3)], |kills| {
+        let mut world = World::new();
+        let mut reading = Reading::suspending_after(LIMIT, kills);
+        (0..9).for_each(|id| world.take(&Step::Put(id, 0, true)));
+        world.lacks = Some("created_at");
+        (10..20).for_each(|id| world.take(&Step::Put(id, 0, true)));
+        follow(&mut reading, &world);
+        for _ in 0..2 {
+            assert_eq!(
+                (reading.status("t.created"), reading.status("t.open")),
+                ("suspended".into(), "live".into())
+            );
+            let condition = reading.shard.suspended_condition().expect("it is told");
+            assert!(!condition.blocking);
+            for part in ["t.created", "created_at", "ticket", "dropped"] {
+                assert!(condition.reason.contains(part), "{}", condition.reason);
+            }
+            reading.turn(Turn::Kill);
         }
-        reading.restart();
-    }
-    assert_eq!(reading.newest()[&(String::new(), vec![])], 19);
-    world.lacks = None;
-    fresh_rows().for_each(|step| world.take(&step));
-    reading.settle(&world);
-    assert!(reading.shard.suspended_condition().is_none());
-    assert_eq!(reading.created, world.created);
+        assert_eq!(reading.newest()[&(String::new(), vec![])], 19);
+        world.lacks = None;
+        fresh_rows().for_each(|step| world.take(&step));
+        reading.settle(&world);
+        assert!(reading.shard.suspended_condition().is_none());
+        assert_eq!(reading.created, world.created);
+    });
 }
 
 #[test]
 fn current_values_suspended_by_a_dropped_column_are_right_again_after_a_resnapshot() {
-    for restored in [false, true] {
+    both(&[Told, Every(1)], |kills| {
         let mut world = World::new();
-        let mut reading = Reading::suspending_after(LIMIT);
+        let mut reading = Reading::suspending_after(LIMIT, kills);
         (0..9).for_each(|id| world.take(&Step::Put(id, id % 2, true)));
         follow(&mut reading, &world);
         world.lacks = Some("queue_id");
         (3..12).for_each(|id| world.take(&Step::Put(id, 0, true)));
         follow(&mut reading, &world);
         assert_eq!(reading.status("t.open"), "suspended");
-        reading.turn(if restored { Turn::Restore } else { Turn::EndEpoch });
+        reading.turn(Turn::Restore);
         // The column is back with a default for all rows, of which the log says nothing.
         world.lacks = None;
         world.rows.values_mut().for_each(|row| row.0 = 1);
@@ -206,35 +217,40 @@ fn current_values_suspended_by_a_dropped_column_are_right_again_after_a_resnapsh
         world.take(&Step::WholeSnapshot);
         reading.settle(&world);
         reading.clock += 40 * SECOND;
-        reading.turn(if restored { Turn::Restore } else { Turn::EndEpoch });
+        reading.turn(Turn::Restore);
         reading.settle(&world);
         reading.clock += 40 * SECOND;
         reading.end_epoch();
         assert_eq!(reading.shown(), world.open());
-    }
+    });
 }
 
 #[test]
 fn a_start_in_the_middle_of_catching_up_waits_for_the_partitions_before_it_says_what_is_left() {
-    let mut world = World::new();
-    (0..6).for_each(|id| world.take(&Step::Put(id, 0, true)));
-    let mut reading = Reading::new();
-    follow(&mut reading, &world);
-    reading.shard.quarantine(vec![(0, "a trap".into())]);
-    reading.end_epoch();
-    (6..20).for_each(|id| world.take(&Step::Put(id, 0, true)));
-    follow(&mut reading, &world);
-    let created = metrics().into_iter().filter(|f| f.info().name == "t.created").collect();
-    admit(&mut reading.shard, "mended.wasm", created, &*reading.store, 1, reading.clock).expect("it joins");
-    reading.end_epoch();
-    assert_eq!(reading.status("t.created"), "catching-up");
-    // The first epoch of a start ends before its reader has named a partition.
-    reading.restart_unread();
-    reading.end_epoch();
-    assert_eq!(reading.status("t.created"), "catching-up");
-    reading.join_partitions();
-    reading.settle(&world);
-    assert_eq!(reading.created, world.created);
+    both(&[Told, Every(1)], |kills| {
+        let mut world = World::new();
+        (0..6).for_each(|id| world.take(&Step::Put(id, 0, true)));
+        let mut reading = Reading::new(kills);
+        follow(&mut reading, &world);
+        reading.shard.quarantine(vec![(0, "a trap".into())]);
+        reading.end_epoch();
+        (6..20).for_each(|id| world.take(&Step::Put(id, 0, true)));
+        follow(&mut reading, &world);
+        let created = metrics().into_iter().filter(|f| f.info().name == "t.created").collect();
+        admit(&mut reading.shard, "mended.wasm", created, &*reading.store, 1, reading.clock)
+            .expect("it joins");
+        reading.end_epoch();
+        assert_eq!(reading.status("t.created"), "catching-up");
+        // The first epoch of a start ends before its reader has named a partition.
+        if !kills.never() {
+            reading.restart_unread();
+            reading.commit();
+            assert_eq!(reading.status("t.created"), "catching-up");
+            reading.join_partitions();
+        }
+        reading.settle(&world);
+        assert_eq!(reading.created, world.created);
+    });
 }
 
 /// Counts, but does not read the state of another meaning.
@@ -254,18 +270,19 @@ impl MetricFactory for Other {
 
 #[test]
 fn a_version_with_another_meaning_does_not_take_up_the_state_and_is_told_what_to_do() {
-    let mut reading = Reading::new();
-    reading.shard.quarantine(vec![(0, "a trap".into())]);
-    reading.end_epoch();
-    let info = metrics()[0].info().clone();
-    let other = Other(Counting { info: MetricInfo { meaning_version: 2, ..info } });
-    let refused = admit(&mut reading.shard, "other.wasm", vec![Arc::new(other)], &*reading.store, 1, BASE);
-    let refused = refused.expect_err("refused");
-    assert!(refused.contains("meaning version 1") && refused.contains("retire"), "{refused}");
-    assert_eq!(reading.status("t.created"), "quarantined");
+    both(&[Every(1)], |kills| {
+        let mut reading = Reading::new(kills);
+        reading.shard.quarantine(vec![(0, "a trap".into())]);
+        reading.end_epoch();
+        let info = metrics()[0].info().clone();
+        let other = Other(Counting { info: MetricInfo { meaning_version: 2, ..info } });
+        let refused =
+            admit(&mut reading.shard, "other.wasm", vec![Arc::new(other)], &*reading.store, 1, BASE);
+        let refused = refused.expect_err("refused");
+        assert!(refused.contains("meaning version 1") && refused.contains("retire"), "{refused}");
+        assert_eq!(reading.status("t.created"), "quarantined");
+    });
 }
-
-const BASE: Micros = 1_795_392_000_000_000;
 
 /// A broker whose partitions grow while its readers read them.
 struct Growing {
@@ -352,36 +369,43 @@ fn while_full(events: &SyncSender<SourceEvent>, mut event: SourceEvent, stopped:
 
 #[test]
 fn readers_of_their_own_bring_a_metric_back_while_the_shard_goes_on_reading() {
-    let mut world = World::new();
-    let mut reading = Reading::suspending_after(LIMIT);
-    (0..30).for_each(|id| world.take(&Step::Put(id, id % 2, true)));
-    world.lacks = Some("created_at");
-    (30..60).for_each(|id| world.take(&Step::Put(id, 0, true)));
-    follow(&mut reading, &world);
-    assert_eq!(reading.status("t.created"), "suspended");
-    world.lacks = None;
-    let partitions = Arc::new(Mutex::new(world.partitions.clone()));
-    let broker = Growing { partitions: partitions.clone() };
-    let mut readers = Readers::new(Arc::new(broker));
-    let mut id = 100;
-    // It comes back however the threads run: the loop goes on until it has.
-    while reading.status("t.created") != "live" {
-        (0..3).for_each(|_| {
-            world.take(&Step::Put(id, 1, true));
-            id += 1;
-        });
-        partitions.lock().expect("lock").clone_from(&world.partitions);
-        for partition in 0..PARTITIONS {
-            reading.read(&world, partition, 4);
+    both(&[Told], |kills| {
+        let mut world = World::new();
+        let mut reading = Reading::suspending_after(LIMIT, kills);
+        (0..30).for_each(|id| world.take(&Step::Put(id, id % 2, true)));
+        world.lacks = Some("created_at");
+        (30..60).for_each(|id| world.take(&Step::Put(id, 0, true)));
+        follow(&mut reading, &world);
+        assert_eq!(reading.status("t.created"), "suspended");
+        world.lacks = None;
+        let partitions = Arc::new(Mutex::new(world.partitions.clone()));
+        let broker = Arc::new(Growing { partitions: partitions.clone() });
+        let mut readers = Readers::new(broker.clone());
+        let (mut id, mut killed) = (100, kills.never());
+        // It comes back however the threads run: the loop goes on until it has.
+        while reading.status("t.created") != "live" {
+            (0..3).for_each(|_| {
+                world.take(&Step::Put(id, 1, true));
+                id += 1;
+            });
+            partitions.lock().expect("lock").clone_from(&world.partitions);
+            for partition in 0..PARTITIONS {
+                reading.read(&world, partition, 4);
+            }
+            for _ in 0..20 {
+                readers.turn(&mut reading.shard, reading.clock).expect("reads");
+                std::thread::yield_now();
+            }
+            if !std::mem::replace(&mut killed, true) {
+                // Its readers go with the host, and what they have brought is not durable.
+                reading.turn(Turn::Kill);
+                readers = Readers::new(broker.clone());
+            }
+            reading.end_epoch();
         }
-        for _ in 0..20 {
-            readers.turn(&mut reading.shard, reading.clock).expect("reads");
-            std::thread::yield_now();
-        }
+        reading.read_all(&world);
         reading.end_epoch();
-    }
-    reading.read_all(&world);
-    reading.end_epoch();
-    assert_eq!(reading.created, world.created);
-    readers.turn(&mut reading.shard, reading.clock).expect("reads");
+        assert_eq!(reading.created, world.created);
+        readers.turn(&mut reading.shard, reading.clock).expect("reads");
+    });
 }

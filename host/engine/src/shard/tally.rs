@@ -11,6 +11,8 @@ use weir_types::{HOUR, Micros};
 pub enum Rule {
     /// A row born: a point at `created_at`. Outputs: how many, and the sum of their ids.
     Born,
+    /// A row born: a point at `created_at`. Outputs: 0, and the sum of the ids, which may be negative.
+    Balance,
     /// A row born: the span from `created_at` until `updated_at`. Outputs: 0, and the microseconds.
     Lasting,
     /// A row deleted: a point at its last `updated_at`. Outputs as for `Born`.
@@ -83,7 +85,7 @@ impl Instance {
         let count = state.values().sum();
         match self.rule {
             Rule::Born | Rule::Gone => (count, state.iter().map(|(id, n)| id * n).sum()),
-            Rule::Lasting => (0, state.iter().map(|(length, n)| length * n).sum()),
+            Rule::Lasting | Rule::Balance => (0, state.iter().map(|(length, n)| length * n).sum()),
             Rule::Aging => (count, state.range(..=now - HOUR).map(|(_, n)| n).sum()),
             Rule::Ripe => (count, state.range(now - 2 * HOUR + 1..=now - HOUR).map(|(_, n)| n).sum()),
         }
@@ -124,7 +126,7 @@ impl MetricInstance for Instance {
                 // Without any span there are no ends.
                 Rule::Lasting if parts.untils.is_empty() => 0,
                 Rule::Lasting => pack::i64_at(&parts.untils, i) - pack::i64_at(&parts.times, i),
-                Rule::Born | Rule::Gone | Rule::Aging | Rule::Ripe => {
+                Rule::Born | Rule::Balance | Rule::Gone | Rule::Aging | Rule::Ripe => {
                     pack::i64_at(&parts.values[0].values, i)
                 }
             };

@@ -3,7 +3,10 @@
 use super::fakes::options;
 use super::harness::*;
 use super::oracle::{Cut, assert_law, births};
-use super::tally::{Rule, tally};
+use super::tally::{Rule, Tally, tally};
+use std::sync::Arc;
+use weir_types::contract::Input;
+use weir_types::schema::SourceDecl;
 use weir_types::window::Window;
 use weir_types::{HOUR, MINUTE, Micros, SECOND};
 
@@ -151,4 +154,53 @@ fn one_row_from_the_year_2099_closes_nothing() {
         let open = left.rows.iter().filter(|r| r.series.window == "1m" && r.end > marks.closing);
         assert!(open.clone().count() > 0 && open.clone().all(|r| !r.is_final), "{kills:?}");
     });
+}
+
+/// Births of two sources in one metric: the ticket's are partition 0, those of `other` partition 1.
+fn of_two_sources() -> World {
+    let mut options = options();
+    let other = SourceDecl {
+        name: "other".into(),
+        table: "other".into(),
+        topics: vec!["o".into()],
+        ..(*options.sources[0]).clone()
+    };
+    options.sources.push(Arc::new(other));
+    let windows = [Window::Tumbling(MINUTE), Window::Tumbling(HOUR), Window::Session { gap: MINUTE }];
+    let mut info = tally("t.born", Rule::Born, &windows).info().clone();
+    info.inputs.push(Input { source: "other".into(), ..info.inputs[0].clone() });
+    World { options, metrics: vec![Arc::new(Tally { info, rule: Rule::Born })], partitions: 1 }
+}
+
+#[test]
+fn the_slower_of_two_sources_decides_when_a_window_closes_whichever_it_is() {
+    let changes = births_between(0, 300);
+    let mut records = entries(&changes);
+    for record in records.iter_mut().filter(|r| r.partition == 1) {
+        record.value = record.value.take().map(|value| value.replace("\"ticket\"", "\"other\""));
+    }
+    // More than a window can be corrected for: an early end would lose samples, not only correct them.
+    for slower in [0, 1] {
+        let mut steps = Vec::new();
+        for (minute, part) in (1..).zip(of_partition(&records, 1 - slower).chunks(3)) {
+            steps.extend([Step::Clock(BASE + minute * MINUTE), Step::Read(part.to_vec())]);
+            steps.extend([Step::End(1 - slower), Step::Epoch(false)]);
+        }
+        let ahead = steps.iter().filter(|step| matches!(step, Step::Epoch(_))).count();
+        for part in of_partition(&records, slower).chunks(50) {
+            steps.extend([Step::Read(part.to_vec()), Step::Epoch(true)]);
+        }
+        steps.extend(silence(300, 304));
+        twice(&of_two_sources(), &steps, |left, kills| {
+            assert_nothing_late(left, &changes, kills);
+            let first_final = left.emitted.iter().filter(|r| r.is_final).map(|r| r.epoch).min();
+            assert!(
+                first_final.expect("windows close") > ahead as u64,
+                "{kills:?}: before the slower one came"
+            );
+            let corrected = left.emitted.iter().find(|r| r.late > 0);
+            assert!(corrected.is_none(), "{kills:?}: {corrected:?}");
+            assert!(left.rows.iter().any(|r| r.is_final && r.series.window == "1h"), "{kills:?}");
+        });
+    }
 }

@@ -1,7 +1,7 @@
 //! A shard whose epochs become durable later, and what is done with it.
 
 use super::super::fakes::*;
-use super::super::harness::Metrics;
+use super::super::harness::{Kills, Metrics, enter};
 use super::super::*;
 use super::metrics::metrics;
 use super::world::World;
@@ -32,28 +32,50 @@ pub struct Rig {
     pub newest: BTreeMap<String, Numbers>,
     pub letters: Vec<DeadLetterRow>,
     pub late: usize,
+    kills: Kills,
+    /// Epochs that the test has ended.
+    epochs: u64,
 }
 
 impl Rig {
-    pub fn new(options: Options) -> Rig {
+    pub fn new(options: Options, kills: Kills) -> Rig {
         let store = Arc::new(MemoryStore::default());
         let clock = BASE + DAY;
         let shard = start(&options, &store, clock);
         let (newest, letters) = (BTreeMap::new(), Vec::new());
         let coming = VecDeque::new();
-        let mut rig = Rig { options, store, shard, clock, coming, newest, letters, late: 0 };
-        rig.end_epoch();
+        let mut rig =
+            Rig { options, store, shard, clock, coming, newest, letters, late: 0, kills, epochs: 0 };
+        rig.commit();
         rig
     }
 
-    /// What is on its way is lost.
+    /// What is on its way is lost; in the straight run an epoch ends.
     pub fn kill(&mut self) {
-        self.coming.clear();
-        self.shard = start(&self.options, &self.store, self.clock);
-        self.end_epoch();
+        match self.kills {
+            Kills::None => self.commit(),
+            _ => self.start_anew(),
+        }
     }
 
+    /// A host on what is stored.
+    pub fn start_anew(&mut self) {
+        self.coming.clear();
+        self.shard = start(&self.options, &self.store, self.clock);
+        self.commit();
+    }
+
+    /// The epoch ends; a host that is killed now has made durable what ended.
     pub fn end_epoch(&mut self) {
+        self.commit();
+        self.epochs += 1;
+        if self.kills.hit(self.epochs) {
+            self.flush();
+            self.kill();
+        }
+    }
+
+    fn commit(&mut self) {
         self.clock += SECOND;
         self.coming.push_back(self.shard.end_epoch(self.clock, true, None, 0).expect("reads"));
         while self.coming.len() > ON_THEIR_WAY {
@@ -178,10 +200,7 @@ pub fn start(options: &Options, store: &Arc<MemoryStore>, now: Micros) -> Shard 
     let loader = &Metrics(metrics());
     let mut shard = recover(options.clone(), store.clone(), loader, monotonic).expect("recovers");
     join_initial(&mut shard, &**store, loader, 1, now).expect("joins");
-    for index in 0..PARTITIONS as u32 {
-        let partition = TopicPartition { topic: "t".into(), partition: index as i32 };
-        shard.apply(SourceEvent::Partition { index, partition }, now);
-    }
+    enter(&mut shard, PARTITIONS as u32, now);
     shard
 }
 

@@ -1,6 +1,7 @@
 //! A reader in memory that obeys like the real one: late, and with records still on their way.
 
 use super::super::fakes::MemoryStore;
+use super::super::harness::Kills;
 use super::super::*;
 use crate::hold::Ask;
 use crate::outbox::Waiting;
@@ -136,6 +137,9 @@ pub struct Rig {
     pub clock: Micros,
     /// Dead letters as they were delivered, in order.
     pub letters: Vec<DeadLetterRow>,
+    kills: Kills,
+    /// Turns that the test has made.
+    turns: u64,
     open: Box<dyn Fn(&Arc<MemoryStore>, Micros) -> Shard>,
 }
 
@@ -143,6 +147,7 @@ impl Rig {
     pub fn new(
         feed: Feed,
         clock: Micros,
+        kills: Kills,
         open: impl Fn(&Arc<MemoryStore>, Micros) -> Shard + 'static,
     ) -> Rig {
         let store = Arc::new(MemoryStore::default());
@@ -154,11 +159,20 @@ impl Rig {
             all: Waiting::default(),
             clock,
             letters: Vec::new(),
+            kills,
+            turns: 0,
             open: Box::new(open),
         };
         rig.feed.begin(&mut rig.shard, clock);
         rig.end_epoch(false);
         rig
+    }
+
+    /// [`Rig::restart`], but for the straight run.
+    pub fn kill(&mut self) {
+        if !self.kills.never() {
+            self.restart();
+        }
     }
 
     /// kill -9 and a start from what is stored, perhaps with another configuration.
@@ -173,7 +187,7 @@ impl Rig {
     }
 
     /// The reader fetches; the engine takes half of what is on its way, then an epoch ends, then the
-    /// reader learns what is asked of it.
+    /// reader learns what is asked of it. A host that is killed now loses what is on its way to it.
     pub fn turn(&mut self) {
         self.feed.fetch();
         for _ in 0..self.feed.queue.len().div_ceil(2) {
@@ -184,6 +198,10 @@ impl Rig {
         self.end_epoch(false);
         let asks = self.shard.take_asks();
         self.feed.obey(asks);
+        self.turns += 1;
+        if self.kills.hit(self.turns) {
+            self.restart();
+        }
     }
 
     pub fn turns(&mut self, count: usize) {
@@ -229,12 +247,6 @@ impl Rig {
                 self.shard.catch_up_reached_end(&name, index, self.clock);
             }
         }
-    }
-
-    /// As [`Rig::finish`] after so many turns.
-    pub fn finish_after(mut self, turns: usize) -> Outbox {
-        self.turns(turns);
-        self.finish()
     }
 
     /// The end: windows close, and everything that was emitted.

@@ -1,0 +1,114 @@
+//! Which windows a metric has, and how long they are corrected: stored with it, so that its state is read and
+//! judged as it was written, whatever the configuration says today.
+
+use super::{Metric, MetricError};
+use crate::plan::KindPlan;
+use crate::stored::{Keyspace, StoredKinds, decode, encode};
+use weir_types::Micros;
+use weir_types::ports::{StateError, StateStore, WriteSet};
+use weir_types::window::{Calendar, Interval};
+
+/// What of a metric's windows is not in its plan.
+#[derive(Debug)]
+pub struct Kinds {
+    /// By kind: windows that end by then are forgotten, however long windows are corrected now.
+    forgotten: Vec<Micros>,
+    /// While cells are restored: how long windows were corrected when they were written.
+    then: Option<Vec<Micros>>,
+    /// Whether it is stored as it is.
+    saved: bool,
+}
+
+impl Kinds {
+    pub fn new(kinds: &[KindPlan]) -> Kinds {
+        Kinds { forgotten: vec![Micros::MIN; kinds.len()], then: None, saved: false }
+    }
+
+    /// Whether a sample of this pane comes too late for a kind.
+    pub fn misses(
+        &self,
+        at: usize,
+        kind: &KindPlan,
+        pane: Interval,
+        records: Micros,
+        calendar: &Calendar,
+    ) -> bool {
+        let correct_for = self.then.as_ref().map_or(kind.correct_for, |then| then[at]);
+        let end = calendar.last_end(kind.window, pane);
+        end <= self.forgotten[at] || end.saturating_add(correct_for) <= records
+    }
+
+    /// Whether windows of a kind that end then are forgotten whatever the watermark is.
+    pub fn has_forgotten(&self, kind: u16, end: Micros) -> bool {
+        end <= self.forgotten[kind as usize]
+    }
+}
+
+impl Metric {
+    /// Reads what its windows were. Refuses a state of other windows: their numbers cannot become those of these.
+    pub(super) fn restore_kinds(
+        &mut self,
+        store: &dyn StateStore,
+        keys: &Keyspace,
+        calendar: &Calendar,
+    ) -> Result<(), MetricError> {
+        let key = keys.kinds(&self.entry.name, self.entry.incarnation);
+        // An older host has stored none: they are taken to be what they are now.
+        let Some(bytes) = store.get(&key)? else { return Ok(()) };
+        let stored: StoredKinds = decode("windows of a metric", &bytes)?;
+        let now = self.kinds_now(calendar);
+        if (&stored.time_zone, &stored.windows) != (&now.time_zone, &now.windows) {
+            return Err(StateError::Corrupt(format!(
+                "metric {}: its state is of the windows {} in the time zone {}, and it is now configured with {} in {}: what \
+                 it has counted is not theirs. Configure it as before, retire it, and then change it and push it anew; or \
+                 begin on a fresh state directory",
+                self.entry.name,
+                stored.windows.join(", "),
+                stored.time_zone,
+                now.windows.join(", "),
+                now.time_zone
+            ))
+            .into());
+        }
+        self.kinds.saved = stored.correct_for == now.correct_for;
+        self.kinds.forgotten = stored.forgotten;
+        self.kinds.then = Some(stored.correct_for);
+        Ok(())
+    }
+
+    /// Everything is restored: from now on windows are corrected as long as is configured now. What was
+    /// forgotten before stays so.
+    pub(super) fn settle_kinds(&mut self) {
+        let records = self.watermarks.records;
+        for (forgotten, then) in
+            self.kinds.forgotten.iter_mut().zip(self.kinds.then.take().unwrap_or_default())
+        {
+            if !self.kinds.saved {
+                *forgotten = (*forgotten).max(records.saturating_sub(then));
+            }
+        }
+    }
+
+    /// Puts them into the write, if they are not stored as they are.
+    pub fn save_kinds(&self, keys: &Keyspace, calendar: &Calendar, writes: &mut WriteSet) {
+        if !self.kinds.saved {
+            let key = keys.kinds(&self.entry.name, self.entry.incarnation);
+            writes.put(key, encode(&self.kinds_now(calendar)));
+        }
+    }
+
+    /// They are in a write that will be done.
+    pub fn kinds_saved(&mut self) {
+        self.kinds.saved = true;
+    }
+
+    fn kinds_now(&self, calendar: &Calendar) -> StoredKinds {
+        let kinds = &self.plan.kinds;
+        StoredKinds {
+            time_zone: calendar.zone_name(),
+            windows: kinds.iter().map(|kind| kind.name.to_string()).collect(),
+            correct_for: kinds.iter().map(|kind| kind.correct_for).collect(),
+            forgotten: self.kinds.forgotten.clone(),
+        }
+    }
+}
