@@ -41,6 +41,15 @@ enum Task {
     Test(suite::Options),
     /// Kill host, broker and ClickHouse while they work, again and again; then recompute every number.
     Chaos(chaos::Options),
+    /// ClickHouse away under load: the host's memory must stay flat, and no number differ afterwards.
+    Outage {
+        /// How long it is away.
+        #[arg(long, default_value_t = 120)]
+        seconds: u64,
+        /// Row changes a second.
+        #[arg(long, default_value_t = 2_500)]
+        rate: u32,
+    },
     /// Build the shipped metrics as WebAssembly components.
     Plugins,
     /// Build the metrics that exist in C, Go, JavaScript and Python as well.
@@ -64,6 +73,7 @@ fn main() -> ExitCode {
         Task::Demo(options) => demo::run(&options),
         Task::Chaos(options) => chaos::run(&options),
         Task::Test(options) => suite::run(&options),
+        Task::Outage { seconds, rate } => suite::outage(seconds, rate),
         Task::Plugins => plugins::build().map(|_| true),
         Task::Languages => languages::run(),
         Task::Mutate(options) => mutate::run(&options),

@@ -2,6 +2,8 @@
 
 mod steps;
 
+pub use steps::outage;
+
 use crate::{plugins, say};
 use anyhow::{Context, Result, bail};
 use std::process::{Command, Stdio};

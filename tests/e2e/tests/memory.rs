@@ -23,8 +23,11 @@ const WAITING: &str = "WEIR_WAITING";
 /// On the clock a minute passes in a second, so that each second has windows of its own: rows that wait
 /// are coalesced by key, and windows that last would hide how many come.
 const SPEED: f64 = 60.0;
-/// Changes a second, on average over a day; in the morning half as many again.
+/// Changes a second, on average over a day; in the morning half as many again. Enough for two minutes of it to take far
+/// more memory than may wait.
 const RATE: u32 = 2_500;
+/// The same by hand.
+const RATE_OF: &str = "WEIR_OUTAGE_RATE";
 /// Until allocator, caches and state have found their size; a long outage needs a longer one.
 const WARM_UP: Duration = Duration::from_secs(20);
 /// How long windows are corrected, so that the state finds its size in the warm-up: closed windows that can
@@ -45,6 +48,11 @@ const MARGIN_KB: u64 = 64 << 10;
 fn outage() -> Result<Duration> {
     let text = std::env::var(OUTAGE).unwrap_or_else(|_| "10".into());
     text.parse().map(Duration::from_secs).with_context(|| format!("{OUTAGE}={text} is no number of seconds"))
+}
+
+fn rate() -> Result<u32> {
+    let Ok(text) = std::env::var(RATE_OF) else { return Ok(RATE) };
+    text.parse().with_context(|| format!("{RATE_OF}={text} is no number of changes a second"))
 }
 
 /// Real Kafka: the broker of the other tests keeps 5 MB a partition.
@@ -132,6 +140,12 @@ fn tell(world: &World, what: &str, memory: &Memory) -> Result<()> {
     Ok(())
 }
 
+/// A number of the delivery's status.
+fn delivery(world: &World, name: &str) -> Result<u64> {
+    let status = world.host.api().status()?;
+    status.0["delivery"][name].as_u64().with_context(|| format!("the status has no {name}"))
+}
+
 /// Everything that waited is delivered, while more comes.
 fn wait_delivered(world: &World) -> Result<()> {
     let api = world.host.api();
@@ -145,7 +159,7 @@ fn wait_delivered(world: &World) -> Result<()> {
 #[ignore = "needs servers: run by cargo xtask test"]
 fn memory_stays_flat_while_clickhouse_is_away_under_full_load_and_then_no_number_differs() -> Result<()> {
     let outage = outage()?;
-    let mut load = Load::new(SPEED).busy(RATE);
+    let mut load = Load::new(SPEED).busy(rate()?);
     let mut world = World::started(&load)?;
     load.start(&world.bins, &world.dir.0, &world.kafka.bootstrap())?;
     let warm = watch(&mut world, WARM_UP.max(outage))?;
@@ -157,8 +171,12 @@ fn memory_stays_flat_while_clickhouse_is_away_under_full_load_and_then_no_number
     let waiting = world.host.api().status()?.waiting_epochs();
     ensure!(waiting as u64 >= outage.as_secs() / 2, "only {waiting} epochs were computed meanwhile");
     gone.check_flat_since(&warm)?;
+    let (waiting, inserted) = (delivery(&world, "waiting_rows")?, delivery(&world, "inserted_rows")?);
     world.clickhouse.start()?;
     wait_delivered(&world)?;
+    let sent = delivery(&world, "inserted_rows")? - inserted;
+    println!("of {waiting} rows that waited, and those that came meanwhile, {sent} were sent");
+    ensure!(sent < waiting, "what waited was not coalesced: {sent} rows were sent for {waiting} that waited");
     let between = watch(&mut world, STEP)?;
     tell(&world, "back", &between)?;
 

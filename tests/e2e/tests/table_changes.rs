@@ -17,6 +17,14 @@ use weir_e2e::{net, paths, wait};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
+/// How the column `priority` is.
+#[derive(Clone, Copy)]
+enum Priority {
+    Number,
+    Word,
+    Gone,
+}
+
 /// Fields are dropped in order: readers before what they read.
 struct Service {
     host: Host,
@@ -53,12 +61,13 @@ impl Service {
         Ok(Service { host, clickhouse, connect, kafka, mariadb, tickets: 0, dir })
     }
 
-    /// Inserts so many tickets, in three queues; `priority` is left out while the column is gone.
-    fn insert(&mut self, count: i64, with_priority: bool) -> Result<()> {
+    /// Inserts so many tickets, in three queues.
+    fn insert(&mut self, count: i64, priority: Priority) -> Result<()> {
         for id in self.tickets + 1..=self.tickets + count {
-            let (name, value) = match with_priority {
-                true => (", priority", format!(", {}", 1 + id % 2)),
-                false => ("", String::new()),
+            let (name, value) = match priority {
+                Priority::Number => (", priority", format!(", {}", 1 + id % 2)),
+                Priority::Word => (", priority", ", 'high'".to_owned()),
+                Priority::Gone => ("", String::new()),
             };
             self.mariadb.run(&format!(
                 "INSERT INTO service.ticket (id, queue_id, channel, status, created_at, updated_at{name})
@@ -145,7 +154,7 @@ fn counts<'a>(lines: impl Iterator<Item = &'a str>) -> Result<BTreeMap<String, i
 #[ignore = "needs servers: run by cargo xtask test"]
 fn alter_table_needs_no_restart_and_a_dropped_column_costs_only_the_metrics_that_need_it() -> Result<()> {
     let mut service = Service::start()?;
-    service.insert(40, true)?;
+    service.insert(40, Priority::Number)?;
     service.wait_created("true")?;
     service.wait_backlog()?;
 
@@ -154,13 +163,13 @@ fn alter_table_needs_no_restart_and_a_dropped_column_costs_only_the_metrics_that
         "ALTER TABLE service.ticket ADD COLUMN note TEXT, MODIFY queue_id BIGINT NOT NULL,
          MODIFY channel VARCHAR(200) NOT NULL",
     )?;
-    service.insert(40, true)?;
+    service.insert(40, Priority::Number)?;
     service.wait_created("true")?;
     service.wait_backlog()?;
 
     // A dropped one suspends the two metrics that need it; the third goes on.
     service.mariadb.run("ALTER TABLE service.ticket DROP COLUMN priority")?;
-    service.insert(40, false)?;
+    service.insert(40, Priority::Gone)?;
     service
         .mariadb
         .run("UPDATE service.ticket SET first_reply_at = NOW(3), updated_at = NOW(3) WHERE id % 2 = 0")?;
@@ -180,12 +189,29 @@ fn alter_table_needs_no_restart_and_a_dropped_column_costs_only_the_metrics_that
 
     // Back again: what was missed and has the column is there; rows born without it are excluded.
     service.mariadb.run("ALTER TABLE service.ticket ADD COLUMN priority INT NOT NULL DEFAULT 3")?;
-    service.insert(40, true)?;
+    service.insert(40, Priority::Number)?;
     for metric in ["ticket.created", "ticket.backlog"] {
         service.wait_status(metric, "live")?;
     }
     service.wait_created("id <= 80 OR id > 120")?;
     service.wait_replies()?;
+
+    // One that becomes another type does the same, until its values are numbers again.
+    service.mariadb.run("ALTER TABLE service.ticket MODIFY priority VARCHAR(10) NOT NULL")?;
+    service.insert(40, Priority::Word)?;
+    for metric in ["ticket.created", "ticket.backlog"] {
+        service.wait_status(metric, "suspended")?;
+    }
+    assert_eq!(service.status_of("ticket.first_reply_time")?, "live");
+    service.mariadb.run(
+        "UPDATE service.ticket SET priority = '3', updated_at = NOW(3) WHERE priority = 'high';
+         ALTER TABLE service.ticket MODIFY priority INT NOT NULL",
+    )?;
+    service.insert(40, Priority::Number)?;
+    for metric in ["ticket.created", "ticket.backlog"] {
+        service.wait_status(metric, "live")?;
+    }
+    service.wait_created("id <= 80 OR id BETWEEN 121 AND 160 OR id > 200")?;
 
     // Of the default for all rows, and of a row that went past the log, only a new snapshot tells.
     service.mariadb.run("SET sql_log_bin = 0; DELETE FROM service.ticket WHERE id = 7")?;
@@ -195,7 +221,7 @@ fn alter_table_needs_no_restart_and_a_dropped_column_costs_only_the_metrics_that
     service.connect.forget()?;
     service.connect.launch()?;
     service.connect.wait_running()?;
-    service.insert(10, true)?;
+    service.insert(10, Priority::Number)?;
     wait::until("the row table is rebuilt", LIMIT, || {
         let log = std::fs::read_to_string(service.log()).map_err(|e| e.to_string())?;
         Ok(log.contains("the row table is rebuilt").then_some(()))

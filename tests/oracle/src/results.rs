@@ -196,11 +196,15 @@ impl ClickHouse {
         self.query(&sql)?.iter().map(|row| Ok((text(row, "metric")?, int(row, "incarnation")?))).collect()
     }
 
-    /// By table: its rows and how many keys they have, which is equal if no key has two.
+    /// By table: its rows and how many keys they have, which is equal if no key has two. Partitions are not merged
+    /// with each other: rows of one key in two of them would never become one.
     pub fn rows_and_keys(&self) -> Result<Vec<(&'static str, i64, i64)>> {
         let count = |(table, key): (&'static str, &str)| {
-            let sql =
-                format!("SELECT count() AS n, uniqExact(({key})) AS keys FROM {} FINAL", self.table(table));
+            let sql = format!(
+                "SELECT n, keys FROM (SELECT count() AS n, uniqExact(({key})) AS keys FROM {} FINAL \
+                 SETTINGS do_not_merge_across_partitions_select_final = 1)",
+                self.table(table)
+            );
             let rows = self.query(&sql)?;
             let row = rows.first().context("ClickHouse counted nothing")?;
             Ok((table, int(row, "n")?, int(row, "keys")?))

@@ -58,6 +58,11 @@ impl Ledger {
         places
     }
 
+    /// Those of the places at which nothing died.
+    pub fn missed<'a>(&self, places: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+        places.filter(|place| !self.kills.iter().any(|kill| kill.place == *place)).collect()
+    }
+
     /// The table of victims and places.
     pub fn print(&self) {
         println!("{:<10}{:<34}{:>6}", "victim", "killed", "times");

@@ -9,7 +9,8 @@ mod run;
 use crate::world::{self, Parts, Services, Setup, Way, World};
 use crate::{dirs, say};
 use anyhow::{Context, Result, bail};
-use ledger::{Ledger, Verdict};
+use ledger::Ledger;
+pub use ledger::Verdict;
 use line::Line;
 use run::Chaos;
 use serde_json::json;
@@ -25,8 +26,13 @@ const LATE_EVERY: u64 = 20;
 /// Row changes between two repeats of the last 200 records.
 const REPEAT_EVERY: u64 = 900;
 const HELD_LIMIT: Duration = Duration::from_secs(60);
-/// Shorter than in life: more epochs to be hit.
-const EPOCH: &str = "250ms";
+/// Shorter epochs than in life: more of them to be hit. Few rows are held for ClickHouse: a host that comes after
+/// many that died delivers what waits in many pieces, and does not read all of it first.
+const SETTINGS: [(&str, &str, &str); 2] = [("epoch", "length", "250ms"), ("limits", "waiting", "1MiB")];
+/// So few that every metric leaves slots to the store.
+const HOT_SLOTS: u32 = 300;
+/// From so many kills on, every place must have been reached.
+const THOROUGH: usize = 100;
 
 #[derive(clap::Args, Clone, Debug)]
 pub struct Options {
@@ -71,7 +77,8 @@ impl Options {
             rate: self.rate,
             generator,
             plugins: COMPONENTS.to_vec(),
-            epoch: Some(EPOCH),
+            settings: &SETTINGS,
+            hot_slots: Some(HOT_SLOTS),
             format: "debezium".into(),
             run_for: None,
             port: net::free_port()?,
@@ -120,8 +127,13 @@ fn run_in(options: &Options, setup: &Setup, parts: &Parts, dir: &Path) -> Result
     println!(
         "{records} records; {held} inserts held back, of which {arrived} arrived after their host's death"
     );
+    let missed = ledger.missed(plan::places());
+    let thorough = options.kills < THOROUGH || (missed.is_empty() && arrived > 0);
+    if !thorough {
+        println!("not all was tried: nothing died at {missed:?}, {arrived} inserts arrived late");
+    }
     println!("{}", verdict.line(ledger.len()));
-    Ok(verdict.is_clean() && expected_lateness(options, &verdict))
+    Ok(verdict.is_clean() && expected_lateness(options, &verdict) && thorough)
 }
 
 /// Late rows must have been met, or none at all.

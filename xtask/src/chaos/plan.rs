@@ -20,6 +20,9 @@ impl Victim {
     }
 }
 
+pub const COMPACTION: &str = "in-compaction";
+pub const LATE_INSERT: &str = "late-insert";
+
 /// Where a host dies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Death {
@@ -38,8 +41,8 @@ impl Death {
         match self {
             Death::Moment => "any moment",
             Death::Point(point) => point.split(':').next().unwrap_or(point),
-            Death::Compaction => "in-compaction",
-            Death::LateInsert => "late-insert",
+            Death::Compaction => COMPACTION,
+            Death::LateInsert => LATE_INSERT,
         }
     }
 }
@@ -63,6 +66,11 @@ const ENGINES: usize = 2;
 /// Deaths without a place among the named ones, in a row of hosts.
 const MOMENTS: usize = 5;
 const LATE_INSERTS: usize = 2;
+
+/// All places at which a host can die, beside any moment.
+pub fn places() -> impl Iterator<Item = &'static str> {
+    POINTS.iter().map(|(name, _)| *name).chain([COMPACTION, LATE_INSERT])
+}
 
 /// Endless: both decks are shuffled and dealt out again and again, so that a short run meets all there is.
 pub struct Plan {

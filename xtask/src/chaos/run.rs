@@ -2,7 +2,7 @@
 
 use super::ledger::Ledger;
 use super::line::Line;
-use super::plan::{Death, Plan, Victim};
+use super::plan::{self, Death, Plan, Victim};
 use crate::world::{Upstream, World};
 use anyhow::{Context, Result, bail};
 use std::os::unix::process::ExitStatusExt;
@@ -116,11 +116,11 @@ impl<'a> Chaos<'a> {
                 format!("any moment ({point} not reached)")
             }
             Death::Compaction => match self.compaction_begins()? {
-                true => "in-compaction".into(),
+                true => plan::COMPACTION.into(),
                 false => "any moment (no compaction)".into(),
             },
             Death::LateInsert => match self.insert_is_held()? {
-                true => "late-insert".into(),
+                true => plan::LATE_INSERT.into(),
                 false => "any moment (no insert)".into(),
             },
         };

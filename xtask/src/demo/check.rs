@@ -1,9 +1,11 @@
 //! After the run: is every number in ClickHouse what the journal says?
 
 use super::{Options, day};
+use crate::chaos::Verdict;
 use crate::say;
 use crate::world::{self, World};
 use anyhow::{Context, Result, bail};
+use std::path::Path;
 use std::process::Stdio;
 use weir_e2e::host::Status;
 
@@ -25,8 +27,25 @@ pub fn run(options: &Options, mut world: World) -> Result<bool> {
     if !options.pushed().is_empty() {
         oracle.args(["--pushed", PUSHED]);
     }
+    let report = world.dir.join("oracle.json");
+    oracle.arg("--json").arg(&report);
     let ended = oracle.stdin(Stdio::null()).status().context("start weir-oracle")?;
+    if options.day {
+        check_nothing_late(&report)?;
+    }
     Ok(ended.success())
+}
+
+/// Debezium and the host were away for hours, and nothing was told later than the sources' disorder allows.
+fn check_nothing_late(report: &Path) -> Result<()> {
+    let (verdict, _) = Verdict::read(report)?;
+    if verdict.late > 0 {
+        bail!("{} events are in late_events, but only an upstream and a host were away", verdict.late);
+    }
+    say::note(
+        "nothing is in late_events, though Debezium was away for 3 h of the clock and the host for 1 h",
+    );
+    Ok(())
 }
 
 /// read = applied + skipped + dead, as the host counts since its last start.

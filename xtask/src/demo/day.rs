@@ -14,8 +14,9 @@ const REBUILT_LIMIT: Duration = Duration::from_secs(120);
 /// What the host logs when a row table stands again.
 const REBUILT: &str = "the row table is rebuilt";
 
-/// Few agents, so that customers wait for them.
-pub const LIFE: [&str; 4] = ["--queues", "12", "--agents", "120"];
+/// Few agents, so that customers wait for them. Nothing that is late: what an upstream or a host brings that was away
+/// must not be.
+pub const LIFE: [&str; 5] = ["--queues", "12", "--agents", "120", "--punctual"];
 /// Tables of which the host keeps rows, for metrics over current values.
 const KEPT: [&str; 4] = ["ticket", "call_record", "im_session", "agent_state"];
 /// Columns that are added, and others that are widened, while rows change.

@@ -6,13 +6,14 @@ use crate::say;
 use crate::world::{Upstream, World};
 use anyhow::Result;
 use std::time::Duration;
+use weir_e2e::wait;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deed {
-    /// kill -9 of the host, and a new start.
-    KillHost,
+    /// kill -9 of the host, and a new start so long afterwards.
+    KillHost(Duration),
     /// The same of Debezium.
-    KillConnect,
+    KillConnect(Duration),
     /// A new snapshot of all tables, by which the host rebuilds its row tables.
     Resnapshot,
     /// Columns that are added and widened.
@@ -24,11 +25,16 @@ const KILLS: usize = 2;
 /// Kills fall into this share of the run: after the push, and with time left to come back.
 const FROM: f64 = 0.2;
 const TO: f64 = 0.85;
-/// What happens on a day, as shares of the run, each up to two hours of the clock later. The host dies in the
+/// When things happen on a day, as shares of the run, each up to two hours of the clock later. The host dies in the
 /// midst of the snapshot: what it was told must be durable by then, and not all be read.
-const DAY: [(f64, Deed); 3] = [(0.25, Deed::KillConnect), (0.48, Deed::Resnapshot), (0.70, Deed::Alter)];
+const CONNECT_DIES: f64 = 0.25;
+const SNAPSHOT: f64 = 0.48;
+const ALTERED: f64 = 0.70;
 const DAY_LATER: f64 = 2.0 / 24.0;
 const HOST_DIES_AFTER: f64 = 0.5 / 24.0;
+/// How long they are away: longer than minutes are corrected, and longer than a partition takes to be idle.
+const CONNECT_AWAY: f64 = 3.0 / 24.0;
+const HOST_AWAY: f64 = 1.0 / 24.0;
 
 /// Moments since the start, ascending.
 pub struct Schedule {
@@ -39,7 +45,7 @@ impl Schedule {
     pub fn new(options: &Options) -> Schedule {
         let mut dice = Dice::new(options.seed);
         let whole = options.run_for.unwrap_or_default();
-        let shares = if options.day { of_day(&mut dice) } else { of_kills(options, &mut dice) };
+        let shares = if options.day { of_day(whole, &mut dice) } else { of_kills(options, &mut dice) };
         let mut left: Vec<(Duration, Deed)> =
             shares.into_iter().map(|(share, deed)| (whole.mul_f64(share), deed)).collect();
         left.sort_by_key(|(at, _)| *at);
@@ -55,7 +61,8 @@ impl Schedule {
 
 fn of_kills(options: &Options, dice: &mut Dice) -> Vec<(f64, Deed)> {
     let mut shares = Vec::new();
-    for (name, deed) in [("host", Deed::KillHost), ("connect", Deed::KillConnect)] {
+    let at_once = Duration::ZERO;
+    for (name, deed) in [("host", Deed::KillHost(at_once)), ("connect", Deed::KillConnect(at_once))] {
         for kill in 0..if options.kills(name) { KILLS } else { 0 } {
             // One kill in each half of the time, so that they do not coincide.
             let share = (kill as f64 + dice.share()) / KILLS as f64;
@@ -65,25 +72,29 @@ fn of_kills(options: &Options, dice: &mut Dice) -> Vec<(f64, Deed)> {
     shares
 }
 
-fn of_day(dice: &mut Dice) -> Vec<(f64, Deed)> {
-    let mut shares: Vec<(f64, Deed)> =
-        DAY.into_iter().map(|(share, deed)| (share + dice.share() * DAY_LATER, deed)).collect();
-    let dies =
-        shares.iter().find(|(_, deed)| *deed == Deed::Resnapshot).map(|(share, _)| share + HOST_DIES_AFTER);
-    shares.extend(dies.map(|share| (share, Deed::KillHost)));
-    shares
+fn of_day(whole: Duration, dice: &mut Dice) -> Vec<(f64, Deed)> {
+    let mut later = |share: f64| share + dice.share() * DAY_LATER;
+    let snapshot = later(SNAPSHOT);
+    vec![
+        (later(CONNECT_DIES), Deed::KillConnect(whole.mul_f64(CONNECT_AWAY))),
+        (snapshot, Deed::Resnapshot),
+        (snapshot + HOST_DIES_AFTER, Deed::KillHost(whole.mul_f64(HOST_AWAY))),
+        (later(ALTERED), Deed::Alter),
+    ]
 }
 
 pub fn carry_out(deed: Deed, world: &mut World) -> Result<()> {
     match (deed, &mut world.upstream) {
-        (Deed::KillHost, _) => {
-            say::note("kill -9 of the host, and a new start");
+        (Deed::KillHost(away), _) => {
+            say::note(format!("kill -9 of the host, and a new start {} s later", away.as_secs()));
             world.host.kill();
+            wait::sleep(away)?;
             world.host.launch()
         }
-        (Deed::KillConnect, Upstream::Services { connect, .. }) => {
-            say::note("kill -9 of Debezium, and a new start");
+        (Deed::KillConnect(away), Upstream::Services { connect, .. }) => {
+            say::note(format!("kill -9 of Debezium, and a new start {} s later", away.as_secs()));
             connect.kill();
+            wait::sleep(away)?;
             connect.launch()
         }
         (Deed::Resnapshot, Upstream::Services { mariadb, .. }) => day::resnapshot(&world.host, mariadb),
@@ -115,7 +126,7 @@ mod tests {
         assert!(schedule.due(Duration::from_secs(19)).is_empty());
         let all = schedule.due(Duration::from_secs(100));
         let of = |wanted| all.iter().filter(|deed| **deed == wanted).count();
-        assert_eq!((of(Deed::KillHost), of(Deed::KillConnect)), (2, 2));
+        assert_eq!((of(Deed::KillHost(Duration::ZERO)), of(Deed::KillConnect(Duration::ZERO))), (2, 2));
         assert!(schedule.due(Duration::from_secs(100)).is_empty());
     }
 
@@ -135,7 +146,9 @@ mod tests {
             assert!(all.next().is_none());
             at.as_secs_f64()
         };
-        assert!(of(Deed::KillConnect) < of(Deed::Resnapshot) && of(Deed::Alter) < 100.0);
-        assert!((0.0..10.0).contains(&(of(Deed::KillHost) - of(Deed::Resnapshot))));
+        let connect = Deed::KillConnect(Duration::from_secs(15));
+        assert!(of(connect) + 15.0 < of(Deed::Resnapshot) && of(Deed::Alter) < 100.0);
+        let host = Deed::KillHost(Duration::from_secs(5));
+        assert!((0.0..10.0).contains(&(of(host) - of(Deed::Resnapshot))));
     }
 }

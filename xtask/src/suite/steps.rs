@@ -32,6 +32,13 @@ pub const ALL: [Step; 18] = [
     Step { name: "a day over real services", metrics: true, servers: true, run: demo_real },
 ];
 
+/// Tests that wait for servers, by the step that starts these.
+const OVER_A_BROKER: [&str; 1] = ["kafka"];
+const ON_S3: [&str; 2] = ["s3", "take_over"];
+const REAL_SERVICES: [&str; 2] = ["services", "table_changes"];
+const END_TO_END: [&str; 9] =
+    ["bad_input", "dlq", "holds", "memory", "outages", "plain_rows", "refusals", "restart", "state"];
+
 fn minutes(n: u64) -> Duration {
     Duration::from_secs(60 * n)
 }
@@ -207,7 +214,7 @@ fn over_a_broker(_: &Options) -> Result<Done> {
     let folder = dirs::target()?.join(format!("kafka-{}", std::process::id()));
     dirs::make(&folder)?;
     let kafka = Kafka::started(&tools::jars::kafka()?, &folder)?;
-    let mut command = named(&["kafka"], "1")?;
+    let mut command = named(&OVER_A_BROKER, "1")?;
     command.env("WEIR_TEST_KAFKA", kafka.bootstrap());
     let tested = shown(command, minutes(10));
     drop(kafka);
@@ -223,7 +230,7 @@ fn on_s3(_: &Options) -> Result<Done> {
     let folder = dirs::target()?.join(format!("minio-{}", std::process::id()));
     dirs::make(&folder)?;
     let minio = Minio::started(&tools::minio::ensure()?, &folder)?;
-    let mut command = named(&["s3", "take_over"], "2")?;
+    let mut command = named(&ON_S3, "2")?;
     command.envs(minio.environment()).env(paths::S3, minio.url("tests"));
     let tested = shown(command, minutes(15));
     drop(minio);
@@ -233,16 +240,23 @@ fn on_s3(_: &Options) -> Result<Done> {
 
 /// The real services alone, which need nothing of ours.
 fn services(_: &Options) -> Result<Done> {
-    shown(named(&["services", "table_changes"], "1")?, minutes(15))?;
+    shown(named(&REAL_SERVICES, "1")?, minutes(15))?;
     Ok(Done::Passed)
 }
 
 fn end_to_end(_: &Options) -> Result<Done> {
-    shown(
-        named(&["bad_input", "dlq", "holds", "memory", "outages", "refusals", "restart", "state"], "2")?,
-        minutes(20),
-    )?;
+    shown(named(&END_TO_END, "2")?, minutes(20))?;
     Ok(Done::Passed)
+}
+
+/// The test of memory while ClickHouse is away, for so long and under such a load.
+pub fn outage(seconds: u64, rate: u32) -> Result<bool> {
+    build::everything()?;
+    let mut command = named(&["memory"], "1")?;
+    command.arg("--nocapture");
+    command.env("WEIR_OUTAGE_SECONDS", seconds.to_string()).env("WEIR_OUTAGE_RATE", rate.to_string());
+    shown(command, Duration::from_secs(1_800 + 10 * seconds))?;
+    Ok(true)
 }
 
 /// A demo in a process of its own.
@@ -268,4 +282,37 @@ fn chaos(_: &Options) -> Result<Done> {
 fn demo_real(_: &Options) -> Result<Done> {
     let args = ["--real", "--day", "--for", "120s", "--check", "--seed", "3", "--rate", "300"];
     run_demo(&args, minutes(15))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::path::PathBuf;
+
+    /// The integration tests of a crate.
+    fn tests_of(package: &Path) -> Vec<PathBuf> {
+        let entries = fs::read_dir(package.join("tests")).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "rs")).collect()
+    }
+
+    #[test]
+    fn every_test_that_waits_for_servers_is_run_by_a_step() {
+        let run: Vec<&str> = [&OVER_A_BROKER[..], &ON_S3, &REAL_SERVICES, &END_TO_END].concat();
+        let mut waiting = Vec::new();
+        for folder in ["host", "tests", "sdk"] {
+            let packages =
+                fs::read_dir(dirs::workspace().join(folder)).expect("a folder of crates").flatten();
+            for test in packages.flat_map(|package| tests_of(&package.path())) {
+                let text = fs::read_to_string(&test).expect("readable");
+                if text.contains("#[ignore") {
+                    waiting.push(test.file_stem().expect("named").to_string_lossy().into_owned());
+                }
+            }
+        }
+        waiting.sort();
+        let mut run: Vec<String> = run.into_iter().map(str::to_owned).collect();
+        run.sort();
+        assert_eq!(waiting, run);
+    }
 }
