@@ -28,7 +28,7 @@ const REPEAT_EVERY: u64 = 900;
 const HELD_LIMIT: Duration = Duration::from_secs(60);
 /// Shorter epochs than in life: more of them to be hit. Few rows are held for ClickHouse: a host that comes after
 /// many that died delivers what waits in many pieces, and does not read all of it first.
-const SETTINGS: [(&str, &str, &str); 2] = [("epoch", "length", "250ms"), ("limits", "waiting", "1MiB")];
+const SETTINGS: [(&str, &str, &str); 2] = [("epoch", "length", "250ms"), ("limits", "waiting", "8MiB")];
 /// So few that every metric leaves slots to the store.
 const HOT_SLOTS: u32 = 300;
 /// From so many kills on, every place must have been reached.
