@@ -156,7 +156,17 @@ impl ClickHouse {
         what: &str,
         call: impl Future<Output = Result<T, clickhouse::error::Error>>,
     ) -> Result<T, SinkError> {
-        match tokio::time::timeout(self.timeout, call).await {
+        self.within_time(self.timeout, what, call).await
+    }
+
+    /// The same with a time-out of its own.
+    async fn within_time<T>(
+        &self,
+        limit: Duration,
+        what: &str,
+        call: impl Future<Output = Result<T, clickhouse::error::Error>>,
+    ) -> Result<T, SinkError> {
+        match tokio::time::timeout(limit, call).await {
             Ok(result) => result.map_err(|e| self.target.classify(what, &e)),
             Err(_) => Err(self.target.timed_out(what)),
         }

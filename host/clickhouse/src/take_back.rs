@@ -72,7 +72,7 @@ impl ClickHouse {
             .client
             .query(&partitions_statement(table, &self.database, lost, generation))
             .with_setting("max_execution_time", LIMIT.as_secs().to_string());
-        self.patiently(&what, query.fetch_all::<String>()).await
+        self.within_time(LIMIT + GRACE, &what, query.fetch_all::<String>()).await
     }
 
     async fn take_back_of(
@@ -88,19 +88,7 @@ impl ClickHouse {
         // Should the connection be lost while the server goes on, the next attempt is refused until it is done.
         let id = format!("weir-take-back-{}-{}-{generation}-{partition}", self.database, table.name);
         let query = limited(self.client.query_raw(&statement)).with_setting("query_id", id);
-        self.patiently(&what, query.execute()).await
-    }
-
-    /// As `within`, with the time that a take-back may take.
-    async fn patiently<T>(
-        &self,
-        what: &str,
-        call: impl Future<Output = Result<T, clickhouse::error::Error>>,
-    ) -> Result<T, SinkError> {
-        match tokio::time::timeout(LIMIT + GRACE, call).await {
-            Ok(result) => result.map_err(|e| self.target.classify(what, &e)),
-            Err(_) => Err(self.target.timed_out(what)),
-        }
+        self.within_time(LIMIT + GRACE, &what, query.execute()).await
     }
 }
 

@@ -29,6 +29,11 @@ pub const CHROMIUM: &str = "WEIR_CHROMIUM";
 /// The program promtool.
 pub const PROMTOOL: &str = "WEIR_PROMTOOL";
 
+/// How long ClickHouse is away in the test of memory, in seconds.
+pub const OUTAGE: &str = "WEIR_OUTAGE_SECONDS";
+/// Row changes a second meanwhile.
+pub const OUTAGE_RATE: &str = "WEIR_OUTAGE_RATE";
+
 /// The programs of this workspace.
 #[derive(Clone, Debug)]
 pub struct Bins {

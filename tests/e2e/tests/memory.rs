@@ -10,13 +10,11 @@ use weir_e2e::clickhouse::ClickHouse;
 use weir_e2e::host::Host;
 use weir_e2e::kafka::Kafka;
 use weir_e2e::oracle;
-use weir_e2e::paths::{self, Bins};
+use weir_e2e::paths::{self, Bins, OUTAGE, OUTAGE_RATE};
 use weir_e2e::tables::TOPICS;
 use weir_e2e::{net, wait};
 use weir_ingest::Properties;
 
-/// How long ClickHouse is away, in seconds; the long form is 120.
-const OUTAGE: &str = "WEIR_OUTAGE_SECONDS";
 /// What may wait in memory, in another run than the one of the suite: with `4GiB` the test must fail.
 const WAITING: &str = "WEIR_WAITING";
 
@@ -26,8 +24,6 @@ const SPEED: f64 = 60.0;
 /// Changes a second, on average over a day; in the morning half as many again. Enough for two minutes of it to take far
 /// more memory than may wait.
 const RATE: u32 = 2_500;
-/// The same by hand.
-const RATE_OF: &str = "WEIR_OUTAGE_RATE";
 /// Until allocator, caches and state have found their size; a long outage needs a longer one.
 const WARM_UP: Duration = Duration::from_secs(20);
 /// How long windows are corrected, so that the state finds its size in the warm-up: closed windows that can
@@ -45,14 +41,15 @@ const BUDGET: &str = "4MiB";
 /// than the margin, and checks that what waited in the state alone arrives.
 const MARGIN_KB: u64 = 64 << 10;
 
+/// The long form is 120 s: `cargo xtask outage`.
 fn outage() -> Result<Duration> {
     let text = std::env::var(OUTAGE).unwrap_or_else(|_| "10".into());
     text.parse().map(Duration::from_secs).with_context(|| format!("{OUTAGE}={text} is no number of seconds"))
 }
 
 fn rate() -> Result<u32> {
-    let Ok(text) = std::env::var(RATE_OF) else { return Ok(RATE) };
-    text.parse().with_context(|| format!("{RATE_OF}={text} is no number of changes a second"))
+    let Ok(text) = std::env::var(OUTAGE_RATE) else { return Ok(RATE) };
+    text.parse().with_context(|| format!("{OUTAGE_RATE}={text} is no number of changes a second"))
 }
 
 /// Real Kafka: the broker of the other tests keeps 5 MB a partition.

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 use weir_e2e::clickhouse::Server;
+use weir_e2e::host::Config;
 use weir_e2e::oracle::COMPONENTS;
 use weir_e2e::{net, paths, wait};
 
@@ -26,11 +27,13 @@ const LATE_EVERY: u64 = 20;
 /// Row changes between two repeats of the last 200 records.
 const REPEAT_EVERY: u64 = 900;
 const HELD_LIMIT: Duration = Duration::from_secs(60);
-/// Shorter epochs than in life: more of them to be hit. Few rows are held for ClickHouse: a host that comes after
-/// many that died delivers what waits in many pieces, and does not read all of it first.
-const SETTINGS: [(&str, &str, &str); 2] = [("epoch", "length", "250ms"), ("limits", "waiting", "8MiB")];
+/// Shorter than in life: more epochs to be hit.
+const EPOCH: &str = "250ms";
+/// Few rows are held for ClickHouse: a host that comes after many that died delivers what waits in many pieces, and
+/// does not read all of it first.
+const WAITING: &str = "8MiB";
 /// So few that every metric leaves slots to the store.
-const HOT_SLOTS: u32 = 300;
+const HOT_SLOTS: i64 = 300;
 /// From so many kills on, every place must have been reached.
 const THOROUGH: usize = 100;
 
@@ -77,13 +80,17 @@ impl Options {
             rate: self.rate,
             generator,
             plugins: COMPONENTS.to_vec(),
-            settings: &SETTINGS,
-            hot_slots: Some(HOT_SLOTS),
+            tune,
             format: "debezium".into(),
             run_for: None,
             port: net::free_port()?,
         })
     }
+}
+
+fn tune(config: &mut Config) {
+    config.set("epoch", "length", EPOCH);
+    config.set("limits", "waiting", WAITING).set("limits", "hot_slots", HOT_SLOTS);
 }
 
 pub fn run(options: &Options) -> Result<bool> {

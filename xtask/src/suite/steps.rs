@@ -254,7 +254,7 @@ pub fn outage(seconds: u64, rate: u32) -> Result<bool> {
     build::everything()?;
     let mut command = named(&["memory"], "1")?;
     command.arg("--nocapture");
-    command.env("WEIR_OUTAGE_SECONDS", seconds.to_string()).env("WEIR_OUTAGE_RATE", rate.to_string());
+    command.env(paths::OUTAGE, seconds.to_string()).env(paths::OUTAGE_RATE, rate.to_string());
     shown(command, Duration::from_secs(1_800 + 10 * seconds))?;
     Ok(true)
 }

@@ -48,10 +48,8 @@ pub struct Setup {
     pub generator: Vec<String>,
     /// Files of the components that the host begins with.
     pub plugins: Vec<&'static str>,
-    /// Section, key and text of what the host is told beside the example's configuration.
-    pub settings: &'static [(&'static str, &'static str, &'static str)],
-    /// How many slots each metric may hold in memory; None = as by default.
-    pub hot_slots: Option<u32>,
+    /// Changes what the host is told by the example's configuration.
+    pub tune: fn(&mut Config),
     /// Whose records the generator writes: `debezium`, `canal` or `maxwell`.
     pub format: String,
     /// How long the generator runs, if that is known.
@@ -137,12 +135,7 @@ impl World {
         for source in TABLES {
             config.written_by(source, &setup.format)?;
         }
-        for (section, key, text) in setup.settings {
-            config.set(section, key, *text);
-        }
-        if let Some(slots) = setup.hot_slots {
-            config.set("limits", "hot_slots", i64::from(slots));
-        }
+        (setup.tune)(&mut config);
         // First, because a broker makes a topic when something is sent to it.
         let generator = upstream.generator(setup, parts, dir, &clock)?;
         let mut host = Host::new(&parts.bins, dir, setup.port, &config)?;

@@ -26,7 +26,7 @@ impl Metric {
     /// Makes every slot give a row again: what is stored of the last one may be older than the last one was,
     /// and a value that returns to it would be taken for emitted.
     pub fn forget_emitted(&mut self) {
-        for number in self.numbers_in_use() {
+        for number in self.numbers_that_may_vary() {
             if let Some(slot) = self.windows.get_mut(number) {
                 slot.emitted = None;
             }
@@ -36,13 +36,13 @@ impl Metric {
     /// The same, with the next epoch.
     pub fn emit_anew(&mut self) {
         self.forget_emitted();
-        self.make_due(self.numbers_in_use());
+        self.make_due(self.numbers_that_may_vary());
     }
 
     /// Empties all slots of a metric over current values, to be filled from the row table. Keys that nothing
     /// fills again give their empty rows at the epoch's end.
     pub fn empty_slots(&mut self) -> Result<(), GuestError> {
-        let numbers = self.numbers_in_use();
+        let numbers = self.numbers_that_may_vary();
         for number in &numbers {
             if let Some(slot) = self.windows.get_mut(*number) {
                 (slot.weight, slot.samples, slot.late) = (0, 0, 0);
@@ -56,7 +56,8 @@ impl Metric {
         Ok(())
     }
 
-    pub(super) fn numbers_in_use(&self) -> Vec<u32> {
+    /// Slots of the guest, ascending, without those that only a new sample changes.
+    pub(super) fn numbers_that_may_vary(&self) -> Vec<u32> {
         let slots = self.windows.groups().flat_map(|(_, g)| g.slots());
         let mut numbers: Vec<u32> = slots.filter(|number| self.may_vary(*number)).collect();
         numbers.sort_unstable();
@@ -65,7 +66,7 @@ impl Metric {
 
     /// Whether a slot may be evaluated without a new sample. What varies with time has in a closed window the
     /// value of its last moment: with another clock there is no way back to it.
-    pub(super) fn may_vary(&self, number: u32) -> bool {
+    fn may_vary(&self, number: u32) -> bool {
         let told = |slot: &Slot| slot.is_final && slot.emitted.is_some_and(|(_, is_final)| is_final);
         !self.info.time_varying || self.windows.get(number).is_some_and(|slot| !told(slot))
     }

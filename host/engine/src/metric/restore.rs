@@ -172,16 +172,15 @@ impl Metric {
     }
 
     /// Makes every slot that is not cold be evaluated at the end of `epoch`: fills the cache after a
-    /// restore, and finds what is due. `again`: what was emitted before is emitted once more. See
-    /// [`Metric::may_vary`].
+    /// restore, and finds what is due. `again`: what was emitted before is emitted once more.
+    /// Not what only a new sample changes.
     pub fn revive(&mut self, epoch: u64, again: bool) {
         // What time alone has changed left no cell: the last row may be another than the one that is stored,
         // and the value of now be that one again.
         if again || self.info.time_varying {
             self.forget_emitted();
         }
-        let slots: Vec<u32> = self.numbers_in_use();
-        self.revive_slots(slots, epoch);
+        self.revive_slots(self.numbers_that_may_vary(), epoch);
     }
 
     pub(super) fn revive_slots(&mut self, slots: Vec<u32>, epoch: u64) {

@@ -35,14 +35,13 @@ impl Shard {
         generation: Option<u64>,
         delivered: u64,
     ) -> Result<EpochCommit, StateError> {
-        let now = self.clock(now);
+        let clock = self.clock(now);
         for source in 0..self.batches.len() {
-            self.process(source, now);
-            self.end_rebuild(source, now);
+            self.process(source, clock);
+            self.end_rebuild(source, clock);
         }
-        self.mend(now);
+        self.mend(clock);
         let epoch = self.head.epoch + 1;
-        let clock = now;
         let clock_before = (self.head.epoch > 0).then_some(self.head.clock);
         let flush = std::mem::take(&mut self.flush_next) || flush;
         let boundary = Boundary { epoch, clock, clock_before, flush };
