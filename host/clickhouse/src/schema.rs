@@ -3,7 +3,7 @@
 use crate::ClickHouse;
 use crate::error;
 use crate::sql;
-use crate::tables::{self, ALL, EPOCHS, Found, LATEST, PROMOTED, REALTIME, Table};
+use crate::tables::{self, ALL, AUDIT, EPOCHS, Found, LATEST, PROMOTED, REALTIME, Table};
 use crate::views::{metric_of, views};
 use clickhouse::Row;
 use serde::Deserialize;
@@ -145,14 +145,15 @@ impl ClickHouse {
         Ok(())
     }
 
-    /// Greatest version in `epochs` and of rows that were taken back, which a host may have done that died
-    /// before its first insert; 0 if there is none, or no table.
+    /// Greatest version in `epochs`, and in `audit`, where a host has said that it takes rows back which may have
+    /// died before its first insert; 0 if there is none, or no table. Earlier hosts said so in the rows alone.
     pub(crate) async fn greatest_version(&self) -> Result<u64, SinkError> {
         let of = |table: &Table, rows: &str| {
             format!("SELECT max(version) AS greatest FROM {} {rows}", table.qualified(&self.database))
         };
         let all = [
             of(&EPOCHS, ""),
+            of(&AUDIT, ""),
             of(&REALTIME, "WHERE deleted"),
             of(&LATEST, "WHERE deleted"),
             of(&PROMOTED, "WHERE retired"),

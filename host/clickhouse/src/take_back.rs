@@ -6,12 +6,14 @@
 //! Each statement changes nothing when it is repeated.
 
 use crate::ClickHouse;
-use crate::tables::{EPOCHS, LATE_EVENTS, LATEST, PROMOTED, REALTIME, Table};
+use crate::sql;
+use crate::tables::{AUDIT, DEAD_LETTERS, EPOCHS, LATE_EVENTS, LATEST, PROMOTED, REALTIME, Table};
 use clickhouse::query::Query;
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
 use std::time::Duration;
 use weir_types::ports::{LostFuture, SinkError};
+use weir_types::rows::DeadOutcome;
 
 /// Bits of a version that hold the epoch.
 const EPOCH_BITS: u32 = 40;
@@ -29,21 +31,28 @@ enum Way {
     /// By a row of the same key with this column set, under a version between those of the lost rows and
     /// those that the new generation will give.
     Mark(&'static str),
+    /// In the same way, as a letter that was not taken up: the restored state has it as one, or gives it again.
+    Dead,
     /// There is no such column.
     Delete,
 }
 
 /// In order.
-const WAYS: [(&Table, Way); 5] = [
+const WAYS: [(&Table, Way); 6] = [
     (&REALTIME, Way::Mark("deleted")),
     (&LATEST, Way::Mark("deleted")),
     (&PROMOTED, Way::Mark("retired")),
+    (&DEAD_LETTERS, Way::Dead),
     (&LATE_EVENTS, Way::Delete),
     (&EPOCHS, Way::Delete),
 ];
 
 impl ClickHouse {
     pub(crate) async fn take_back_all(&self, lost: LostFuture, generation: u64) -> Result<(), SinkError> {
+        // First, so that the generation is known as taken whatever is left of the others.
+        let audit = audit_statement(&self.database, lost, generation);
+        let note = limited(self.client.query_raw(&audit));
+        self.within_time(LIMIT + GRACE, "noting that rows are taken back", note.execute()).await?;
         for (table, way) in WAYS {
             let partitions = self.partitions_with_lost(table, lost, generation).await?;
             for (number, partition) in partitions.iter().enumerate() {
@@ -127,20 +136,34 @@ fn statement(
 ) -> String {
     let name = table.qualified(database);
     let condition = condition(lost, generation);
-    match way {
-        Way::Mark(column) => {
-            let version = (generation << EPOCH_BITS) + lost.epoch;
-            let select = format!("SELECT * REPLACE (toUInt8(1) AS {column}, toUInt64({version}) AS version)");
-            // Chosen inside: beside the replacement, `version` would mean the new one. A key's rows are
-            // all of one partition, so its newest is found within it.
-            format!(
-                "INSERT INTO {name} {select} FROM (SELECT * FROM {name} FINAL WHERE _partition_id = '{partition}' \
-                 AND {condition})"
-            )
-        }
+    let set = match way {
+        Way::Mark(column) => format!("toUInt8(1) AS {column}"),
+        Way::Dead => format!("{} AS outcome", sql::text(DeadOutcome::Dead.name())),
         // These tables have one partition only.
-        Way::Delete => format!("DELETE FROM {name} WHERE {condition}"),
-    }
+        Way::Delete => return format!("DELETE FROM {name} WHERE {condition}"),
+    };
+    let version = version_of(lost, generation);
+    // Chosen inside: beside the replacement, `version` would mean the new one. A key's rows are all of one
+    // partition, so its newest is found within it.
+    format!(
+        "INSERT INTO {name} SELECT * REPLACE ({set}, toUInt64({version}) AS version) FROM (SELECT * FROM {name} \
+         FINAL WHERE _partition_id = '{partition}' AND {condition})"
+    )
+}
+
+/// Between the versions of the lost rows and those that the new generation will give.
+fn version_of(lost: LostFuture, generation: u64) -> u64 {
+    (generation << EPOCH_BITS) + lost.epoch
+}
+
+fn audit_statement(database: &str, lost: LostFuture, generation: u64) -> String {
+    format!(
+        "INSERT INTO {} SELECT {epoch}, 0, {version}, now64(6, 'UTC'), 'taken-back', 'epochs after {epoch}', \
+         'the state was imported: what was delivered since is taken back'",
+        AUDIT.qualified(database),
+        epoch = lost.epoch,
+        version = version_of(lost, generation),
+    )
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use common::*;
 use weir_types::contract::ValueType::{Bool, Float, Int, Text, Time};
 use weir_types::control::{DeadQuery, History, SeriesQuery};
 use weir_types::ports::Sink;
-use weir_types::record::{Rekey, TopicPartition};
+use weir_types::record::TopicPartition;
 use weir_types::rows::{DeadLetterRow, DeadOutcome, Outbox, OutputValue, RealtimeRow};
 use weir_types::window::Window;
 use weir_types::{HOUR, MINUTE, Name, contract::MetricInfo};
@@ -212,23 +212,6 @@ fn a_series_is_bounded_ascending_and_of_the_promoted_incarnation() {
     assert_eq!(unknown.len(), 3, "a metric that this process never loaded can be read too");
     let none = SeriesQuery { from: START + HOUR, to: START + 2 * HOUR, ..query };
     assert!(sink.series(&none).unwrap().is_empty());
-}
-
-fn letter(partition: i32, offset: i64, code: &str, outcome: DeadOutcome) -> DeadLetterRow {
-    DeadLetterRow {
-        partition: TopicPartition { topic: "svc.t".into(), partition },
-        offset,
-        metric: String::new(),
-        code: code.into(),
-        reason: "it's no JSON".into(),
-        key: b"{\"id\":1}".to_vec(),
-        value: vec![0, 255, 10, 39],
-        whole: true,
-        rekey: Rekey::Insert,
-        outcome,
-        clock: START + offset,
-        epoch: 9,
-    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use weir_clickhouse::{ClickHouse, Options};
 use weir_embedded::clickhouse::Process;
 use weir_types::ports::{LostFuture, Sink, SinkError};
 use weir_types::record::TopicPartition;
-use weir_types::rows::{Counts, DeadLetterRow, EpochPartition, EpochRow, LateEventRow, Outbox};
+use weir_types::rows::{Counts, DeadLetterRow, DeadOutcome, EpochPartition, EpochRow, LateEventRow, Outbox};
 use weir_types::{DAY, HOUR, MINUTE};
 
 fn fatal(result: Result<(), SinkError>) -> String {
@@ -181,7 +181,7 @@ fn the_rest_of_an_outbox_arrives_as_it_was() {
             value: vec![0, 255, 10, 10, 39, 59],
             whole: true,
             rekey: Default::default(),
-            outcome: weir_types::rows::DeadOutcome::Dead,
+            outcome: DeadOutcome::Dead,
             clock: START,
             epoch: 9,
         }],
@@ -361,6 +361,41 @@ fn rows_of_a_lost_future_are_taken_back_and_the_generation_that_did_it_is_found(
     assert_eq!(engine.ask("SELECT count() FROM weir.metric_realtime FINAL"), "0");
     assert_eq!(engine.ask("SELECT count() FROM weir.epochs FINAL"), "0");
     assert_eq!(sink.max_generation().unwrap(), 8);
+}
+
+#[test]
+fn a_take_back_of_epochs_without_a_value_leaves_its_generation_behind() {
+    let Some(engine) = Engine::start() else { return };
+    let sink = engine.sink();
+    sink.prepare().unwrap();
+    sink.insert(6, &Outbox { epochs: vec![epoch(3), epoch(9)], ..Outbox::default() }).unwrap();
+    let lost = LostFuture { epoch: 3, generation: 6 };
+    for _ in 0..2 {
+        sink.take_back(lost, 8).unwrap();
+        assert_eq!(engine.ask("SELECT groupArray(epoch) FROM weir.epochs FINAL"), "[3]");
+        assert_eq!(engine.ask("SELECT action, version >> 40 FROM weir.audit FINAL"), "taken-back\t8");
+        assert_eq!(sink.max_generation().unwrap(), 8);
+    }
+}
+
+#[test]
+fn a_dead_letter_that_a_lost_future_took_up_is_dead_again() {
+    let Some(engine) = Engine::start() else { return };
+    let sink = engine.sink();
+    sink.prepare().unwrap();
+    let letter = |offset, epoch, outcome| DeadLetterRow { epoch, ..letter(0, offset, "not-json", outcome) };
+    let letters = |letters: Vec<DeadLetterRow>| Outbox { dead_letters: letters, ..Outbox::default() };
+    sink.insert(6, &letters((0..3).map(|n| letter(n, 2, DeadOutcome::Dead)).collect())).unwrap();
+    sink.insert(6, &letters(vec![letter(0, 3, DeadOutcome::Applied), letter(1, 9, DeadOutcome::Applied)]))
+        .unwrap();
+    let outcomes =
+        "SELECT groupArray((offset, outcome)) FROM (SELECT * FROM weir.dead_letters FINAL ORDER BY offset)";
+    for _ in 0..2 {
+        sink.take_back(LostFuture { epoch: 3, generation: 6 }, 8).unwrap();
+        assert_eq!(engine.ask(outcomes), "[(0,'applied'),(1,'dead'),(2,'dead')]");
+    }
+    sink.insert(8, &letters(vec![letter(1, 4, DeadOutcome::Skipped)])).unwrap();
+    assert_eq!(engine.ask(outcomes), "[(0,'applied'),(1,'skipped'),(2,'dead')]");
 }
 
 #[test]

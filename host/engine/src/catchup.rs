@@ -154,7 +154,7 @@ impl CatchUp {
             topic: topic.filter(|_| is_read),
             next: stored.map(|s| s.next),
             mark: stored.and_then(|s| s.mark),
-            time: Partition { greatest: stored.and_then(|s| s.greatest), at_end: None, last_record: 0 },
+            time: Partition { greatest: stored.and_then(|s| s.greatest), ..Partition::UNKNOWN },
             ended: false,
             overran: false,
             found: BTreeMap::new(),
@@ -354,9 +354,10 @@ impl CatchUp {
         }
     }
 
-    /// Its watermarks at the end of an epoch: those of what it has read. It never counts as idle.
-    pub fn advance(&mut self, now: Micros) -> Watermarks {
-        for source in &self.inputs {
+    /// Its watermarks at the end of an epoch: those of what it has read. It never counts as idle. `joined`: whether
+    /// all partitions that were read before have joined; until then they stay where they are.
+    pub fn advance(&mut self, now: Micros, joined: bool) -> Watermarks {
+        for source in self.inputs.iter().filter(|_| joined) {
             let decl = &self.decls[*source];
             let ours = self.cursors.iter().filter(|c| decl.topics.contains(&c.partition.topic));
             let times: Vec<Partition> = ours.map(|c| c.time).collect();

@@ -15,7 +15,7 @@ mod truncates;
 
 use crate::buckets::{BUCKETS, Buckets};
 use crate::keys::{DimColumn, KeyPart, TextMap, Texts};
-use crate::stored::StoredRebuild;
+use crate::stored::{StoredBegan, StoredRebuild};
 use listed::Listed;
 use rustc_hash::FxHashMap;
 use slab::{Images, Key, Slab};
@@ -49,6 +49,7 @@ pub struct RowTable {
     /// Number of the newest rebuild, and the one that is under way.
     round: u32,
     rebuild: Option<StoredRebuild>,
+    began: StoredBegan,
     /// Whether the end of its snapshot was seen, or declared, in the running epoch.
     saw_end: bool,
     /// Partitions that must be read to their ends before the rebuild is; None until its snapshot is over.
@@ -127,6 +128,7 @@ impl RowTable {
             truncates: Truncates::default(),
             round: 0,
             rebuild: None,
+            began: StoredBegan::default(),
             saw_end: false,
             unread: None,
             stale: false,

@@ -155,15 +155,7 @@ impl Shard {
     pub fn apply(&mut self, event: SourceEvent, now: Micros) {
         let now = self.clock(now);
         match event {
-            SourceEvent::Partition { index, partition } => {
-                let topic = self.decoder.topics().iter().position(|t| *t == partition.topic);
-                self.topics.resize(self.topics.len().max(index as usize + 1), None);
-                self.topics[index as usize] = topic;
-                self.shared.partitions.push(partition.clone());
-                self.catchups.iter_mut().for_each(|c| c.join(&partition));
-                self.holds.join(&partition);
-                self.sources.join(partition, now);
-            }
+            SourceEvent::Partitions(found) => found.into_iter().for_each(|p| self.join_partition(p, now)),
             SourceEvent::Records(records) => self.read(&records, now),
             SourceEvent::EndOfPartition { index } => {
                 if self.holds.end_of_partition(index) {
@@ -179,7 +171,14 @@ impl Shard {
         }
     }
 
-    /// Shows a source's batch to all metrics, and empties it.
+    fn join_partition(&mut self, partition: TopicPartition, now: Micros) {
+        self.topics.push(self.decoder.topics().iter().position(|t| *t == partition.topic));
+        self.shared.partitions.push(partition.clone());
+        self.catchups.iter_mut().for_each(|c| c.join(&partition));
+        self.holds.join(&partition);
+        self.sources.join(partition, now);
+    }
+
     /// Nothing was read for a while, because the host was busy or blocked. Without this, partitions would count as
     /// idle of which the reader holds records.
     pub fn held_up(&mut self, now: Micros) {
@@ -192,6 +191,7 @@ impl Shard {
         now.max(self.head.clock)
     }
 
+    /// Shows a source's batch to all metrics, and empties it.
     fn process(&mut self, source: usize, now: Micros) {
         self.show(source, true, now);
     }
@@ -480,7 +480,7 @@ mod reading;
 mod redrive;
 
 pub(crate) use mend::Suspended;
-pub(crate) use redrive::Redrive;
+pub use redrive::Redrive;
 
 #[cfg(test)]
 mod away_tests;

@@ -43,7 +43,8 @@ struct Place {
 pub struct Sources {
     decls: Vec<Arc<SourceDecl>>,
     standings: Vec<Standing>,
-    stored: BTreeMap<TopicPartition, StoredPartition>,
+    /// Partitions that were read before and have not joined yet: what waits in them is not known.
+    absent: BTreeMap<TopicPartition, StoredPartition>,
     /// Of partitions that have not joined yet.
     pub stored_dead: BTreeMap<TopicPartition, DeadSet>,
     pub watermarks: Vec<Watermarks>,
@@ -94,29 +95,34 @@ impl Sources {
             reached: vec![Reached::default(); decls.len()],
             decls,
             standings: Vec::new(),
-            stored: head.partitions.clone(),
+            absent: head.partitions.clone(),
             stored_dead: BTreeMap::new(),
             trouble: None,
         }
     }
 
-    /// Where the reader begins.
+    /// Where the reader begins, before any partition has joined.
     pub fn start(&self) -> BTreeMap<TopicPartition, StartAt> {
         let at = |s: &StoredPartition| StartAt { next: s.next, last: s.last };
-        self.stored.iter().map(|(p, s)| (p.clone(), at(s))).collect()
+        self.absent.iter().map(|(p, s)| (p.clone(), at(s))).collect()
+    }
+
+    /// Whether every partition of these topics that was read before has joined.
+    pub fn have_joined(&self, topics: &[String]) -> bool {
+        !self.absent.keys().any(|p| topics.contains(&p.topic))
     }
 
     /// A partition joins, under the index that its records carry.
     pub fn join(&mut self, partition: TopicPartition, now: Micros) {
-        let stored = self.stored.get(&partition);
+        let stored = self.absent.remove(&partition);
         let reads = |(i, d): (usize, &Arc<SourceDecl>)| d.topics.contains(&partition.topic).then_some(i);
         self.standings.push(Standing {
             sources: self.decls.iter().enumerate().filter_map(reads).collect(),
             at: Place {
-                next: stored.map(|s| s.next),
+                next: stored.as_ref().map(|s| s.next),
                 from: None,
-                last: stored.and_then(|s| s.last),
-                mark: stored.and_then(|s| s.mark),
+                last: stored.as_ref().and_then(|s| s.last),
+                mark: stored.as_ref().and_then(|s| s.mark),
                 time: Partition { greatest: stored.and_then(|s| s.greatest), at_end: None, last_record: now },
                 counts: Counts::default(),
             },
@@ -205,6 +211,12 @@ impl Sources {
     /// The next offset to be read, if any was read before.
     pub fn next_of(&self, partition: u32) -> Option<i64> {
         self.standings[partition as usize].at.next
+    }
+
+    /// The next offsets of all partitions of these topics of which anything was read.
+    pub fn next_of_topics(&self, topics: &[String]) -> BTreeMap<TopicPartition, i64> {
+        let ours = self.stored().into_iter().filter(|(p, _)| topics.contains(&p.topic));
+        ours.map(|(partition, stored)| (partition, stored.next)).collect()
     }
 
     pub fn end_of_partition(&mut self, partition: u32, now: Micros) {
@@ -314,7 +326,9 @@ impl Sources {
     }
 
     fn times_of(&self, source: usize) -> Vec<Partition> {
-        self.standings.iter().filter(|s| s.sources.contains(&source)).map(|s| s.at.time).collect()
+        let joined = self.standings.iter().filter(|s| s.sources.contains(&source)).map(|s| s.at.time);
+        let absent = !self.have_joined(&self.decls[source].topics);
+        joined.chain(absent.then_some(Partition::UNKNOWN)).collect()
     }
 
     /// The watermarks if an epoch ended now.
@@ -343,18 +357,19 @@ impl Sources {
     pub fn all_idle(&self, now: Micros) -> bool {
         let idle =
             |s: &Standing| s.sources.iter().all(|i| s.at.time.is_idle(now, Self::bounds(&self.decls[*i])));
-        !self.standings.is_empty() && self.standings.iter().all(idle)
+        let all_joined = self.decls.iter().all(|decl| self.have_joined(&decl.topics));
+        all_joined && !self.standings.is_empty() && self.standings.iter().all(idle)
     }
 
     /// Greatest event time seen anywhere.
     pub fn greatest(&self) -> Option<Micros> {
-        let stored = self.stored.values().filter_map(|s| s.greatest);
-        self.standings.iter().filter_map(|s| s.at.time.greatest).chain(stored).max()
+        let absent = self.absent.values().filter_map(|s| s.greatest);
+        self.standings.iter().filter_map(|s| s.at.time.greatest).chain(absent).max()
     }
 
     /// Whether anything was ever read, in this process or before.
     pub fn untouched(&self) -> bool {
-        self.stored.is_empty() && self.standings.iter().all(|s| s.at.next.is_none())
+        self.absent.is_empty() && self.standings.iter().all(|s| s.at.next.is_none())
     }
 
     /// What the epoch took; the counts begin anew.
@@ -372,7 +387,7 @@ impl Sources {
 
     /// Where the partitions stand, for the head; partitions not seen since the start keep their place.
     pub fn stored(&self) -> BTreeMap<TopicPartition, StoredPartition> {
-        let mut stored = self.stored.clone();
+        let mut stored = self.absent.clone();
         for s in &self.standings {
             if let Some(next) = s.at.next {
                 let entry =

@@ -20,7 +20,10 @@ pub use outbox::{decode_outbox, encode_outbox};
 pub use position::{
     StoredMissed, StoredPosition, StoredRun, StoredRunStart, StoredShown, decode_position, encode_position,
 };
-pub use rows::{RowsWriter, StoredRebuild, StoredRow, StoredRowCell, StoredRows, StoredTable, decode_rows};
+pub use rows::{
+    RowsWriter, StoredBegan, StoredRebuild, StoredRow, StoredRowCell, StoredRows, StoredTable, decode_rows,
+    decode_table, encode_table,
+};
 
 /// The version of every format here that does not say otherwise. Raise it, and read the old one, when one changes.
 const FORMAT: u8 = 1;

@@ -43,6 +43,9 @@ impl Default for Watermarks {
 }
 
 impl Partition {
+    /// Nothing is known of it yet: no watermark moves before it is.
+    pub const UNKNOWN: Partition = Partition { greatest: None, at_end: None, last_record: Micros::MIN };
+
     /// Idle: caught up, and nothing came for the time set. Never because the host is behind.
     pub fn is_idle(&self, now: Micros, bounds: Bounds) -> bool {
         self.at_end.is_some() && now.saturating_sub(self.last_record) >= bounds.idle_after

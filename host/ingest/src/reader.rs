@@ -201,7 +201,7 @@ impl Reader {
     fn take_findings(&mut self) {
         while !self.over {
             match self.findings.try_recv() {
-                Ok(Finding::Partition(found)) => self.join(found),
+                Ok(Finding::Partitions(found)) => self.join(found),
                 Ok(Finding::Round(trouble)) => {
                     if trouble.is_none() {
                         self.troubles.retain(|_, t| t.sticky);
@@ -210,7 +210,9 @@ impl Reader {
                 }
                 Ok(Finding::End(partition, end)) => self.still_at_end(&partition, end),
                 Ok(Finding::Stopped { partition, next, reason }) => {
-                    let index = self.add(Partition::new(partition, next, None));
+                    let index = self.partitions.len() as u32;
+                    self.pending.push_back(SourceEvent::Partitions(vec![partition.clone()]));
+                    self.partitions.push(Partition::new(partition, next, None));
                     self.stop_partition(index, reason);
                 }
                 Ok(Finding::Missing { topic }) => {
@@ -243,22 +245,19 @@ impl Reader {
         }
     }
 
-    fn join(&mut self, found: Found) {
-        let TopicPartition { topic, partition } = &found.partition;
-        if let Err(error) = self.consumer.assign(topic, *partition, found.begin) {
-            return self
-                .end(format!("kafka does not assign partition {partition} of topic `{topic}`: {error}"));
+    fn join(&mut self, all: Vec<Found>) {
+        let names = all.iter().map(|found| found.partition.clone()).collect();
+        self.pending.push_back(SourceEvent::Partitions(names));
+        for found in all {
+            let TopicPartition { topic, partition } = &found.partition;
+            if let Err(error) = self.consumer.assign(topic, *partition, found.begin) {
+                return self
+                    .end(format!("kafka does not assign partition {partition} of topic `{topic}`: {error}"));
+            }
+            tracing::info!(topic, partition, begin = ?found.begin, "reading partition");
+            let partition = Partition::new(found.partition, found.next, found.verify);
+            self.partitions.push(Partition { assigned: true, ..partition });
         }
-        tracing::info!(topic, partition, begin = ?found.begin, "reading partition");
-        let partition = Partition::new(found.partition, found.next, found.verify);
-        self.add(Partition { assigned: true, ..partition });
-    }
-
-    fn add(&mut self, partition: Partition) -> u32 {
-        let index = self.partitions.len() as u32;
-        self.pending.push_back(SourceEvent::Partition { index, partition: partition.name.clone() });
-        self.partitions.push(partition);
-        index
     }
 
     /// A partition is not read on; the others are.

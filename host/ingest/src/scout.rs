@@ -40,19 +40,15 @@ pub struct Found {
 /// What the scout tells the reader.
 #[derive(Debug)]
 pub enum Finding {
-    Partition(Found),
+    /// Partitions that may be read: all that a round has found, so that none is read before the others are
+    /// known. What of it comes first would move watermarks past those that are not.
+    Partitions(Vec<Found>),
     /// Where a partition ends for a reader of committed records, asked a moment ago.
     End(TopicPartition, i64),
     /// It was read up to `next` before, and must not be read on.
-    Stopped {
-        partition: TopicPartition,
-        next: i64,
-        reason: String,
-    },
+    Stopped { partition: TopicPartition, next: i64, reason: String },
     /// A topic is not there at the moment: when it is again, it may be another one.
-    Missing {
-        topic: String,
-    },
+    Missing { topic: String },
     /// A round is over; what is wrong, if anything.
     Round(Option<String>),
 }
@@ -117,7 +113,7 @@ impl Scout {
 
     /// Looks at every topic once.
     fn round(&self, known: &mut BTreeSet<TopicPartition>) -> Round {
-        let mut problems = Vec::new();
+        let (mut problems, mut found) = (Vec::new(), Vec::new());
         for topic in &self.topics {
             let metadata = match self.consumer.client().fetch_metadata(Some(topic), PATIENCE) {
                 Ok(metadata) => metadata,
@@ -125,9 +121,14 @@ impl Scout {
                 Err(error) => return Round::Silence(self.unreachable(&error)),
             };
             match metadata.topics().iter().find(|t| t.name() == topic) {
-                Some(found) => self.look_at(found, known, &mut problems),
+                Some(topic) => self.look_at(topic, known, &mut found, &mut problems),
                 None => problems.push(format!("kafka says nothing about topic `{topic}`; trying again")),
             }
+        }
+        if !found.is_empty() {
+            known.extend(found.iter().map(|f| f.partition.clone()));
+            // A reader that is gone shows at the end of the round; the same below.
+            let _gone = self.findings.send(Finding::Partitions(found));
         }
         Round::Answered(problems)
     }
@@ -155,12 +156,12 @@ impl Scout {
         &self,
         topic: &MetadataTopic,
         known: &mut BTreeSet<TopicPartition>,
+        found: &mut Vec<Found>,
         problems: &mut Vec<String>,
     ) {
         let name = topic.name();
         if let Some(error) = topic.error() {
             if error as i32 == code::UNKNOWN_TOPIC {
-                // A reader that is gone shows at the end of the round; the same below.
                 let _gone = self.findings.send(Finding::Missing { topic: name.to_string() });
             }
             problems.push(match error as i32 {
@@ -179,7 +180,8 @@ impl Scout {
         for missing in self.start.keys().filter(|tp| tp.topic == name) {
             if !topic.partitions().iter().any(|p| p.id() == missing.partition) {
                 problems.push(format!(
-                    "partition {} of topic `{name}` was read before and is not there now; trying again",
+                    "partition {} of topic `{name}` was read before and is not there now: give the topic as many \
+                     partitions as it had; trying again",
                     missing.partition
                 ));
             }
@@ -187,7 +189,7 @@ impl Scout {
         let mut partitions: Vec<_> = topic.partitions().iter().collect();
         partitions.sort_by_key(|p| p.id());
         for partition in partitions {
-            self.look_at_partition(name, partition, known, problems);
+            self.look_at_partition(name, partition, known, found, problems);
         }
     }
 
@@ -196,47 +198,40 @@ impl Scout {
         topic: &str,
         metadata: &MetadataPartition,
         known: &mut BTreeSet<TopicPartition>,
+        found: &mut Vec<Found>,
         problems: &mut Vec<String>,
     ) {
         let id = metadata.id();
-        if metadata.leader() < 0 {
+        let has_leader = metadata.leader() >= 0;
+        if !has_leader {
             problems.push(format!("partition {id} of topic `{topic}` has no leader; trying again"));
-            return;
         }
         let partition = TopicPartition { topic: topic.to_string(), partition: id };
         if known.contains(&partition) {
             return;
         }
-        let finding = match self.start.get(&partition) {
-            None => Finding::Partition(Found {
-                partition: partition.clone(),
-                begin: Offset::Beginning,
-                next: 0,
-                verify: None,
-            }),
-            Some(start) => match self.consumer.client().fetch_watermarks(topic, id, PATIENCE) {
-                Ok((low, high)) => match resume_at(&partition, start, low, high) {
-                    Ok(found) => Finding::Partition(found),
-                    Err(reason) => {
-                        Finding::Stopped { partition: partition.clone(), next: start.next, reason }
-                    }
-                },
-                Err(error) => {
-                    problems.push(match error {
-                        KafkaError::MetadataFetch(RDKafkaErrorCode::BrokerTransportFailure) => {
-                            self.unreachable(&error)
-                        }
-                        _ => format!(
-                            "kafka does not tell the offsets of partition {id} of topic `{topic}`: {error}; \
-                             trying again"
-                        ),
-                    });
-                    return;
+        let Some(start) = self.start.get(&partition) else {
+            // Without a leader too: what is in it must not come late.
+            return found.push(Found { partition, begin: Offset::Beginning, next: 0, verify: None });
+        };
+        if !has_leader {
+            return;
+        }
+        match self.consumer.client().fetch_watermarks(topic, id, PATIENCE) {
+            Ok((low, high)) => match resume_at(&partition, start, low, high) {
+                Ok(readable) => found.push(readable),
+                Err(reason) => {
+                    known.insert(partition.clone());
+                    let _gone = self.findings.send(Finding::Stopped { partition, next: start.next, reason });
                 }
             },
-        };
-        known.insert(partition);
-        let _gone = self.findings.send(finding);
+            Err(error @ KafkaError::MetadataFetch(RDKafkaErrorCode::BrokerTransportFailure)) => {
+                problems.push(self.unreachable(&error));
+            }
+            Err(error) => problems.push(format!(
+                "kafka does not tell the offsets of partition {id} of topic `{topic}`: {error}; trying again"
+            )),
+        }
     }
 }
 

@@ -47,7 +47,7 @@ fn until_ends(events: &Receiver<SourceEvent>, ends: usize) -> Vec<(i64, u64)> {
                 ended.insert(index);
             }
             SourceEvent::Fatal(text) | SourceEvent::Stopped { reason: text, .. } => panic!("{text}"),
-            SourceEvent::Partition { .. } | SourceEvent::Trouble(_) | SourceEvent::Moved { .. } => {}
+            SourceEvent::Partitions(_) | SourceEvent::Trouble(_) | SourceEvent::Moved { .. } => {}
         }
     }
     records
@@ -116,10 +116,7 @@ fn partitions_that_appear_later_are_read_from_their_beginning() {
     let mut count = 0;
     while count < 15 {
         match events.recv_timeout(HANG).unwrap() {
-            SourceEvent::Partition { index, partition } => {
-                assert_eq!(index as usize, partitions.len());
-                partitions.push(partition.partition);
-            }
+            SourceEvent::Partitions(found) => partitions.extend(found.iter().map(|p| p.partition)),
             SourceEvent::Records(batch) => count += batch.len(),
             _ => {}
         }

@@ -139,10 +139,16 @@ pub fn import(
     }
     filling.mark()?;
     filling.clear()?;
+    let mark = reserved::imported(shard);
+    // What was to be taken back of the time before still is.
+    let mut takes_back = false;
     let mut writes = WriteSet::default();
     read_file(file, |item| {
         match item {
-            Item::Entries(entries) => writes.puts.extend(entries),
+            Item::Entries(entries) => {
+                takes_back |= entries.iter().any(|(key, value)| *key == mark && !value.is_empty());
+                writes.puts.extend(entries);
+            }
             Item::Object { name, bytes } => filling.object(&name, bytes)?,
         }
         if writes.size_bytes() >= WRITE_BYTES {
@@ -151,7 +157,9 @@ pub fn import(
         Ok(())
     })?;
     filling.generation(header.generation)?;
-    writes.put(reserved::imported(shard), Vec::new());
+    if !takes_back {
+        writes.put(mark, Vec::new());
+    }
     filling.write(writes)?;
     filling.unmark()?;
     Ok((header, totals))

@@ -162,9 +162,9 @@ pub struct TopicPartition {
 /// What a reader tells the engine, in order.
 #[derive(Debug)]
 pub enum SourceEvent {
-    /// A partition joins the list, with the next free index. Sent once for each partition before its
-    /// first record, and for partitions that appear later.
-    Partition { index: u32, partition: TopicPartition },
+    /// Partitions join the list under the next free indexes, each once and before its first record: all that
+    /// were found at once, so that none is read while the others are unknown.
+    Partitions(Vec<TopicPartition>),
     /// Records, in order within each partition.
     Records(RecordBatch),
     /// The end of a partition was reached after the last record sent for it. Sent again, every few

@@ -50,11 +50,11 @@ fn open(store: &Arc<MemoryStore>, components: &[Component], loader: &dyn Loader,
     let monotonic: Monotonic = Arc::new(|| Duration::ZERO);
     let mut shard = recover(options(components), store.clone(), loader, monotonic)?;
     join_initial(&mut shard, &**store, loader, 1, now)?;
-    for index in 0..PARTITIONS * TOPICS.len() {
+    let partition = |index: usize| {
         let topic = TOPICS[index / PARTITIONS].to_owned();
-        let partition = TopicPartition { topic, partition: (index % PARTITIONS) as i32 };
-        shard.apply(SourceEvent::Partition { index: index as u32, partition }, now);
-    }
+        TopicPartition { topic, partition: (index % PARTITIONS) as i32 }
+    };
+    shard.apply(SourceEvent::Partitions((0..PARTITIONS * TOPICS.len()).map(partition).collect()), now);
     Ok(shard)
 }
 

@@ -1,15 +1,55 @@
 //! What ClickHouse holds at the end, against a recomputation from the raw records. Shares nothing with the
 //! engine: the windows are cut here.
 
-use crate::metrics::{CORRECT_FOR, MADE, MEAN, OF_EVENTS, OF_ROWS, OPEN, OUT_OF_ORDERNESS, REST};
+use crate::metrics::{CORRECT_FOR, MADE, MEAN, OF_EVENTS, OF_ROWS, OPEN, OUT_OF_ORDERNESS, REST, WIDE};
 use crate::tables::Held;
-use crate::topic::{Change, PARTITIONS, Truth, partition};
+use crate::topic::{Change, Entry, PARTITIONS, Row, Truth, partition};
 use crate::world::World;
 use std::collections::{BTreeMap, BTreeSet};
 use weir_types::Micros;
-use weir_types::rows::{OutputValue, RealtimeRow};
+use weir_types::rows::{DeadOutcome, OutputValue, RealtimeRow};
 
-const WINDOWS: [(&str, Micros); 2] = [("1m", 60_000_000), ("1h", 3_600_000_000)];
+const MINUTE: Micros = 60_000_000;
+
+/// A way to cut time.
+#[derive(Clone, Copy)]
+enum Cut {
+    Every(Micros),
+    /// So long, and one each minute.
+    Sliding(Micros),
+    Session(Micros),
+}
+
+const WINDOWS: [(&str, Cut); 5] = [
+    ("1m", Cut::Every(MINUTE)),
+    ("1h", Cut::Every(60 * MINUTE)),
+    ("day", Cut::Every(24 * 60 * MINUTE)),
+    ("5m/1m", Cut::Sliding(5 * MINUTE)),
+    ("session-60s", Cut::Session(MINUTE)),
+];
+
+/// Which of them a metric has.
+fn windows_of(metric: &str) -> std::ops::Range<usize> {
+    if metric == WIDE { 2..5 } else { 0..2 }
+}
+
+fn floor(time: Micros, length: Micros) -> Micros {
+    time - time.rem_euclid(length)
+}
+
+impl Cut {
+    /// Start and end of the windows that a time lies in; of a session the one that it makes alone.
+    fn windows(self, time: Micros) -> Vec<(Micros, Micros)> {
+        match self {
+            Cut::Every(length) => vec![(floor(time, length), floor(time, length) + length)],
+            Cut::Sliding(size) => {
+                let starts = (0..size / MINUTE).map(|back| floor(time, MINUTE) - back * MINUTE);
+                starts.map(|start| (start, start + size)).collect()
+            }
+            Cut::Session(gap) => vec![(time, time + gap)],
+        }
+    }
+}
 
 /// What was compared.
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,8 +75,15 @@ impl Audit {
 
 /// Window, queue (None = all), start
 type Key = (usize, Option<i64>, Micros);
-/// Number and sum.
-type Sums = BTreeMap<Key, (i64, i64)>;
+/// What stands in a window.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Sum {
+    number: i64,
+    sum: i64,
+    end: Micros,
+}
+
+type Sums = BTreeMap<Key, Sum>;
 /// By (metric, partition, offset): the windows that a sample missed.
 type Late = BTreeMap<(String, usize, i64), BTreeSet<String>>;
 
@@ -46,11 +93,19 @@ struct Auditor<'w> {
     begins: Vec<[i64; PARTITIONS]>,
     found: Vec<String>,
     audit: Audit,
+    /// The epoch in which a garbled change was taken up, by partition and offset.
+    redriven: BTreeMap<(usize, i64), u64>,
 }
 
 /// Adds what it finds to the world's breaches.
 pub fn audit(world: &mut World, now: Micros) -> Audit {
-    let mut auditor = Auditor { world, begins: Vec::new(), found: Vec::new(), audit: Audit::default() };
+    let mut auditor = Auditor {
+        world,
+        begins: Vec::new(),
+        found: Vec::new(),
+        audit: Audit::default(),
+        redriven: BTreeMap::new(),
+    };
     auditor.audit.inputs = auditor.changes().count() as u64;
     auditor.epochs();
     auditor.pointers();
@@ -85,17 +140,32 @@ fn key(row: &RealtimeRow) -> Key {
     )
 }
 
+/// Sessions of samples in order of queue and time.
+fn sessions(window: usize, gap: Micros, samples: &[(Option<i64>, Micros, i64)], sums: &mut Sums) {
+    let mut open: Option<(Option<i64>, Micros, Sum)> = None;
+    for (queue, time, amount) in samples.iter().copied() {
+        let begins = open.is_none_or(|(of, _, held)| of != queue || time > held.end);
+        let (start, held) = match open {
+            Some((_, start, held)) if !begins => (start, held),
+            _ => (time, Sum::default()),
+        };
+        let held = Sum { number: held.number + 1, sum: held.sum + amount, end: time + gap };
+        sums.insert((window, queue, start), held);
+        open = Some((queue, start, held));
+    }
+}
+
 impl Auditor<'_> {
     fn wrong(&mut self, text: String) {
         self.found.push(text);
     }
 
-    /// Changes that count, each once, with partition and offset.
-    fn changes(&self) -> impl Iterator<Item = (usize, i64, &Change)> {
+    /// Changes that count, each once, with partition and record.
+    fn changes(&self) -> impl Iterator<Item = (usize, &Entry, &Change)> {
         let all = self.world.topic.partitions.iter().enumerate();
         all.flat_map(|(at, log)| {
             log.iter().filter_map(move |entry| match &entry.truth {
-                Truth::Change(change) => Some((at, entry.offset, change)),
+                Truth::Change(change) | Truth::Garbled(change) => Some((at, entry, change)),
                 _ => None,
             })
         })
@@ -106,12 +176,10 @@ impl Auditor<'_> {
         self.world.tables.promoted.get(metric).map(|held| held.row.incarnation)
     }
 
-    /// Where a metric begins to count: with the first record of the epoch in which it joined. None if it is
-    /// not there.
-    fn begins(&self, metric: &str) -> Option<[i64; PARTITIONS]> {
+    /// The epoch in which a metric joined: it counts what was read in it, or taken up. None if it is not there.
+    fn joined(&self, metric: &str) -> Option<u64> {
         let listed = self.world.disk.metrics.get(metric)?;
-        let epoch = self.world.disk.joined.get(&(metric.to_string(), listed.incarnation))?;
-        self.begins.get(*epoch as usize - 1).copied()
+        self.world.disk.joined.get(&(metric.to_string(), listed.incarnation)).copied()
     }
 
     /// Every metric runs in the end, and its own incarnation is shown; of one that was retired none is.
@@ -175,7 +243,7 @@ impl Auditor<'_> {
                         Truth::Repeat => 2,
                         Truth::Tombstone => 3,
                         Truth::OtherTable => 4,
-                        Truth::Garbage => 5,
+                        Truth::Garbage | Truth::Garbled(_) => 5,
                     };
                     truth[0] += 1;
                     truth[of] += 1;
@@ -190,6 +258,12 @@ impl Auditor<'_> {
                 }
                 next[at] = taken.to;
             }
+            for one in held.row.redriven.iter().filter(|one| one.outcome == DeadOutcome::Applied) {
+                let place = (one.partition.partition as usize, one.offset);
+                if let Some(before) = self.redriven.insert(place, epoch) {
+                    self.found.push(format!("{place:?} is taken up in epoch {before} and again in {epoch}"));
+                }
+            }
         }
         for (at, log) in self.world.topic.partitions.iter().enumerate() {
             let left = log.iter().filter(|e| e.offset >= next[at]).count();
@@ -199,18 +273,9 @@ impl Auditor<'_> {
         }
     }
 
-    /// Late events, and whether each was late.
+    /// Late events, and whether each was late: no watermark can have been greater than what upstream had told
+    /// before it, however far behind a host was. What was taken up again came whenever that was done.
     fn late(&mut self) -> Late {
-        let newest = |at: usize| {
-            let changes = self.changes().filter(|(p, _, change)| *p == at && change.after.is_some());
-            changes
-                .map(|(_, _, change)| change.after.map_or(0, |row| row.updated))
-                .max()
-                .unwrap_or(Micros::MIN)
-        };
-        // No watermark is greater, whichever partitions were idle.
-        let watermark =
-            (0..PARTITIONS).map(newest).max().unwrap_or(Micros::MIN).saturating_sub(OUT_OF_ORDERNESS);
         let mut late = Late::new();
         let mut found = Vec::new();
         for ((metric, incarnation, of, offset, _, _), held) in &self.world.tables.late {
@@ -218,13 +283,23 @@ impl Auditor<'_> {
             if self.incarnation(metric) != Some(*incarnation) {
                 continue;
             }
+            let topic = &self.world.topic;
+            let told = match topic.entry(of.partition as usize, *offset) {
+                Some(Entry { truth: Truth::Garbled(_), .. }) | None => topic.told,
+                Some(entry) => entry.told_before,
+            };
             for window in &held.row.windows {
-                let length = WINDOWS.iter().find(|(name, _)| name == window).map_or(0, |(_, length)| *length);
-                let correct_for =
-                    CORRECT_FOR.iter().find(|(name, _)| name == window).map_or(0, |(_, time)| *time);
-                let end = held.row.time - held.row.time.rem_euclid(length.max(1)) + length;
-                if end + correct_for > watermark {
-                    found.push(format!("{metric} {of:?} {offset}: not late for {window}, yet a late event"));
+                let cut = WINDOWS.iter().find(|(name, _)| name == window).map(|(_, cut)| *cut);
+                let end =
+                    cut.and_then(|cut| cut.windows(held.row.time).into_iter().map(|(_, end)| end).min());
+                let correct_for = CORRECT_FOR.iter().find(|(name, _)| name == window).map(|(_, time)| *time);
+                let over = end.zip(correct_for).map(|(end, correct_for)| end + correct_for);
+                if over.is_none_or(|over| over > told.saturating_sub(OUT_OF_ORDERNESS)) {
+                    let held = &held.row;
+                    found.push(format!(
+                        "{metric} {of:?} {offset}: not late for {window}, yet a late event: {} in epoch {} at {}, told {told}",
+                        held.time, held.epoch, held.watermark
+                    ));
                 }
             }
             let windows = held.row.windows.iter().cloned().collect();
@@ -235,22 +310,45 @@ impl Auditor<'_> {
         late
     }
 
+    /// The births that a metric counts: partition, offset, time and row.
+    fn births(&self, metric: &str) -> Vec<(usize, i64, Micros, Row)> {
+        let Some(joined) = self.joined(metric) else { return Vec::new() };
+        let begins = self.begins[joined as usize - 1];
+        let counts = |at: usize, entry: &Entry| match entry.truth {
+            Truth::Garbled(_) => self.redriven.get(&(at, entry.offset)).is_some_and(|epoch| *epoch >= joined),
+            _ => entry.offset >= begins[at],
+        };
+        let births =
+            self.changes().filter(|(at, entry, change)| change.before.is_none() && counts(*at, entry));
+        // Stored in milliseconds.
+        let birth = |(at, entry, change): (usize, &Entry, &Change)| {
+            change.after.map(|row| (at, entry.offset, floor(row.created, 1000), row))
+        };
+        births.filter_map(birth).collect()
+    }
+
     fn expected(&self, metric: &str, late: &Late) -> Sums {
         let mut sums = Sums::new();
-        let Some(begins) = self.begins(metric) else { return sums };
-        let has_late = late.keys().any(|(of, _, _)| of == metric);
-        for (at, offset, change) in self.changes().filter(|(at, offset, _)| *offset >= begins[*at]) {
-            let (None, Some(row)) = (change.before, change.after) else { continue };
-            let missed = has_late.then(|| late.get(&(metric.to_string(), at, offset))).flatten();
-            for (window, (name, length)) in WINDOWS.into_iter().enumerate() {
-                if missed.is_some_and(|missed| missed.contains(name)) {
-                    continue;
-                }
-                // Stored in milliseconds.
-                let time = row.created - row.created.rem_euclid(1000);
-                for queue in [None, Some(row.queue)] {
-                    let sum = sums.entry((window, queue, time - time.rem_euclid(length))).or_default();
-                    *sum = (sum.0 + 1, sum.1 + row.amount);
+        let births = self.births(metric);
+        for window in windows_of(metric) {
+            let (name, cut) = WINDOWS[window];
+            let missed = |at: usize, offset: i64| {
+                late.get(&(metric.to_string(), at, offset)).is_some_and(|missed| missed.contains(name))
+            };
+            let in_time = births.iter().filter(|(at, offset, _, _)| !missed(*at, *offset));
+            let both =
+                in_time.flat_map(|(_, _, time, row)| [None, Some(row.queue)].map(|q| (q, *time, row.amount)));
+            let mut samples: Vec<(Option<i64>, Micros, i64)> = both.collect();
+            samples.sort_unstable();
+            match cut {
+                Cut::Session(gap) => sessions(window, gap, &samples, &mut sums),
+                _ => {
+                    for (queue, time, amount) in samples {
+                        for (start, end) in cut.windows(time) {
+                            let sum = sums.entry((window, queue, start)).or_default();
+                            *sum = Sum { number: sum.number + 1, sum: sum.sum + amount, end };
+                        }
+                    }
                 }
             }
         }
@@ -267,11 +365,11 @@ impl Auditor<'_> {
         }
         let compared = held.len() as u64;
         for (key, held) in &held {
-            let should = expected.get(key).map(|(number, sum)| match metric {
-                MEAN => vec![sum / number],
-                _ => vec![*number, *sum],
+            let should = expected.get(key).map(|Sum { number, sum, end }| match metric {
+                MEAN => (vec![sum / number], *end),
+                _ => (vec![*number, *sum], *end),
             });
-            let is = numbers(&held.row);
+            let is = (numbers(&held.row), held.row.end);
             if should.as_ref() != Some(&is) {
                 let version = (held.version >> 40, held.row.epoch);
                 found.push(format!("{metric} {key:?}: {is:?} instead of {should:?} ({version:?})"));
@@ -353,12 +451,19 @@ impl Auditor<'_> {
     }
 
     fn dead(&mut self) {
-        let mut expected = BTreeSet::new();
+        let mut expected = BTreeMap::new();
         for (at, log) in self.world.topic.partitions.iter().enumerate() {
-            let garbage = log.iter().filter(|e| matches!(e.truth, Truth::Garbage));
-            expected.extend(garbage.map(|e| (partition(at), e.offset, String::new())));
+            for entry in log {
+                let outcome = match entry.truth {
+                    Truth::Garbage => DeadOutcome::Dead,
+                    Truth::Garbled(_) => DeadOutcome::Applied,
+                    _ => continue,
+                };
+                expected.insert((partition(at), entry.offset, String::new()), outcome);
+            }
         }
-        let held: BTreeSet<_> = self.world.tables.dead.keys().cloned().collect();
+        let dead = self.world.tables.dead.iter();
+        let held: BTreeMap<_, _> = dead.map(|(key, held)| (key.clone(), held.row.outcome)).collect();
         if held != expected {
             self.wrong(format!("dead letters {held:?} instead of {expected:?}"));
         }

@@ -121,10 +121,11 @@ impl Disk {
         from.map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 
-    /// Replaces everything by an older copy, as `weir state import` does: with its mark.
+    /// Replaces everything by an older copy, as `weir state import` does: with its mark, unless the copy was still
+    /// to take something back.
     pub fn import(&mut self, copy: Disk) {
         *self = copy;
-        self.data.insert(reserved::imported("0"), Vec::new());
+        self.data.entry(reserved::imported("0")).or_default();
     }
 
     pub fn claim(&mut self, at_least: u64) -> u64 {

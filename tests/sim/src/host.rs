@@ -7,7 +7,7 @@ use rand::Rng;
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex};
-use weir_engine::protocol::{Command, Commit, Compute, Delivery, Job, Push, Queue, Readers};
+use weir_engine::protocol::{Ask, Command, Commit, Compute, Delivery, Job, Push, Queue, Readers};
 use weir_engine::{EngineError, Options, Ports};
 use weir_types::control::ControlError;
 use weir_types::live::CatalogueEntry;
@@ -55,16 +55,17 @@ pub enum Part {
 impl Host {
     /// Opens the disk, which shuts out the host before, and recovers. An error is a start that failed.
     pub fn start(world: &Shared, times: &Arc<Times>) -> Result<Host, EngineError> {
-        let (number, initial, is_plain) = {
+        let (number, initial, is_plain, few_hot_slots) = {
             let mut world = lock(world);
             world.hosts.push(Known::default());
             world.disk.owner = world.hosts.len() - 1;
-            (world.disk.owner, world.initial, world.topic.is_plain)
+            (world.disk.owner, world.initial, world.topic.is_plain, world.few_hot_slots)
         };
         let ports = Arc::new(ports::ports(world, times, number));
         // Every epoch waits in the store, some do, or none does.
         let waiting_bytes = [0, 20_000, usize::MAX][lock(world).dice.random_range(0..3)];
-        let options = Options { waiting_bytes, ..metrics::options(initial, is_plain) };
+        let hot_slots = if few_hot_slots { metrics::FEW_HOT_SLOTS } else { u64::MAX };
+        let options = Options { waiting_bytes, hot_slots, ..metrics::options(initial, is_plain) };
         let mut compute = Compute::recover(options, ports.clone())?;
         {
             let mut world = lock(world);
@@ -195,11 +196,26 @@ impl Host {
         {
             self.computed(job);
         }
+        any |= self.ask_reader();
         if let Some(job) = self.compute.turn()? {
             self.computed(job);
             any = true;
         }
         Ok(any)
+    }
+
+    /// Passes on what the shard asks of the reader.
+    fn ask_reader(&mut self) -> bool {
+        let asks = self.compute.asks();
+        let reader = self.reader.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let Some(reader) = reader.as_ref() else { return false };
+        for ask in &asks {
+            match ask {
+                Ask::Hold(partitions) => reader.hold(partitions),
+                Ask::Seek(to) => reader.seek(to),
+            }
+        }
+        !asks.is_empty()
     }
 
     /// Asks for a graceful stop: the last epoch emits what is due.

@@ -24,14 +24,18 @@ pub const SHUT_LATER: &str = "t.shut_later";
 /// Derived from [`MADE`] and [`MEAN`]: what the sum of amounts is more than the mean times the number.
 pub const REST: &str = "t.rest";
 
-pub const NAMES: [&str; 6] = [MADE, MEAN, OPEN, MADE_LATER, SHUT_LATER, REST];
+/// As [`MADE`], in days, sliding windows and sessions.
+pub const WIDE: &str = "t.wide";
+
+pub const NAMES: [&str; 7] = [MADE, MEAN, OPEN, MADE_LATER, SHUT_LATER, REST, WIDE];
 /// Metrics over events.
-pub const OF_EVENTS: [&str; 3] = [MADE, MEAN, MADE_LATER];
+pub const OF_EVENTS: [&str; 4] = [MADE, MEAN, MADE_LATER, WIDE];
 /// Metrics over current values.
 pub const OF_ROWS: [&str; 2] = [OPEN, SHUT_LATER];
 
 /// Correction times, by which the auditor judges late events.
-pub const CORRECT_FOR: [(&str, i64); 2] = [("1m", 2 * MINUTE), ("1h", 2 * HOUR)];
+pub const CORRECT_FOR: [(&str, i64); 5] =
+    [("1m", 2 * MINUTE), ("1h", 2 * HOUR), ("day", 2 * HOUR), ("5m/1m", MINUTE), ("session-60s", 3 * MINUTE)];
 pub const OUT_OF_ORDERNESS: i64 = 5 * SECOND;
 
 /// The bytes of a component: its metrics and its version. Each version keeps its state in another way than the
@@ -243,7 +247,14 @@ pub fn factories(component: &[u8], guests: &Arc<Guests>) -> Result<Vec<Arc<dyn M
 }
 
 fn describe(name: &str, state_version: u32) -> MetricInfo {
-    let windows = vec![Window::Tumbling(MINUTE), Window::Tumbling(HOUR)];
+    let windows = match name {
+        WIDE => vec![
+            Window::Day,
+            Window::Sliding { size: 5 * MINUTE, step: MINUTE },
+            Window::Session { gap: MINUTE },
+        ],
+        _ => vec![Window::Tumbling(MINUTE), Window::Tumbling(HOUR)],
+    };
     let (created, status) = (field("created_at", ValueType::Time), field("status", ValueType::Text));
     let info = match name {
         MEAN => info(name, created, windows, &["mean"]),
@@ -306,7 +317,10 @@ fn info(name: &str, first: Field, windows: Vec<Window>, outputs: &[&str]) -> Met
 }
 
 /// Metrics that are there from the beginning, by schedule.
-pub const INITIAL: [&[&str]; 3] = [&[MADE, OPEN], &[MEAN, OPEN], &[REST, MADE, MEAN, OPEN]];
+pub const INITIAL: [&[&str]; 3] = [&[MADE, OPEN], &[MEAN, OPEN, WIDE], &[REST, MADE, MEAN, OPEN]];
+
+/// Slots of a metric that a host keeps in memory where they are to be few.
+pub const FEW_HOT_SLOTS: u64 = 5;
 
 /// One source `ticket` on one topic, event time `updated_at`; epochs of a second; the nth of [`INITIAL`].
 pub fn options(initial: usize, is_plain: bool) -> Options {
@@ -337,7 +351,7 @@ fn make_options(initial: &[&str], is_plain: bool) -> Options {
         event_time: 5,
         out_of_orderness: OUT_OF_ORDERNESS,
         idle_after: 30 * SECOND,
-        max_dead_share: 1.0,
+        max_dead_share: 0.5,
         reading: Reading { version_column, ..Reading::default() },
     };
     let times = |pairs: &[(&str, i64)]| pairs.iter().map(|(n, t)| (n.to_string(), *t)).collect();

@@ -4,17 +4,22 @@
 use crate::host::Host;
 use crate::metrics::{NAMES, OF_ROWS, component};
 use crate::ports::{Shared, has_told, lock};
-use crate::topic::PARTITIONS;
+use crate::topic::{PARTITIONS, Truth};
 use crate::world::{Dice, Mutation};
 use rand::Rng;
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
-use weir_engine::protocol::{Command, Push, Reply};
+use weir_engine::protocol::{Command, Push, Redrive, Reply};
 use weir_types::Micros;
-use weir_types::control::{ControlError, Resnapshot};
+use weir_types::control::{ControlError, Redriven, Resnapshot};
 use weir_types::live::CatalogueEntry;
+use weir_types::record::OwnedRecord;
+use weir_types::rows::{DeadLetterRow, DeadOutcome};
 
 type Answer<T> = Receiver<Result<T, ControlError>>;
+
+/// Dead letters that are taken up at once, while things may fail.
+const MANY: usize = 3;
 
 /// What was asked, and where the answer comes.
 enum Request {
@@ -22,6 +27,8 @@ enum Request {
     Join(Answer<Vec<CatalogueEntry>>),
     Retire(String, Answer<()>),
     Rebuild(Resnapshot, Answer<()>),
+    Redrive(Answer<Vec<Redriven>>),
+    Resume(Answer<()>),
 }
 
 impl std::fmt::Debug for Request {
@@ -31,6 +38,8 @@ impl std::fmt::Debug for Request {
             Request::Join(_) => write!(out, "metrics that join"),
             Request::Retire(name, _) => write!(out, "{name} retires"),
             Request::Rebuild(step, _) => write!(out, "rebuild: {step:?}"),
+            Request::Redrive(_) => write!(out, "dead letters are taken up"),
+            Request::Resume(_) => write!(out, "the source goes on"),
         }
     }
 }
@@ -77,6 +86,10 @@ impl Desk<'_> {
         let (reply, answer) = sync_channel(1);
         self.host.send(command(reply));
         answer
+    }
+
+    fn holds(&self) -> bool {
+        lock(self.world).hosts[self.host.number].holds
     }
 
     fn breach(&self, text: String) {
@@ -126,6 +139,16 @@ impl Operator {
                 Err(TryRecvError::Empty) => self.wait(number, Request::Rebuild(step, answer)),
                 Err(TryRecvError::Disconnected) => None,
             },
+            Request::Redrive(answer) => match answer.try_recv() {
+                Ok(answers) => Some(redriven(&answers.unwrap_or_default())),
+                Err(TryRecvError::Empty) => self.wait(number, Request::Redrive(answer)),
+                Err(TryRecvError::Disconnected) => None,
+            },
+            Request::Resume(answer) => match answer.try_recv() {
+                Ok(outcome) => Some(if outcome.is_ok() { "resumed" } else { "resume refused" }),
+                Err(TryRecvError::Empty) => self.wait(number, Request::Resume(answer)),
+                Err(TryRecvError::Disconnected) => None,
+            },
         }
     }
 
@@ -141,8 +164,15 @@ impl Operator {
         if let Some(entry) = stopped.filter(|_| desk.dice.random_ratio(3, 4)) {
             return self.mend(&entry.info.name, desk);
         }
+        if desk.holds() && desk.dice.random_ratio(1, 2) {
+            let accept_dead = desk.dice.random();
+            return self.resume(accept_dead, desk);
+        }
         if self.rebuild != Rebuild::None && desk.dice.random_ratio(1, 2) {
             return self.go_on_rebuilding(desk);
+        }
+        if desk.dice.random_ratio(1, 3) && self.redrive_some(desk) {
+            return None;
         }
         match desk.dice.random_range(0..10) {
             0..3 => {
@@ -253,6 +283,31 @@ impl Operator {
         }
     }
 
+    fn resume(&mut self, accept_dead: bool, desk: &mut Desk<'_>) -> Option<&'static str> {
+        let answer = desk.ask(|reply| Command::Resume { source: "ticket".into(), accept_dead, reply });
+        self.wait(desk.host.number, Request::Resume(answer))
+    }
+
+    /// Some of the dead letters are taken up, whether they can be read by now or not.
+    fn redrive_some(&mut self, desk: &mut Desk<'_>) -> bool {
+        let mut letters = dead_letters(desk);
+        while letters.len() > MANY {
+            let at = desk.dice.random_range(0..letters.len());
+            letters.swap_remove(at);
+        }
+        self.redrive(letters, desk)
+    }
+
+    /// False if there is none.
+    fn redrive(&mut self, letters: Vec<Redrive>, desk: &mut Desk<'_>) -> bool {
+        if letters.is_empty() {
+            return false;
+        }
+        let answer = desk.ask(|reply| Command::Redrive { records: letters, reply });
+        self.asked = Some((desk.host.number, Request::Redrive(answer)));
+        true
+    }
+
     /// From now on nothing fails; what was asked before may be lost.
     pub fn heal(&mut self) {
         self.asked = None;
@@ -268,15 +323,32 @@ impl Operator {
             let is_end = matches!(request, Request::Rebuild(Resnapshot::Finish, _));
             let happened = self.listen(request, desk);
             self.rebuilt |= is_end && happened == Some("rebuild finished");
+            happened.into_iter().for_each(|event| lock(desk.world).count(event));
+            return true;
+        }
+        if desk.holds() {
+            self.resume(true, desk);
             return true;
         }
         let catalogue = desk.host.catalogue();
         self.look_for_lost(&catalogue, desk);
-        if let Some(entry) = catalogue.iter().find(|entry| entry.is_stopped()) {
+        // What others are derived from goes first.
+        let stopped = catalogue.iter().filter(|entry| entry.is_stopped());
+        if let Some(entry) = stopped.min_by_key(|entry| entry.info.is_derived()) {
             self.mend(&entry.info.name, desk);
             return true;
         }
         if catalogue.iter().any(|entry| entry.status != "live") {
+            return true;
+        }
+        let mut letters = dead_letters(desk);
+        letters.retain(|one| is_mended(one, desk));
+        if !letters.is_empty() && lock(desk.world).hosts[desk.host.number].rebuilds {
+            // Nobody goes on with a rebuild of before, and letters wait for its end.
+            self.ask_rebuild(Resnapshot::Cancel, desk);
+            return true;
+        }
+        if self.redrive(letters, desk) {
             return true;
         }
         if lock(desk.world).topic.is_plain {
@@ -293,6 +365,36 @@ impl Operator {
             Rebuild::Sent => drop(self.ask_rebuild(Resnapshot::Finish, desk)),
         }
         true
+    }
+}
+
+/// The dead letters that ClickHouse has, each with its record as it is to be read.
+fn dead_letters(desk: &Desk<'_>) -> Vec<Redrive> {
+    let world = lock(desk.world);
+    let dead = world.tables.dead.values().map(|held| &held.row);
+    let redrive = |letter: &DeadLetterRow| {
+        let entry = world.topic.entry(letter.partition.partition as usize, letter.offset)?;
+        let bytes = |text: &Option<String>| text.clone().map(String::into_bytes);
+        let value = bytes(if entry.meant.is_some() { &entry.meant } else { &entry.value });
+        let record = OwnedRecord { key: bytes(&entry.key), value, ..OwnedRecord::default() };
+        Some(Redrive { letter: letter.clone(), record })
+    };
+    dead.filter(|letter| letter.outcome == DeadOutcome::Dead).filter_map(redrive).collect()
+}
+
+/// Whether a dead letter can be read by now.
+fn is_mended(one: &Redrive, desk: &Desk<'_>) -> bool {
+    let world = lock(desk.world);
+    let entry = world.topic.entry(one.letter.partition.partition as usize, one.letter.offset);
+    entry.is_some_and(|entry| matches!(entry.truth, Truth::Garbled(_)))
+}
+
+fn redriven(answers: &[Redriven]) -> &'static str {
+    let any = |name: &str| answers.iter().any(|answer| answer.name() == name);
+    match () {
+        () if any("applied") => "redriven",
+        () if any("dead") => "redriven in vain",
+        () => "redrive refused",
     }
 }
 

@@ -249,8 +249,19 @@ impl Publisher for Port {
             world.breaches.push(format!("epoch {} is published out of turn", update.epoch));
         }
     }
-    fn condition(&self, _: &'static str, _: Option<Condition>) {
-        lock(&self.world).fault(self.host, Point::Tell);
+    fn condition(&self, part: &'static str, condition: Option<Condition>) {
+        let mut world = lock(&self.world);
+        if !world.fault(self.host, Point::Tell).is_done() {
+            return;
+        }
+        match part {
+            "held" => {
+                world.hosts[self.host].holds = condition.is_some();
+                world.count(if condition.is_some() { "held" } else { "went on" });
+            }
+            "resnapshot" => world.hosts[self.host].rebuilds = condition.is_some(),
+            _ => {}
+        }
     }
     fn latency(&self, _: &'static str, _: &[(Duration, u64)]) {}
     fn delivery(&self, waiting: u64, _: u64, _: u64) {
@@ -260,7 +271,7 @@ impl Publisher for Port {
 
 impl Broker for Port {
     fn fetch(&self, _: &[(TopicPartition, i64)]) -> Result<Vec<Option<OwnedRecord>>, String> {
-        Err("nothing is redriven here".into())
+        Err("the operator knows what the records were meant to be".into())
     }
     fn read(
         &self,
@@ -290,8 +301,11 @@ impl Broker for Port {
             id,
             events,
             places: [None; PARTITIONS],
+            known: std::array::from_fn(|at| start.contains_key(&partition(at))),
             starts: std::array::from_fn(|at| next(at) + skipped),
             ended: [false; PARTITIONS],
+            held: [false; PARTITIONS],
+            seeks: [None; PARTITIONS],
             troubled: false,
         });
         Ok(Box::new(Handle { port: self.clone(), id }))
@@ -302,6 +316,16 @@ impl Broker for Port {
 struct Handle {
     port: Port,
     id: u64,
+}
+
+impl Handle {
+    fn obey(&self, order: impl FnOnce(&mut Reading)) {
+        let mut world = lock(&self.port.world);
+        let reading = world.hosts[self.port.host].readings.iter_mut().find(|r| r.id == self.id);
+        if let Some(reading) = reading {
+            order(reading);
+        }
+    }
 }
 
 impl Drop for Handle {
@@ -325,9 +349,22 @@ impl ReaderHandle for Handle {
         let early = early.map(|(p, next)| Breach(format!("offset {next} of {p:?} is acknowledged early")));
         world.note(early.map_or(Ok(()), Err));
     }
-    // Every record can be read, so nothing is ever held.
-    fn hold(&self, _: &[TopicPartition]) {}
-    fn seek(&self, _: &[(TopicPartition, Seek)]) {}
+    fn hold(&self, partitions: &[TopicPartition]) {
+        self.obey(|reading| {
+            for partition in partitions {
+                let at = partition.partition as usize;
+                (reading.held[at], reading.seeks[at]) = (true, None);
+            }
+        });
+    }
+    fn seek(&self, to: &[(TopicPartition, Seek)]) {
+        self.obey(|reading| {
+            for (partition, seek) in to {
+                let next = if let Seek::Offset(next) = seek { *next } else { 0 };
+                reading.seeks[partition.partition as usize] = Some(next);
+            }
+        });
+    }
     fn stop(self: Box<Self>) {}
 }
 
@@ -345,13 +382,29 @@ pub fn reader_step(world: &mut World, host: usize) -> bool {
         if at > 0 && reading.places[at - 1].is_none() {
             return false;
         }
-        let event = SourceEvent::Partition { index: at as u32, partition: partition(at) };
-        if reading.events.try_send(event).is_err() {
+        // As the real one: those that were never read join at once, the others when their broker answers.
+        let others = (at + 1..PARTITIONS).take_while(|other| !reading.known[*other]);
+        let found: Vec<usize> = std::iter::once(at).chain(others).collect();
+        let names = found.iter().map(|at| partition(*at)).collect();
+        if reading.events.try_send(SourceEvent::Partitions(names)).is_err() {
             return false;
         }
-        reading.places[at] = Some(topic.index(at, reading.starts[at]));
+        for at in found {
+            reading.places[at] = Some(topic.index(at, reading.starts[at]));
+        }
         return true;
     };
+    if let Some(next) = reading.seeks[at] {
+        if reading.events.try_send(SourceEvent::Moved { index: at as u32, next }).is_err() {
+            return false;
+        }
+        (reading.seeks[at], reading.held[at], reading.ended[at]) = (None, false, false);
+        reading.places[at] = Some(topic.index(at, next));
+        return true;
+    }
+    if reading.held[at] {
+        return false;
+    }
     let event = if dice.random_ratio(1, 40) || reading.troubled {
         reading.troubled = !reading.troubled;
         SourceEvent::Trouble(reading.troubled.then(|| "the broker is away".into()))
@@ -386,8 +439,9 @@ pub fn reader_step(world: &mut World, host: usize) -> bool {
 /// Whether a host's reader has told everything.
 pub fn has_read_all(world: &World, host: usize) -> bool {
     let Some(reading) = world.hosts[host].readings.iter().find(|r| r.id == 0) else { return false };
-    let all = |at: usize| reading.places[at] == Some(world.topic.partitions[at].len()) && reading.ended[at];
-    (0..PARTITIONS).all(all) && !reading.troubled
+    let read = |at: usize| reading.places[at] == Some(world.topic.partitions[at].len()) && reading.ended[at];
+    let stands = |at: usize| reading.held[at] || reading.seeks[at].is_some();
+    (0..PARTITIONS).all(|at| read(at) && !stands(at)) && !reading.troubled
 }
 
 /// Whether the newest epoch that a host has told lies behind these offsets.

@@ -118,7 +118,7 @@ impl Schedule {
             357..363 => self.backup = Some(lock(&self.world).disk.clone()),
             363..369 => lock(&self.world).sink_away = self.dice.random_range(1..30),
             369..372 => lock(&self.world).store_away = self.dice.random_range(1..4),
-            372..430 if self.is_operated => self.operate(),
+            372..470 if self.is_operated => self.operate(),
             _ => self.step_any(),
         }
     }
@@ -362,7 +362,11 @@ impl Schedule {
     /// Whether everything is read, durable and delivered, and the operator has nothing to do or to wait for.
     fn is_at_rest(&mut self) -> bool {
         let Some(host) = self.hosts.last_mut() else { return false };
-        let read = has_read_all(&lock(&self.world), host.number);
+        let read = {
+            let world = lock(&self.world);
+            // A source that holds waits for its operator.
+            has_read_all(&world, host.number) || world.hosts[host.number].holds
+        };
         let (now, world, dice) = (self.times.now(), &self.world, &mut self.dice);
         read && host.is_committed()
             && host.is_delivered()
@@ -396,6 +400,14 @@ impl Schedule {
     fn finish(self) -> Report {
         let mut world = lock(&self.world);
         let mut report = self.report;
+        if self.traced {
+            for (at, log) in world.topic.partitions.iter().enumerate() {
+                let told = log.iter().map(|e| format!("partition {at}, offset {}: {:?}", e.offset, e.truth));
+                report.trace.extend(told);
+            }
+            let epochs = world.tables.epochs.range(1..=world.disk.epoch);
+            report.trace.extend(epochs.map(|(_, held)| format!("{:?}", held.row)));
+        }
         report.audit = audit(&mut world, self.times.now());
         report.breaches = std::mem::take(&mut world.breaches);
         report.records = world.topic.partitions.iter().map(|p| p.len() as u64).sum();

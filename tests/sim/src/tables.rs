@@ -7,7 +7,9 @@ use std::sync::Arc;
 use weir_types::Name;
 use weir_types::ports::LostFuture;
 use weir_types::record::TopicPartition;
-use weir_types::rows::{DeadLetterRow, EpochRow, LateEventRow, Outbox, PromotedRow, RealtimeRow, version};
+use weir_types::rows::{
+    DeadLetterRow, DeadOutcome, EpochRow, LateEventRow, Outbox, PromotedRow, RealtimeRow, version,
+};
 
 /// A row and its version.
 #[derive(Clone, Debug)]
@@ -32,6 +34,8 @@ pub struct Tables {
     pub late: BTreeMap<LateKey, Held<LateEventRow>>,
     pub dead: BTreeMap<(TopicPartition, i64, String), Held<DeadLetterRow>>,
     pub promoted: BTreeMap<String, Held<PromotedRow>>,
+    /// The greatest generation that the audit says to have taken something back.
+    taken_back: u64,
 }
 
 fn put<K: Ord, T: PartialEq + Clone>(
@@ -142,6 +146,11 @@ impl Tables {
             epoch > lost.epoch && held >= lost.generation << 40 && held < generation << 40
         };
         let of = (generation << 40) + lost.epoch;
+        self.taken_back = self.taken_back.max(generation);
+        for held in self.dead.values_mut().filter(|held| meant(held.row.epoch, held.version)) {
+            held.row.outcome = DeadOutcome::Dead;
+            (held.version, held.mark) = (of, true);
+        }
         for held in self.realtime.values_mut().chain(self.latest.values_mut()) {
             if meant(held.row.epoch, held.version) {
                 held.row.deleted = true;
@@ -158,11 +167,8 @@ impl Tables {
 
     /// As the sink reads it: from the rows of `epochs`, and from what was taken back.
     pub fn greatest_generation(&self) -> u64 {
-        let values = self.realtime.values().chain(self.latest.values());
-        let deleted = values.filter(|held| held.row.deleted).map(|held| held.version);
-        let retired = self.promoted.values().filter(|held| held.row.retired).map(|held| held.version);
-        let all = self.epochs.values().map(|held| held.version).chain(deleted).chain(retired);
-        all.max().unwrap_or(0) >> 40
+        let epochs = self.epochs.values().map(|held| held.version >> 40);
+        epochs.max().unwrap_or(0).max(self.taken_back)
     }
 }
 

@@ -175,6 +175,12 @@ fn assert_everything_happened(sum: &Sum) {
         "rebuild finished",
         "rebuild given up",
         "rebuild refused",
+        "redriven",
+        "redriven in vain",
+        "redrive refused",
+        "held",
+        "resumed",
+        "went on",
     ] {
         assert!(sum.events.contains_key(event), "never: {event}");
     }

@@ -43,6 +43,8 @@ pub enum Truth {
     Tombstone,
     OtherTable,
     Garbage,
+    /// A change whose record cannot be read, and can once it is mended.
+    Garbled(Change),
 }
 
 #[derive(Clone, Debug)]
@@ -50,7 +52,11 @@ pub struct Entry {
     pub offset: i64,
     pub key: Option<String>,
     pub value: Option<String>,
+    /// What a garbled record is to be read as once it is mended.
+    pub meant: Option<String>,
     pub truth: Truth,
+    /// The greatest event time that upstream had told before.
+    pub told_before: Micros,
 }
 
 impl Entry {
@@ -72,6 +78,10 @@ pub struct Topic {
     /// Whether a record is the row that its key has from then on, with a version; else a change as Debezium
     /// writes it.
     pub is_plain: bool,
+    /// Whether some changes are garbled.
+    pub garbles: bool,
+    /// Whether a swarm of records comes, once, that nobody can read.
+    pub swarms: bool,
     pub partitions: [Vec<Entry>; PARTITIONS],
     next: [i64; PARTITIONS],
     /// The table upstream.
@@ -80,6 +90,8 @@ pub struct Topic {
     position: u64,
     /// Changes of which no record tells.
     pub untold: u64,
+    /// The greatest event time of all changes that were told.
+    pub told: Micros,
 }
 
 pub fn partition(at: usize) -> TopicPartition {
@@ -87,8 +99,15 @@ pub fn partition(at: usize) -> TopicPartition {
 }
 
 impl Topic {
-    pub fn new(is_plain: bool) -> Topic {
-        Topic { is_plain, ..Topic::default() }
+    /// Plain rows say only what a row is from then on: one that is left out changes what those after it are, so
+    /// none is garbled.
+    pub fn new(is_plain: bool, garbles: bool, swarms: bool) -> Topic {
+        Topic { is_plain, garbles: garbles && !is_plain, swarms, told: Micros::MIN, ..Topic::default() }
+    }
+
+    /// The entry at an offset that is there.
+    pub fn entry(&self, at: usize, offset: i64) -> Option<&Entry> {
+        self.partitions[at].get(self.index(at, offset)).filter(|entry| entry.offset == offset)
     }
 
     /// Index of the first record of a partition with an offset of at least `offset`.
@@ -104,7 +123,11 @@ impl Topic {
     /// Upstream writes something. `loses`: some changes never reach the topic.
     pub fn write(&mut self, now: Micros, loses: bool, dice: &mut Dice) {
         match dice.random_range(0..40) {
-            0 => self.push(dice.random_range(0..PARTITIONS), Some("no json at all".into()), Truth::Garbage),
+            0 => {
+                let many = if std::mem::take(&mut self.swarms) { dice.random_range(90..150) } else { 1 };
+                let at = dice.random_range(0..PARTITIONS);
+                (0..many).for_each(|_| self.push(at, Some("no json at all".into()), Truth::Garbage));
+            }
             1 if !self.is_plain => {
                 let at = dice.random_range(0..PARTITIONS);
                 let text = r#"{"before":null,"after":{"id":1},"source":{"table":"other","ts_ms":1,"server_id":1,"file":"b.000001","pos":1,"row":0},"op":"c","ts_ms":1}"#;
@@ -117,9 +140,13 @@ impl Topic {
                 self.untold += 1;
                 self.change(now, dice);
             }
+            6..9 if self.garbles => {
+                let change = self.change(now, dice);
+                self.send(change, now, true);
+            }
             _ => {
                 let change = self.change(now, dice);
-                self.send(change, now);
+                self.send(change, now, false);
             }
         }
     }
@@ -145,7 +172,11 @@ impl Topic {
     fn push_keyed(&mut self, at: usize, key: Option<String>, value: Option<String>, truth: Truth) {
         let offset = self.next[at];
         self.next[at] += 1;
-        self.partitions[at].push(Entry { offset, key, value, truth });
+        let (meant, told_before) = (None, self.told);
+        if let Truth::Change(Change { after: Some(row), .. }) = truth {
+            self.told = self.told.max(row.updated);
+        }
+        self.partitions[at].push(Entry { offset, key, value, meant, truth, told_before });
     }
 
     /// The connector was restarted: the last changes of a partition come again.
@@ -191,8 +222,8 @@ impl Topic {
         Change { id, before, after, position: self.position }
     }
 
-    /// The connector tells a change.
-    fn send(&mut self, change: Change, now: Micros) {
+    /// The connector tells a change; `garbled`: so that nobody can read it.
+    fn send(&mut self, change: Change, now: Micros, garbled: bool) {
         let (at, key) = (change.id as usize % PARTITIONS, key(change.id));
         if self.is_plain {
             let value = change.after.map(|row| plain(&change, row));
@@ -204,7 +235,14 @@ impl Topic {
             _ => 'u',
         };
         let value = debezium(&change, op, "false", now);
-        self.push_keyed(at, Some(key.clone()), Some(value), Truth::Change(change));
+        match garbled {
+            false => self.push_keyed(at, Some(key.clone()), Some(value), Truth::Change(change)),
+            true => {
+                let broken = value.replace("\"op\"", "no more");
+                self.push_keyed(at, Some(key.clone()), Some(broken), Truth::Garbled(change));
+                self.partitions[at].last_mut().expect("just pushed").meant = Some(value);
+            }
+        }
         if change.after.is_none() {
             self.push_keyed(at, Some(key), None, Truth::Tombstone);
         }

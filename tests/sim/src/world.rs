@@ -197,10 +197,15 @@ pub struct Reading {
     pub events: SyncSender<SourceEvent>,
     /// Index into the log of each partition, once it has joined.
     pub places: [Option<usize>; PARTITIONS],
+    /// Whether a partition was read before.
+    pub known: [bool; PARTITIONS],
     /// The offset at which each partition begins.
     pub starts: [i64; PARTITIONS],
     /// Whether the end of a partition was told after its last record.
     pub ended: [bool; PARTITIONS],
+    /// Whether nothing of a partition is given until the engine says where to go on, and where that is.
+    pub held: [bool; PARTITIONS],
+    pub seeks: [Option<i64>; PARTITIONS],
     pub troubled: bool,
 }
 
@@ -259,6 +264,10 @@ impl Guests {
 #[derive(Default)]
 pub struct Known {
     pub crashed: bool,
+    /// Whether it says that its source holds.
+    pub holds: bool,
+    /// Whether it says that it rebuilds the row table.
+    pub rebuilds: bool,
     pub readings: Vec<Reading>,
     /// Readers that it has opened so far.
     pub readers: u64,
@@ -300,6 +309,8 @@ pub struct World {
     pub guests: Arc<Guests>,
     /// Which metrics are there from the beginning.
     pub initial: usize,
+    /// Whether hosts keep few slots in memory.
+    pub few_hot_slots: bool,
     /// The wall clock by which incarnations are numbered.
     pub wall: Micros,
 }
@@ -342,7 +353,8 @@ impl World {
             initial: dice.random_range(0..INITIAL.len()),
             healed: false,
             mutation,
-            topic: Topic::new(dice.random_ratio(1, 3)),
+            topic: Topic::new(dice.random_ratio(1, 3), dice.random_ratio(1, 3), dice.random_ratio(1, 8)),
+            few_hot_slots: dice.random_ratio(1, 3),
             dice,
             disk: Disk::default(),
             tables: Tables::default(),

@@ -7,7 +7,10 @@ use std::sync::Arc;
 use weir_clickhouse::{ClickHouse, Options};
 use weir_embedded::clickhouse::Process;
 use weir_types::contract::{Field, Input, MetricInfo, Output, RowMemory, ValueType};
-use weir_types::rows::{EpochRow, Outbox, OutputValue, PromotedRow, RealtimeRow, Series};
+use weir_types::record::{Rekey, TopicPartition};
+use weir_types::rows::{
+    DeadLetterRow, DeadOutcome, EpochRow, Outbox, OutputValue, PromotedRow, RealtimeRow, Series,
+};
 use weir_types::window::Window;
 use weir_types::{DAY, MINUTE, Name};
 
@@ -177,4 +180,21 @@ pub fn epoch(epoch: u64) -> EpochRow {
 
 pub fn realtime(rows: Vec<RealtimeRow>) -> Outbox {
     Outbox { realtime: rows, ..Outbox::default() }
+}
+
+pub fn letter(partition: i32, offset: i64, code: &str, outcome: DeadOutcome) -> DeadLetterRow {
+    DeadLetterRow {
+        partition: TopicPartition { topic: "svc.t".into(), partition },
+        offset,
+        metric: String::new(),
+        code: code.into(),
+        reason: "it's no JSON".into(),
+        key: b"{\"id\":1}".to_vec(),
+        value: vec![0, 255, 10, 39],
+        whole: true,
+        rekey: Rekey::Insert,
+        outcome,
+        clock: START + offset,
+        epoch: 9,
+    }
 }

@@ -89,7 +89,7 @@ impl Open {
             return self.records(records, shard, now);
         }
         match self.events.try_recv() {
-            Ok(SourceEvent::Partition { partition, .. }) => self.partitions.push(partition),
+            Ok(SourceEvent::Partitions(found)) => self.partitions.extend(found),
             Ok(SourceEvent::Records(records)) => return self.records(records, shard, now),
             Ok(SourceEvent::EndOfPartition { index }) => {
                 let index = self.index_of(shard)[index as usize];

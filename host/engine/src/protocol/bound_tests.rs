@@ -196,7 +196,7 @@ fn start(ports: &Arc<Ports>, budget: usize) -> Compute {
     let options = Options { waiting_bytes: budget, ..options() };
     let mut compute = Compute::recover(options, ports.clone()).expect("recovers");
     let partition = TopicPartition { topic: "t".into(), partition: 0 };
-    compute.take(SourceEvent::Partition { index: 0, partition }).expect("taken");
+    compute.take(SourceEvent::Partitions(vec![partition])).expect("taken");
     compute
 }
 

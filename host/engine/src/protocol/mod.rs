@@ -30,6 +30,8 @@ mod stall;
 mod stamps;
 
 pub use crate::catchup::Readers;
+pub use crate::hold::Ask;
+pub use crate::shard::Redrive;
 pub use commit::{Answer, Commit, Job};
 pub use compute::{Command, Compute, Reply};
 pub use delivery::Delivery;

@@ -5,8 +5,8 @@ use super::truncates::Truncates;
 use super::{BUCKETS, RowTable, bucket_of};
 use crate::keys::{KeyPart, Texts, key_of};
 use crate::stored::{
-    Keyspace, ReplayMark, RowsWriter, StoredRow, StoredRowCell, StoredRows, StoredTable, decode, decode_rows,
-    encode, epoch_of,
+    Keyspace, ReplayMark, RowsWriter, StoredRow, StoredRowCell, StoredRows, StoredTable, decode_rows,
+    decode_table, encode_table, epoch_of,
 };
 use std::collections::BTreeMap;
 use weir_types::batch::{Origin, cell};
@@ -33,8 +33,14 @@ impl RowTable {
         if std::mem::take(&mut self.stale) {
             let truncates = self.truncates.all().iter().map(|t| ReplayMark::from(*t)).collect();
             let types = self.columns.iter().map(|c| declared(&self.source, *c)).collect();
-            let table = StoredTable { truncates, round: self.round, rebuild: self.rebuild, types };
-            writes.put(keys.rows_table(&self.source.name), encode(&table));
+            let table = StoredTable {
+                truncates,
+                round: self.round,
+                rebuild: self.rebuild,
+                types,
+                began: self.began.clone(),
+            };
+            writes.put(keys.rows_table(&self.source.name), encode_table(&table));
         }
         let mut all_changed = std::mem::take(&mut self.changed);
         for (partition, changed) in all_changed.iter_mut().filter(|(_, changed)| changed.len() > 0) {
@@ -119,7 +125,7 @@ impl RowTable {
     ) -> Result<(), StateError> {
         let mut types = BTreeMap::new();
         if let Some(bytes) = store.get(&keys.rows_table(&self.source.name))? {
-            let stored: StoredTable = decode("row table's head", &bytes)?;
+            let stored = decode_table(&bytes)?;
             types = stored.types.clone();
             self.restore_table(stored);
         }
@@ -167,7 +173,7 @@ impl RowTable {
 
     fn restore_table(&mut self, stored: StoredTable) {
         self.truncates = Truncates::of(stored.truncates.into_iter().map(Origin::from));
-        (self.round, self.rebuild) = (stored.round, stored.rebuild);
+        (self.round, self.rebuild, self.began) = (stored.round, stored.rebuild, stored.began);
     }
 
     /// `places`: for each column where its cells stand in stored rows, if they are to be read.

@@ -7,8 +7,9 @@
 
 use super::RowTable;
 use crate::stored::StoredRebuild;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use weir_types::batch::Op;
+use weir_types::record::TopicPartition;
 use weir_types::{Micros, SECOND};
 
 /// Clock time that passes between the end of a snapshot and the look at the partitions' ends: a snapshot's
@@ -16,9 +17,10 @@ use weir_types::{Micros, SECOND};
 const SETTLE: Micros = 30 * SECOND;
 
 impl RowTable {
-    /// Begins a rebuild; one that is under way begins anew.
-    pub fn begin_rebuild(&mut self, now: Micros) {
+    /// Begins a rebuild; one that is under way begins anew. `from`: the next offsets of the source's partitions.
+    pub fn begin_rebuild(&mut self, from: BTreeMap<TopicPartition, i64>, now: Micros) {
         self.round += 1;
+        self.began.running = from;
         self.rebuild = Some(StoredRebuild { since: now, ..StoredRebuild::default() });
         self.unread = None;
         self.saw_end = false;
@@ -30,9 +32,27 @@ impl RowTable {
     /// Gives a rebuild up: the table stays as it is, mended as far as the snapshot came.
     pub fn cancel_rebuild(&mut self) {
         self.rebuild = None;
+        self.began.running.clear();
         self.unread = None;
         self.saw_end = false;
         self.stale = true;
+    }
+
+    /// Whether a record was read before the rebuild began that is under way: whether it is older than what the
+    /// snapshot says is not known before the end.
+    pub fn is_rebuilt_since(&self, partition: &TopicPartition, offset: i64) -> bool {
+        self.began.running.get(partition).is_some_and(|from| offset < *from)
+    }
+
+    /// Whether a record was read before the newest rebuild began that was finished: the table is newer than it.
+    pub fn was_rebuilt_since(&self, partition: &TopicPartition, offset: i64) -> bool {
+        self.began.finished.get(partition).is_some_and(|from| offset < *from)
+    }
+
+    /// Offsets of a partition begin anew.
+    pub fn forget_offsets(&mut self, partition: &TopicPartition) {
+        let forgotten = self.began.running.remove(partition).is_some();
+        self.stale |= self.began.finished.remove(partition).is_some() || forgotten;
     }
 
     /// The snapshot of the rebuild is over upstream.
@@ -86,6 +106,7 @@ impl RowTable {
         let round = self.round;
         self.end_rows(first, |meta| meta.round != round);
         self.rebuild = None;
+        self.began.finished = std::mem::take(&mut self.began.running);
         self.unread = None;
         self.stale = true;
         Some(self.pending.len())

@@ -5,12 +5,12 @@ use crate::metric::{Boundary, Chunks, EpochRows, Metric, MetricError};
 use crate::outbox;
 use crate::stored::{encode, encode_position};
 use crate::watermark::Watermarks;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use weir_types::Micros;
 use weir_types::live::{Condition, EpochUpdate, LiveRow, MetricCost, SourceStatus};
 use weir_types::ports::{StateError, WriteSet};
-use weir_types::rows::EpochRow;
+use weir_types::rows::{DeadLetterRow, EpochRow};
 
 /// Epochs between two checkpoints of a metric.
 const CHECKPOINT_EVERY: u64 = 64;
@@ -166,6 +166,7 @@ impl Shard {
         delivered: u64,
     ) -> EpochCommit {
         let start = (self.monotonic)();
+        keep_newest(&mut rows.outbox.dead_letters);
         rows.outbox.epochs.push(EpochRow {
             epoch: boundary.epoch,
             clock: boundary.clock,
@@ -294,6 +295,18 @@ impl Shard {
         }
         all
     }
+}
+
+/// One that was redriven twice, or of which a metric could not use two rows, has one row: of two of one key and
+/// version it would be left to chance which stands.
+fn keep_newest(letters: &mut Vec<DeadLetterRow>) {
+    if letters.len() < 2 {
+        return;
+    }
+    let mut seen = BTreeSet::new();
+    letters.reverse();
+    letters.retain(|l| seen.insert((l.partition.clone(), l.offset, l.metric.clone())));
+    letters.reverse();
 }
 
 /// How long everything is to which a metric adds at the end of an epoch.

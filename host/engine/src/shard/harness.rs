@@ -121,6 +121,10 @@ pub enum Step {
     Epoch(bool),
     /// The host stops at an epoch's end and starts again, in every run.
     Restart,
+    /// From the next start on the reader finds only so many of the partitions, the first ones.
+    FindsOnly(usize),
+    /// It finds the others too.
+    FindsAll,
 }
 
 /// What is run.
@@ -263,6 +267,8 @@ struct Host<'a> {
     since: Vec<Entry>,
     /// Whether the reader stands at a partition's end.
     at_end: Vec<bool>,
+    /// Partitions that the reader finds.
+    finds: usize,
     waiting: Waiting,
     emitted: Vec<RealtimeRow>,
     shown: Shown,
@@ -275,6 +281,7 @@ struct Host<'a> {
 impl<'a> Host<'a> {
     fn start(world: &'a World, store: Arc<MemoryStore>) -> Host<'a> {
         let clock = 0;
+        let finds = world.all_partitions().count();
         let shard = open(world, &store, clock);
         let mut host = Host {
             world,
@@ -283,7 +290,8 @@ impl<'a> Host<'a> {
             clock,
             epochs: 0,
             since: Vec::new(),
-            at_end: vec![false; world.all_partitions().count()],
+            at_end: vec![false; finds],
+            finds,
             waiting: Waiting::default(),
             emitted: Vec::new(),
             shown: Shown::new(),
@@ -318,6 +326,11 @@ impl<'a> Host<'a> {
                     self.commit(*flush);
                 }
                 Step::Restart => self.restart(),
+                Step::FindsOnly(many) => self.finds = *many,
+                Step::FindsAll => {
+                    let found = std::mem::replace(&mut self.finds, self.at_end.len());
+                    self.join(found);
+                }
             }
         }
     }
@@ -325,7 +338,13 @@ impl<'a> Host<'a> {
     /// As the engine begins: an epoch of its own, and then the partitions.
     fn enter(&mut self) {
         self.commit(false);
-        join(&mut self.shard, self.world.all_partitions(), self.clock);
+        self.join(0);
+    }
+
+    /// The partitions from `first` on join that the reader finds.
+    fn join(&mut self, first: usize) {
+        let found = self.world.all_partitions().take(self.finds).skip(first).collect();
+        self.shard.apply(SourceEvent::Partitions(found), self.clock);
     }
 
     fn restart(&mut self) {
@@ -395,17 +414,11 @@ impl<'a> Host<'a> {
 
 /// The partitions of the topic `t` join, in order.
 pub fn enter(shard: &mut Shard, partitions: u32, clock: Micros) {
-    join(shard, partitions_of("t", partitions), clock);
+    shard.apply(SourceEvent::Partitions(partitions_of("t", partitions).collect()), clock);
 }
 
 fn partitions_of(topic: &str, partitions: u32) -> impl Iterator<Item = TopicPartition> {
     (0..partitions as i32).map(move |partition| TopicPartition { topic: topic.into(), partition })
-}
-
-fn join(shard: &mut Shard, partitions: impl Iterator<Item = TopicPartition>, clock: Micros) {
-    for (index, partition) in (0..).zip(partitions) {
-        shard.apply(SourceEvent::Partition { index, partition }, clock);
-    }
 }
 
 /// A shard on what a store holds.

@@ -74,7 +74,9 @@ impl Shard {
                      the host without version_column for the rebuild"
                 )));
             }
-            Resnapshot::Begin => table.begin_rebuild(now),
+            Resnapshot::Begin => {
+                table.begin_rebuild(self.sources.next_of_topics(&self.options.sources[at].topics), now)
+            }
             Resnapshot::Finish | Resnapshot::Cancel if table.rebuild().is_none() => {
                 return Err(ControlError::Refused(format!(
                     "the row table of source {source} is not being rebuilt"
@@ -111,6 +113,10 @@ impl Shard {
     /// Ends the rebuild of a source's row table, if it is time to.
     pub(super) fn end_rebuild(&mut self, source: usize, now: Micros) {
         let Some(rebuild) = self.tables[source].rebuild().copied() else { return };
+        if !self.sources.have_joined(&self.options.sources[source].topics) {
+            // Part of the snapshot may wait in a partition that the reader has not found again yet.
+            return;
+        }
         let partitions = self.sources.ends_of(source);
         let Some(ended) = self.tables[source].try_end_rebuild(&partitions, now) else { return };
         let failed = self.show_images(source, now);

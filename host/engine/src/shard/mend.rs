@@ -292,10 +292,11 @@ impl Shard {
                     continue;
                 }
             }
-            let watermarks = catchup.advance(boundary.clock);
+            let joined = self.sources.have_joined(&catchup.topics());
+            let watermarks = catchup.advance(boundary.clock, joined);
             match self.end_metric(&mut catchup.metric, boundary, watermarks, share, writes, rows) {
                 Ok(()) => {
-                    if self.has_joined_all(&catchup.topics()) {
+                    if joined {
                         catchup.approach(&live);
                     }
                     self.positions.insert(catchup.metric.info.name.clone(), Some(catchup.position()));
@@ -311,14 +312,6 @@ impl Shard {
             self.try_arrive(at, boundary.clock);
         }
         Ok(())
-    }
-
-    /// Whether all partitions of these topics of which something was read have joined since the start. Before
-    /// that, nobody can tell how much is left to a metric that catches up.
-    fn has_joined_all(&self, topics: &[String]) -> bool {
-        let stored = self.sources.stored();
-        let mut ours = stored.keys().filter(|partition| topics.contains(&partition.topic));
-        ours.all(|partition| self.shared.partitions.contains(partition))
     }
 
     /// The next offset of each partition, by index.

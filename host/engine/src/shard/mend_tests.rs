@@ -324,10 +324,8 @@ impl Broker for Growing {
         let stopped = stop.clone();
         let send = move |event| while_full(&events, event, &stopped);
         let read = move || {
-            for (index, partition) in order.iter().enumerate() {
-                let partition = TopicPartition { topic: "t".into(), partition: *partition as i32 };
-                send(SourceEvent::Partition { index: index as u32, partition })?;
-            }
+            let name = |partition: &usize| TopicPartition { topic: "t".into(), partition: *partition as i32 };
+            send(SourceEvent::Partitions(order.iter().map(name).collect()))?;
             loop {
                 for (index, partition) in order.iter().enumerate() {
                     let all = partitions.lock().expect("lock");

@@ -134,6 +134,9 @@ impl Shard {
             return;
         }
         let Some(gap) = self.sources.moved(index, next) else { return };
+        if gap.to < gap.from {
+            self.tables.iter_mut().for_each(|table| table.forget_offsets(&gap.partition));
+        }
         let subject = format!("{} {}", gap.partition.topic, gap.partition.partition);
         let detail = format!("reading goes on at offset {next} in place of {}", gap.from);
         tracing::warn!(topic = gap.partition.topic, partition = gap.partition.partition, "{detail}");

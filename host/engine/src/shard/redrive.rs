@@ -66,7 +66,14 @@ impl Shard {
         }
         let record = one.record.at(partition, offset);
         let (answer, outcome) = match self.decoder.decode(topic, &record, &mut self.batches) {
-            Outcome::Applied { source, .. } => self.redrive_rows(source, partition, offset, now),
+            Outcome::Applied { source, .. } if self.tables[source].is_rebuilt_since(name, offset) => {
+                self.batches[source].clear();
+                return Redriven::Refused(format!(
+                    "the row table of source {} is being rebuilt, and may be newer than it: try again once that is over",
+                    self.options.sources[source].name
+                ));
+            }
+            Outcome::Applied { source, .. } => self.redrive_rows(source, partition, one, now),
             Outcome::Skipped(reason) => {
                 self.sources.redriven(partition, offset, None);
                 (Redriven::Skipped(reason.name().into()), DeadOutcome::Skipped)
@@ -81,10 +88,6 @@ impl Shard {
         if let Redriven::Dead { code, reason } = &answer {
             (letter.code, letter.reason) = (code.clone(), reason.clone());
         }
-        if answer == Redriven::Applied {
-            let partition = letter.partition.clone();
-            self.taken_up.push(StoredMissed::new(partition, offset, one.record.clone()));
-        }
         self.redriven.push(RedrivenRecord { partition: letter.partition.clone(), offset, outcome });
         self.rows.outbox.dead_letters.push(letter);
         answer
@@ -96,9 +99,10 @@ impl Shard {
         &mut self,
         source: usize,
         partition: u32,
-        offset: i64,
+        one: &Redrive,
         now: Micros,
     ) -> (Redriven, DeadOutcome) {
+        let offset = one.letter.offset;
         let mut batch = std::mem::take(&mut self.batches[source]);
         let (standings, places) = self.judge(source, &mut batch, partition, offset);
         let is = |wanted: Standing| standings.iter().map(|s| *s == wanted).collect::<Vec<bool>>();
@@ -113,6 +117,11 @@ impl Shard {
         let mut others = batch.clone();
         others.retain_from(0, &superseded);
         batch.retain_from(0, &newest);
+        if any {
+            // Before it is shown: a metric that fails at it has missed it.
+            let name = one.letter.partition.clone();
+            self.taken_up.push(StoredMissed::new(name, offset, one.record.clone()));
+        }
         for (rows, images) in [(batch, true), (others, false)] {
             self.batches[source] = rows;
             self.show(source, images, now);
@@ -133,9 +142,13 @@ impl Shard {
         offset: i64,
     ) -> (Vec<Standing>, Vec<StoredPlace>) {
         let (mut standings, mut places) = (Vec::new(), Vec::new());
+        let is_older = self.tables[source].was_rebuilt_since(self.sources.partition(partition), offset);
         for row in 0..batch.len() {
             let place = place_of(batch, row, self.versions[source].as_ref());
             let mut standing = self.sources.standing_of(partition, offset, place);
+            if standing == Standing::Newest && is_older {
+                standing = Standing::Superseded;
+            }
             if let Some(versions) = &mut self.versions[source] {
                 standing = versions.take_up(batch, row, standing);
             }

@@ -72,6 +72,28 @@ fn a_host_that_was_stopped_for_hours_makes_nothing_late() {
 }
 
 #[test]
+fn a_partition_that_is_found_again_later_than_another_is_not_late() {
+    let changes: Vec<Change> = [births_between(0, 10), births_between(10, 200)].concat();
+    let records = entries(&changes);
+    let (before, missed) = records.split_at(60);
+    let mut steps = minutes(before, 0);
+    steps.extend([Step::Clock(BASE + 200 * MINUTE), Step::FindsOnly(1), Step::Restart]);
+    for part in of_partition(missed, 0).chunks(200) {
+        steps.extend([Step::Read(part.to_vec()), Step::Epoch(false)]);
+    }
+    // It is at its end for longer than it takes to be idle, and the only one.
+    for minute in 201..203 {
+        steps.extend([Step::Clock(BASE + minute * MINUTE), Step::End(0), Step::Epoch(false)]);
+    }
+    steps.push(Step::FindsAll);
+    for part in of_partition(missed, 1).chunks(200) {
+        steps.extend([Step::Read(part.to_vec()), Step::Epoch(false)]);
+    }
+    steps.extend(silence(203, 206));
+    twice(&world(), &steps, |left, kills| assert_nothing_late(left, &changes, kills));
+}
+
+#[test]
 fn an_upstream_that_was_stopped_for_hours_loses_nothing_even_if_one_partition_comes_first() {
     let (first, gap) = (births_between(0, 10), births_between(10, 190));
     let after = births_between(190, 200);

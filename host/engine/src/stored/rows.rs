@@ -1,15 +1,18 @@
 //! Formats of the row tables.
 
-use super::{ReplayMark, append, body_of, read};
+use super::{ReplayMark, append, body_of, encode_in, read, read_first};
 use crate::keys::{KeyPart, StoredKey};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use weir_types::Micros;
 use weir_types::ports::StateError;
+use weir_types::record::TopicPartition;
 
 /// The version of [`StoredRows`]. Version 1 had neither places in the log nor rounds.
 const FORMAT: u8 = 2;
+/// The version of [`StoredTable`]. Version 1 did not say from where on rebuilds began.
+const TABLE_FORMAT: u8 = 2;
 
 /// Rows of a row table, as they stood at the end of `epoch`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -52,6 +55,33 @@ pub struct StoredTable {
     pub rebuild: Option<StoredRebuild>,
     /// How the columns were declared whose cells are stored.
     pub types: BTreeMap<String, String>,
+    #[serde(skip)]
+    pub began: StoredBegan,
+}
+
+/// Where the partitions of a source stood when rebuilds began: what was read before is older than their snapshots.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StoredBegan {
+    /// Next offsets at the beginning of the rebuild that is under way.
+    pub running: BTreeMap<TopicPartition, i64>,
+    /// The same for the newest one that was finished.
+    pub finished: BTreeMap<TopicPartition, i64>,
+}
+
+/// Bytes of what is known of a row table.
+pub fn encode_table(table: &StoredTable) -> Vec<u8> {
+    let mut bytes = encode_in(TABLE_FORMAT, table);
+    append(&mut bytes, &table.began);
+    bytes
+}
+
+/// What is known of a row table from its bytes, of this version or an older one.
+pub fn decode_table(bytes: &[u8]) -> Result<StoredTable, StateError> {
+    let what = "row table's head";
+    let (format, body) = body_of(what, bytes, TABLE_FORMAT)?;
+    let (table, rest) = read_first::<StoredTable>(what, body)?;
+    let began = if format == 1 { StoredBegan::default() } else { read(what, rest)? };
+    Ok(StoredTable { began, ..table })
 }
 
 /// A rebuild of a row table from a new snapshot.
@@ -187,6 +217,18 @@ mod tests {
         let key = prop::collection::vec(part(), 0..3);
         (key, prop::option::of(cells()), prop::option::of(origin), any::<u32>())
             .prop_map(|(primary_key, cells, origin, round)| StoredRow { primary_key, cells, origin, round })
+    }
+
+    #[test]
+    fn a_table_of_the_first_format_was_never_rebuilt() {
+        let partition = TopicPartition { topic: "t".into(), partition: 1 };
+        let table = StoredTable { round: 3, ..StoredTable::default() };
+        assert_eq!(decode_table(&encode_in(1, &table)).expect("read"), table);
+        let finished = BTreeMap::from([(partition, 7)]);
+        let table = StoredTable { began: StoredBegan { finished, ..StoredBegan::default() }, ..table };
+        let bytes = encode_table(&table);
+        assert_eq!(decode_table(&bytes).expect("read"), table);
+        assert!(decode_table(&bytes[..bytes.len() - 1]).is_err());
     }
 
     proptest! {

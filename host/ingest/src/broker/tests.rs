@@ -61,10 +61,7 @@ struct Seen {
 impl Seen {
     fn take(&mut self, event: SourceEvent) {
         match event {
-            SourceEvent::Partition { index, partition } => {
-                assert_eq!(index as usize, self.names.len(), "the next free index");
-                self.names.push(partition);
-            }
+            SourceEvent::Partitions(found) => self.names.extend(found),
             SourceEvent::Records(batch) => {
                 for record in batch.iter() {
                     let partition = self.names[record.partition as usize].partition;
@@ -108,6 +105,22 @@ impl Seen {
                 (place(*p), StartAt { next: offset + 1, last: Some((*offset, *print)) })
             })
             .collect()
+    }
+}
+
+#[test]
+fn every_partition_is_told_before_the_first_record_of_any() {
+    let broker = started(12);
+    let mut start = BTreeMap::new();
+    for life in 0..2 {
+        (0..12).for_each(|partition| produce(&broker, partition, (0..20).map(|n| format!("{life} {n}"))));
+        let (handle, events) = read(&broker, &start, 1000);
+        let mut seen = Seen::default();
+        seen.until(&events, |seen| !seen.records.is_empty() || seen.ends.len() == 12);
+        assert_eq!(seen.names.len(), 12);
+        seen.until(&events, |seen| seen.ends.len() == 12);
+        handle.stop();
+        start = seen.start_after();
     }
 }
 

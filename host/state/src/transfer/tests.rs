@@ -67,6 +67,23 @@ proptest! {
 }
 
 #[test]
+fn an_import_keeps_what_an_earlier_one_was_still_to_take_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let mark_after = |noted: &[u8], name: &str| {
+        let (from, to) = (place(&folder, &format!("{name}-from")), place(&folder, &format!("{name}-to")));
+        let file = folder.path().join(name);
+        let store = open(&from);
+        write(&store, &Data::from([(reserved::imported("0"), noted.to_vec()), (b"0/a".to_vec(), vec![1])]));
+        drop(store);
+        export_to(&from, &file).unwrap();
+        import_from(&file, &to, false).unwrap();
+        open(&to).get(&reserved::imported("0")).unwrap()
+    };
+    assert_eq!(mark_after(b"epoch 7", "noted"), Some(b"epoch 7".to_vec()));
+    assert_eq!(mark_after(b"", "fresh"), Some(Vec::new()));
+}
+
+#[test]
 fn a_running_host_goes_on_beside_an_export_which_holds_whole_writes_only() {
     let folder = tempfile::tempdir().unwrap();
     let from = place(&folder, "from");

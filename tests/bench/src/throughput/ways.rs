@@ -137,11 +137,11 @@ pub fn engine(
     let monotonic: weir_types::ports::Monotonic = Arc::new(move || start.elapsed());
     let mut shard = recover(options(sources, components), store.clone(), loader, monotonic)?;
     join_initial(&mut shard, &*store, loader, 1, 0)?;
-    for index in 0..INDEXES as u32 {
+    let partition = |index: u32| {
         let topic = TOPICS[index as usize / PARTITIONS as usize].to_string();
-        let partition = TopicPartition { topic, partition: index as i32 % PARTITIONS };
-        shard.apply(SourceEvent::Partition { index, partition }, 0);
-    }
+        TopicPartition { topic, partition: index as i32 % PARTITIONS }
+    };
+    shard.apply(SourceEvent::Partitions((0..INDEXES as u32).map(partition).collect()), 0);
     let mut result = Engine::default();
     let began = Instant::now();
     // As in the host: one epoch is written while the next is computed, and no more than one waits.

@@ -73,11 +73,12 @@ impl Feed {
     pub fn begin(&mut self, shard: &mut Shard, clock: Micros) {
         self.queue.clear();
         let start = shard.sources.start();
-        for (index, tape) in (0..).zip(&mut self.tapes) {
+        for tape in &mut self.tapes {
             let next = start.get(&tape.name).map_or(0, |s| s.next);
             (tape.next, tape.held, tape.ended, tape.told) = (next as usize, false, false, false);
-            shard.apply(SourceEvent::Partition { index, partition: tape.name.clone() }, clock);
         }
+        let found = self.tapes.iter().map(|tape| tape.name.clone()).collect();
+        shard.apply(SourceEvent::Partitions(found), clock);
     }
 
     /// Records below `low` are deleted.
