@@ -354,16 +354,18 @@ impl CatchUp {
         }
     }
 
-    /// Its watermarks at the end of an epoch: those of what it has read. It never counts as idle. `joined`: whether
+    /// Its watermarks at the end of an epoch: those of what it has read. It never counts as idle. They do not pass the
+    /// shard's, by source, which it has once it arrives: what it forgets before must be late then. `joined`: whether
     /// all partitions that were read before have joined; until then they stay where they are.
-    pub fn advance(&mut self, now: Micros, joined: bool) -> Watermarks {
+    pub fn advance(&mut self, now: Micros, live: &[Watermarks], joined: bool) -> Watermarks {
         for source in self.inputs.iter().filter(|_| joined) {
             let decl = &self.decls[*source];
             let ours = self.cursors.iter().filter(|c| decl.topics.contains(&c.partition.topic));
             let times: Vec<Partition> = ours.map(|c| c.time).collect();
             let bounds = Bounds { out_of_orderness: decl.out_of_orderness, idle_after: decl.idle_after };
-            self.watermarks[*source] =
-                self.watermarks[*source].advance(&times, now, bounds, &Reached::default());
+            let own = &mut self.watermarks[*source];
+            let read = own.advance(&times, now, bounds, &Reached::default());
+            *own = own.greatest(Watermarks::least([read, live[*source]].into_iter()));
         }
         Watermarks::least(self.inputs.iter().map(|s| self.watermarks[*s]))
     }

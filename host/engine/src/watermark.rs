@@ -131,6 +131,11 @@ impl Watermarks {
         Watermarks { closing, records: self.records.max(mark(records).min(closing)) }
     }
 
+    /// The later of both.
+    pub fn greatest(self, other: Watermarks) -> Watermarks {
+        Watermarks { closing: self.closing.max(other.closing), records: self.records.max(other.records) }
+    }
+
     /// The watermarks of a metric over several sources: the least of theirs.
     pub fn least(all: impl Iterator<Item = Watermarks>) -> Watermarks {
         all.reduce(|a, b| Watermarks { closing: a.closing.min(b.closing), records: a.records.min(b.records) })

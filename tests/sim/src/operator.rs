@@ -248,6 +248,10 @@ impl Operator {
     }
 
     fn ask_rebuild(&mut self, step: Resnapshot, desk: &mut Desk<'_>) -> Option<&'static str> {
+        if step == Resnapshot::Begin {
+            // Should the answer be lost, a snapshot of before is not taken for that of a rebuild that has begun.
+            self.rebuild = Rebuild::None;
+        }
         let answer = desk.ask(|reply| Command::Resnapshot { source: "ticket".into(), step, reply });
         self.wait(desk.host.number, Request::Rebuild(step, answer))
     }

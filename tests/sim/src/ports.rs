@@ -91,9 +91,14 @@ impl StateStore for Port {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
         // As the engine's threads do: an epoch that has begun to merge waits for its cold slots.
         loop {
-            let answer = self.store(Point::Get, |world| world.disk.get(key));
-            if answer.is_ok() || lock(&self.world).hosts[self.host].crashed {
-                return answer;
+            let answer = self.store(Point::Get, |world| match self.is_fenced(world) {
+                true => Err(StateError::Fenced("a newer host opened it".into())),
+                false => Ok(world.disk.get(key)),
+            });
+            match answer {
+                Ok(answer) => return answer,
+                Err(error) if lock(&self.world).hosts[self.host].crashed => return Err(error),
+                Err(_) => {}
             }
         }
     }

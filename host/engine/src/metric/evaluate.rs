@@ -287,11 +287,13 @@ impl Metric {
             && gone <= records
         {
             self.kept.remove(&(gone, id));
-            let Some(group) = self.windows.group_ref(id) else { continue };
+            let Some(group) = self.windows.group_mut(id) else { continue };
+            group.kept = None;
+            let group = &*group;
             if self.plan.kinds[group.kind as usize].gap().is_some() {
                 if group.slots().next().is_some() || group.cold_until > records {
                     // Its sessions go on beyond the stretch in which they began.
-                    self.kept.insert((records.saturating_add(STRETCH), id), ());
+                    self.keep(id, records.saturating_add(STRETCH));
                     continue;
                 }
                 if group.cold_parts > 0 {

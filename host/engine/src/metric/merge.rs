@@ -206,7 +206,7 @@ impl Metric {
             self.open.insert((interval.end, group), ());
         }
         if !self.plan.is_now {
-            self.kept.insert((gone, group), ());
+            self.keep(group, gone);
         }
         group
     }
@@ -353,8 +353,20 @@ impl Metric {
         let interval = Interval { start, end: start.saturating_add(length) };
         let gone = self.session_ends(kind, interval.end).1;
         let group = self.windows.group(kind, interval);
-        self.kept.insert((gone, group), ());
+        self.keep(group, gone);
         group
+    }
+
+    /// At `gone`, and at no other time, it is looked at whether a group is kept any longer: its number may be
+    /// another's by a time that was noted before.
+    pub(super) fn keep(&mut self, id: u32, gone: Micros) {
+        let Some(group) = self.windows.group_mut(id) else { return };
+        match group.kept.replace(gone) {
+            Some(before) if before == gone => return,
+            Some(before) => drop(self.kept.remove(&(before, id))),
+            None => {}
+        }
+        self.kept.insert((gone, id), ());
     }
 }
 

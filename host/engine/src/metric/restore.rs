@@ -57,13 +57,13 @@ impl Metric {
             return Err(StateError::Corrupt(text).into());
         };
         let is_session = kind.gap().is_some();
-        let gone = interval.end.saturating_add(kind.keep_for);
+        let gone = self.session_ends(head.window, interval.end).1;
         let id = self.windows.group(head.window, interval);
         if let Some(group) = self.windows.group_mut(id) {
             group.is_final = head.is_final;
         }
         match is_session {
-            true => drop(self.kept.insert((gone, id), ())),
+            true => self.keep(id, gone),
             false => drop(self.open_group(head.window, interval, gone)),
         }
         Ok(())

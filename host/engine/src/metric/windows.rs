@@ -96,6 +96,8 @@ pub struct Group {
     pub cold_parts: u32,
     /// Of sessions: until when its cold ones are kept.
     pub cold_until: Micros,
+    /// When it is looked at whether it is kept any longer.
+    pub kept: Option<Micros>,
     /// Of each set, places by key; empty for sessions, of which a key may have several.
     by_key: Vec<FxHashMap<u32, Place>>,
     /// Parts that had room when they were put here.
@@ -190,6 +192,7 @@ impl Windows {
             parts: Vec::new(),
             cold_parts: 0,
             cold_until: Micros::MIN,
+            kept: None,
             by_key: Vec::new(),
             roomy: Vec::new(),
         };

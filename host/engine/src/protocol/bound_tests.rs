@@ -192,12 +192,14 @@ fn changes() -> Vec<Change> {
     (0..RECORDS as i64).map(birth).collect()
 }
 
-fn start(ports: &Arc<Ports>, budget: usize) -> Compute {
+/// Gives the offset at which the reader begins, too.
+fn start(ports: &Arc<Ports>, budget: usize) -> (Compute, usize) {
     let options = Options { waiting_bytes: budget, ..options() };
     let mut compute = Compute::recover(options, ports.clone()).expect("recovers");
     let partition = TopicPartition { topic: "t".into(), partition: 0 };
+    let next = compute.start().values().map(|at| at.next as usize).next().unwrap_or(0);
     compute.take(SourceEvent::Partitions(vec![partition])).expect("taken");
-    compute
+    (compute, next)
 }
 
 impl Rig {
@@ -214,7 +216,7 @@ impl Rig {
             loader: Arc::new(Counting { info: metrics()[0].info().clone() }),
             publisher: outside.clone(),
         });
-        let compute = start(&ports, budget);
+        let (compute, next) = start(&ports, budget);
         let queue = compute.queue();
         let mut rig = Rig {
             commit: Commit::new(ports.clone(), queue.clone(), Arc::default()),
@@ -227,7 +229,7 @@ impl Rig {
             compute,
             queue,
             jobs: VecDeque::new(),
-            next: 0,
+            next,
             durable: BTreeMap::new(),
             left: 0,
             largest: 0,
@@ -288,11 +290,10 @@ impl Rig {
     fn restart(&mut self) {
         self.jobs.clear();
         *self.outside.told.lock().expect("lock") = Default::default();
-        self.compute = start(&self.ports, self.budget);
+        (self.compute, self.next) = start(&self.ports, self.budget);
         self.queue = self.compute.queue();
         self.commit = Commit::new(self.ports.clone(), self.queue.clone(), Arc::default());
         self.delivery = self.compute.delivery(self.ports.clone());
-        self.next = self.compute.start().values().map(|at| at.next as usize).next().unwrap_or(0);
         let noted = self.queue.delivered();
         let owed = self.durable.range(noted + 1..);
         let owed = owed.fold((0, 0), |(epochs, rows), (_, more)| (epochs + 1, rows + more));

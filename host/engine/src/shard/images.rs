@@ -113,11 +113,12 @@ impl Shard {
     /// Ends the rebuild of a source's row table, if it is time to.
     pub(super) fn end_rebuild(&mut self, source: usize, now: Micros) {
         let Some(rebuild) = self.tables[source].rebuild().copied() else { return };
-        if !self.sources.have_joined(&self.options.sources[source].topics) {
-            // Part of the snapshot may wait in a partition that the reader has not found again yet.
-            return;
-        }
-        let partitions = self.sources.ends_of(source);
+        // Part of the snapshot may wait in a partition that the reader has not found again yet: of no partitions
+        // its end is noted, and nothing is ended.
+        let partitions = match self.sources.have_joined(&self.options.sources[source].topics) {
+            true => self.sources.ends_of(source),
+            false => Vec::new(),
+        };
         let Some(ended) = self.tables[source].try_end_rebuild(&partitions, now) else { return };
         let failed = self.show_images(source, now);
         self.quarantine(failed);

@@ -293,7 +293,7 @@ impl Shard {
                 }
             }
             let joined = self.sources.have_joined(&catchup.topics());
-            let watermarks = catchup.advance(boundary.clock, joined);
+            let watermarks = catchup.advance(boundary.clock, &self.sources.watermarks, joined);
             match self.end_metric(&mut catchup.metric, boundary, watermarks, share, writes, rows) {
                 Ok(()) => {
                     if joined {
