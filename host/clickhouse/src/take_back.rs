@@ -22,8 +22,8 @@ const LIMIT: Duration = Duration::from_secs(3600);
 /// The server gives up first, so that its reason is told and nothing goes on that nobody waits for.
 const GRACE: Duration = Duration::from_secs(30);
 
-/// What is done of a take-back, by generation, table and partition.
-pub(crate) type Done = BTreeSet<(u64, &'static str, String)>;
+/// What is done of a take-back: generation, number of the way, partition.
+pub(crate) type Done = BTreeSet<(u64, usize, String)>;
 
 /// How rows of a table are taken back.
 #[derive(Clone, Copy)]
@@ -31,18 +31,20 @@ enum Way {
     /// By a row of the same key with this column set, under a version between those of the lost rows and
     /// those that the new generation will give.
     Mark(&'static str),
-    /// In the same way, as a letter that was not taken up: the restored state has it as one, or gives it again.
+    /// In the same way, as a letter that was not taken up, if its record was read by the last epoch that stands:
+    /// the restored state has it as one.
     Dead,
-    /// There is no such column.
+    /// There is no such column, or the restored state gives it again.
     Delete,
 }
 
 /// In order.
-const WAYS: [(&Table, Way); 6] = [
+const WAYS: [(&Table, Way); 7] = [
     (&REALTIME, Way::Mark("deleted")),
     (&LATEST, Way::Mark("deleted")),
     (&PROMOTED, Way::Mark("retired")),
     (&DEAD_LETTERS, Way::Dead),
+    (&DEAD_LETTERS, Way::Delete),
     (&LATE_EVENTS, Way::Delete),
     (&EPOCHS, Way::Delete),
 ];
@@ -53,10 +55,10 @@ impl ClickHouse {
         let audit = audit_statement(&self.database, lost, generation);
         let note = limited(self.client.query_raw(&audit));
         self.within_time(LIMIT + GRACE, "noting that rows are taken back", note.execute()).await?;
-        for (table, way) in WAYS {
+        for (nth, (table, way)) in WAYS.into_iter().enumerate() {
             let partitions = self.partitions_with_lost(table, lost, generation).await?;
             for (number, partition) in partitions.iter().enumerate() {
-                let step = (generation, table.name, partition.clone());
+                let step = (generation, nth, partition.clone());
                 if self.taken_back.lock().unwrap_or_else(PoisonError::into_inner).contains(&step) {
                     continue;
                 }
@@ -136,9 +138,12 @@ fn statement(
 ) -> String {
     let name = table.qualified(database);
     let condition = condition(lost, generation);
-    let set = match way {
-        Way::Mark(column) => format!("toUInt8(1) AS {column}"),
-        Way::Dead => format!("{} AS outcome", sql::text(DeadOutcome::Dead.name())),
+    let (set, more) = match way {
+        Way::Mark(column) => (format!("toUInt8(1) AS {column}"), String::new()),
+        Way::Dead => {
+            let outcome = format!("{} AS outcome", sql::text(DeadOutcome::Dead.name()));
+            (outcome, format!(" AND {}", was_read(database, lost)))
+        }
         // These tables have one partition only.
         Way::Delete => return format!("DELETE FROM {name} WHERE {condition}"),
     };
@@ -147,7 +152,19 @@ fn statement(
     // partition, so its newest is found within it.
     format!(
         "INSERT INTO {name} SELECT * REPLACE ({set}, toUInt64({version}) AS version) FROM (SELECT * FROM {name} \
-         FINAL WHERE _partition_id = '{partition}' AND {condition})"
+         FINAL WHERE _partition_id = '{partition}'{more} AND {condition})"
+    )
+}
+
+/// Whether a record was read by the last epoch that stands. What an older history read besides only makes more of
+/// them so.
+fn was_read(database: &str, lost: LostFuture) -> String {
+    format!(
+        "offset < (SELECT CAST((groupArray(place), groupArray(upto)), 'Map(String, Int64)') FROM (SELECT \
+         concat(read.topic, ' ', toString(read.partition)) AS place, max(read.to) AS upto FROM {} ARRAY JOIN \
+         partitions AS read WHERE epoch <= {} GROUP BY place))[concat(topic, ' ', toString(partition))]",
+        EPOCHS.qualified(database),
+        lost.epoch
     )
 }
 

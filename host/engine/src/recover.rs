@@ -74,6 +74,7 @@ fn restore_tables(shard: &mut Shard, store: &dyn StateStore) -> Result<(), Engin
     for (at, source) in shard.options.sources.iter().enumerate() {
         let columns = shard.head.row_columns.get(&source.name).cloned().unwrap_or_default();
         shard.tables[at].restore(&columns, &shard.keys, &mut shard.shared.texts, store)?;
+        shard.tables[at].began_by(|| shard.sources.next_of_topics(&shard.options.sources[at].topics));
         if let Some(versions) = &mut shard.versions[at] {
             versions.restore(&shard.keys, store)?;
         }

@@ -50,6 +50,8 @@ pub struct RowTable {
     round: u32,
     rebuild: Option<StoredRebuild>,
     began: StoredBegan,
+    /// Whether that was stored by a host that did not know it.
+    begins_unknown: bool,
     /// Whether the end of its snapshot was seen, or declared, in the running epoch.
     saw_end: bool,
     /// Partitions that must be read to their ends before the rebuild is; None until its snapshot is over.
@@ -129,6 +131,7 @@ impl RowTable {
             round: 0,
             rebuild: None,
             began: StoredBegan::default(),
+            begins_unknown: false,
             saw_end: false,
             unread: None,
             stale: false,

@@ -39,15 +39,31 @@ impl Shapes {
         Shapes { decls, limit, runs: BTreeMap::new(), changed: false }
     }
 
-    /// Takes up what is stored; a column that is declared in another way has a new chance.
+    /// Takes up what is stored; a column that is declared in another way has a new chance, and none that is declared
+    /// as it was before that finds its old run.
     pub fn restore(&mut self, stored: Vec<StoredRun>) {
         for run in stored {
             let source = self.decls.iter().position(|d| d.name == run.source);
             let column = source.and_then(|s| Some((s, self.decls[s].column(&run.column)?)));
-            if let Some(column) = column.filter(|c| self.declared(*c) == run.declared) {
-                self.runs.insert(column, Run { rows: run.rows, starts: run.partitions });
+            match column.filter(|c| self.declared(*c) == run.declared) {
+                Some(column) => {
+                    self.runs.insert(column, Run { rows: run.rows, starts: run.partitions });
+                }
+                None => self.changed = true,
             }
         }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+
+    /// Forgets the runs of columns that nobody needs: nobody looks whether they have ended, so that they would
+    /// stand for whoever needs them next.
+    pub fn keep(&mut self, is_needed: impl Fn(Column) -> bool) {
+        let before = self.runs.len();
+        self.runs.retain(|column, _| is_needed(*column));
+        self.changed |= self.runs.len() < before;
     }
 
     /// What is to be stored, if it has changed.
@@ -204,6 +220,21 @@ mod tests {
             if *fits { batch.after[1].push(7) } else { batch.after[1].push_unfit() }
         }
         shapes.look(0, &batch, &BTreeSet::from([1]), &partitions(), |_| None);
+    }
+
+    #[test]
+    fn a_run_that_nobody_looks_at_any_more_is_forgotten_here_and_in_the_store() {
+        let mut shapes = shapes(3);
+        look(&mut shapes, &[(0, 10, false)]);
+        let stored = shapes.changed().expect("it has begun");
+        shapes.keep(|_| true);
+        assert!(!shapes.is_empty() && shapes.changed().is_none());
+        shapes.keep(|column| column != (0, 1));
+        assert!(shapes.is_empty() && shapes.changed() == Some(Vec::new()));
+        // Declared in another way meanwhile, it is not found again by the old one.
+        let other = stored.into_iter().map(|run| StoredRun { declared: "Text false".into(), ..run });
+        shapes.restore(other.collect());
+        assert!(shapes.is_empty() && shapes.changed() == Some(Vec::new()));
     }
 
     #[test]

@@ -193,6 +193,7 @@ impl Shard {
 
     /// Shows a source's batch to all metrics, and empties it.
     fn process(&mut self, source: usize, now: Micros) {
+        self.look(source);
         self.show(source, true, now);
     }
 
@@ -201,7 +202,6 @@ impl Shard {
         if self.batches[source].is_empty() {
             return;
         }
-        self.look(source);
         let mut batch = std::mem::take(&mut self.batches[source]);
         self.bytes += batch.size_bytes();
         let monotonic = self.monotonic.clone();
@@ -414,11 +414,7 @@ impl Shard {
         if again {
             self.suspended.iter_mut().for_each(|s| s.metric.forget_emitted());
             self.derived.iter_mut().for_each(Derived::emit_anew);
-            let running = self.opened().map(|m| &m.entry).chain(self.derived.iter().map(|d| &d.entry));
-            let known = running.chain(self.resting.iter().map(|(entry, _)| entry));
-            let pointer = |entry: &StoredMetric| promoted(entry, entry.status == Status::Retired, epoch);
-            let pointers: Vec<PromotedRow> = known.map(pointer).collect();
-            self.rows.outbox.promoted.extend(pointers);
+            self.point_anew();
             self.flush_next = true;
         }
         self.lost = lost;
@@ -433,20 +429,22 @@ impl Shard {
     /// All that stands in the sink may be of a later time than this state: every live value, and which
     /// incarnation is shown, is emitted with the running epoch.
     pub(crate) fn emit_anew(&mut self) {
-        let epoch = self.head.epoch + 1;
-        for metric in &mut self.metrics {
-            metric.emit_anew();
-            self.rows.outbox.promoted.push(promoted(&metric.entry, false, epoch));
-        }
-        for derived in &mut self.derived {
-            derived.emit_anew();
-            self.rows.outbox.promoted.push(promoted(&derived.entry, false, epoch));
-        }
-        for (entry, _) in &self.resting {
-            let retired = entry.status == Status::Retired;
-            self.rows.outbox.promoted.push(promoted(entry, retired, epoch));
-        }
+        self.metrics.iter_mut().for_each(Metric::emit_anew);
+        self.catchups.iter_mut().for_each(|c| c.metric.emit_anew());
+        self.suspended.iter_mut().for_each(|s| s.metric.forget_emitted());
+        self.derived.iter_mut().for_each(Derived::emit_anew);
+        self.point_anew();
         self.must_commit = true;
+    }
+
+    /// Says of every metric which incarnation is shown, whether it runs or not.
+    fn point_anew(&mut self) {
+        let epoch = self.head.epoch + 1;
+        let running = self.opened().map(|m| &m.entry).chain(self.derived.iter().map(|d| &d.entry));
+        let known = running.chain(self.resting.iter().map(|(entry, _)| entry));
+        let pointer = |entry: &StoredMetric| promoted(entry, entry.status == Status::Retired, epoch);
+        let pointers: Vec<PromotedRow> = known.map(pointer).collect();
+        self.rows.outbox.promoted.extend(pointers);
     }
 
     /// Live slots of all metrics, and rows in the row tables.

@@ -37,11 +37,24 @@ pub struct Found {
     pub verify: Option<(i64, u64)>,
 }
 
+impl Found {
+    /// One that was never read. Without a leader, too: what is in it must not come late.
+    fn unread(partition: TopicPartition) -> Found {
+        Found { partition, begin: Offset::Beginning, next: 0, verify: None }
+    }
+}
+
+/// A partition as the brokers list it.
+struct Listed {
+    partition: TopicPartition,
+    has_leader: bool,
+}
+
 /// What the scout tells the reader.
 #[derive(Debug)]
 pub enum Finding {
-    /// Partitions that may be read: all that a round has found, so that none is read before the others are
-    /// known. What of it comes first would move watermarks past those that are not.
+    /// Partitions that may be read, found at once, so that none is read before the others are known: what comes of
+    /// it first would move watermarks past those that are not.
     Partitions(Vec<Found>),
     /// Where a partition ends for a reader of committed records, asked a moment ago.
     End(TopicPartition, i64),
@@ -111,9 +124,10 @@ impl Scout {
         }
     }
 
-    /// Looks at every topic once.
+    /// Looks at every topic once. What was never read is told first, all at once: nothing of it is waited for.
+    /// What was read before is told one by one, as its broker answers; until then it holds watermarks back.
     fn round(&self, known: &mut BTreeSet<TopicPartition>) -> Round {
-        let (mut problems, mut found) = (Vec::new(), Vec::new());
+        let (mut problems, mut fresh, mut before) = (Vec::new(), Vec::new(), Vec::new());
         for topic in &self.topics {
             let metadata = match self.consumer.client().fetch_metadata(Some(topic), PATIENCE) {
                 Ok(metadata) => metadata,
@@ -121,28 +135,51 @@ impl Scout {
                 Err(error) => return Round::Silence(self.unreachable(&error)),
             };
             match metadata.topics().iter().find(|t| t.name() == topic) {
-                Some(topic) => self.look_at(topic, known, &mut found, &mut problems),
+                Some(topic) => {
+                    let all = self.look_at(topic, &mut problems);
+                    let unknown = all.into_iter().filter(|found| !known.contains(&found.partition));
+                    let (read, unread): (Vec<_>, Vec<_>) =
+                        unknown.partition(|found| self.start.contains_key(&found.partition));
+                    fresh.extend(unread);
+                    before.extend(read.into_iter().filter(|found| found.has_leader));
+                }
                 None => problems.push(format!("kafka says nothing about topic `{topic}`; trying again")),
             }
         }
-        if !found.is_empty() {
-            known.extend(found.iter().map(|f| f.partition.clone()));
-            // A reader that is gone shows at the end of the round; the same below.
-            let _gone = self.findings.send(Finding::Partitions(found));
+        self.tell(fresh.into_iter().map(|at| Found::unread(at.partition)).collect(), known);
+        for Listed { partition, .. } in before {
+            match self.resume(&partition) {
+                Ok(Ok(found)) => self.tell(vec![found], known),
+                Ok(Err(stopped)) => {
+                    known.insert(partition);
+                    // A reader that is gone shows at the end of the round; the same below.
+                    let _gone = self.findings.send(stopped);
+                }
+                Err(problem) => problems.push(problem),
+            }
         }
         Round::Answered(problems)
+    }
+
+    fn tell(&self, found: Vec<Found>, known: &mut BTreeSet<TopicPartition>) {
+        if !found.is_empty() {
+            known.extend(found.iter().map(|f| f.partition.clone()));
+            let _gone = self.findings.send(Finding::Partitions(found));
+        }
     }
 
     /// Tells where partitions end, as long as brokers answer: what is not told holds watermarks back.
     fn ask_for_ends(&self, known: &BTreeSet<TopicPartition>) {
         for partition in known {
             let client = self.consumer.client();
-            let Ok((_, end)) = client.fetch_watermarks(&partition.topic, partition.partition, PATIENCE)
-            else {
-                return;
-            };
-            // A reader that is gone shows at the end of the round.
-            let _gone = self.findings.send(Finding::End(partition.clone(), end));
+            match client.fetch_watermarks(&partition.topic, partition.partition, PATIENCE) {
+                Ok((_, end)) => {
+                    let _gone = self.findings.send(Finding::End(partition.clone(), end));
+                }
+                Err(error) if is_silence(&error) => return,
+                // Without a leader: the others have theirs.
+                Err(_) => {}
+            }
         }
     }
 
@@ -152,13 +189,8 @@ impl Scout {
         format!("kafka does not answer at {}: {reason}; trying again", self.servers)
     }
 
-    fn look_at(
-        &self,
-        topic: &MetadataTopic,
-        known: &mut BTreeSet<TopicPartition>,
-        found: &mut Vec<Found>,
-        problems: &mut Vec<String>,
-    ) {
+    /// The partitions of a topic, in order.
+    fn look_at(&self, topic: &MetadataTopic, problems: &mut Vec<String>) -> Vec<Listed> {
         let name = topic.name();
         if let Some(error) = topic.error() {
             if error as i32 == code::UNKNOWN_TOPIC {
@@ -175,7 +207,7 @@ impl Scout {
                 ),
                 _ => format!("topic `{name}` is not available: {}; trying again", describe(error)),
             });
-            return;
+            return Vec::new();
         }
         for missing in self.start.keys().filter(|tp| tp.topic == name) {
             if !topic.partitions().iter().any(|p| p.id() == missing.partition) {
@@ -186,53 +218,38 @@ impl Scout {
                 ));
             }
         }
-        let mut partitions: Vec<_> = topic.partitions().iter().collect();
-        partitions.sort_by_key(|p| p.id());
-        for partition in partitions {
-            self.look_at_partition(name, partition, known, found, problems);
+        let listed = |p: &MetadataPartition| {
+            let partition = TopicPartition { topic: name.to_string(), partition: p.id() };
+            Listed { partition, has_leader: p.leader() >= 0 }
+        };
+        let mut all: Vec<Listed> = topic.partitions().iter().map(listed).collect();
+        all.sort_by_key(|listed| listed.partition.partition);
+        for leaderless in all.iter().filter(|listed| !listed.has_leader) {
+            let id = leaderless.partition.partition;
+            problems.push(format!("partition {id} of topic `{name}` has no leader; trying again"));
         }
+        all
     }
 
-    fn look_at_partition(
-        &self,
-        topic: &str,
-        metadata: &MetadataPartition,
-        known: &mut BTreeSet<TopicPartition>,
-        found: &mut Vec<Found>,
-        problems: &mut Vec<String>,
-    ) {
-        let id = metadata.id();
-        let has_leader = metadata.leader() >= 0;
-        if !has_leader {
-            problems.push(format!("partition {id} of topic `{topic}` has no leader; trying again"));
-        }
-        let partition = TopicPartition { topic: topic.to_string(), partition: id };
-        if known.contains(&partition) {
-            return;
-        }
-        let Some(start) = self.start.get(&partition) else {
-            // Without a leader too: what is in it must not come late.
-            return found.push(Found { partition, begin: Offset::Beginning, next: 0, verify: None });
-        };
-        if !has_leader {
-            return;
-        }
-        match self.consumer.client().fetch_watermarks(topic, id, PATIENCE) {
-            Ok((low, high)) => match resume_at(&partition, start, low, high) {
-                Ok(readable) => found.push(readable),
-                Err(reason) => {
-                    known.insert(partition.clone());
-                    let _gone = self.findings.send(Finding::Stopped { partition, next: start.next, reason });
-                }
-            },
-            Err(error @ KafkaError::MetadataFetch(RDKafkaErrorCode::BrokerTransportFailure)) => {
-                problems.push(self.unreachable(&error));
-            }
-            Err(error) => problems.push(format!(
+    /// How a partition that was read before is read on, or that it is not; an error is what to try again.
+    fn resume(&self, partition: &TopicPartition) -> Result<Result<Found, Finding>, String> {
+        let TopicPartition { topic, partition: id } = partition;
+        let Some(start) = self.start.get(partition) else { return Ok(Ok(Found::unread(partition.clone()))) };
+        match self.consumer.client().fetch_watermarks(topic, *id, PATIENCE) {
+            Ok((low, high)) => Ok(resume_at(partition, start, low, high).map_err(|reason| {
+                Finding::Stopped { partition: partition.clone(), next: start.next, reason }
+            })),
+            Err(error) if is_silence(&error) => Err(self.unreachable(&error)),
+            Err(error) => Err(format!(
                 "kafka does not tell the offsets of partition {id} of topic `{topic}`: {error}; trying again"
             )),
         }
     }
+}
+
+/// Whether no broker answers.
+fn is_silence(error: &KafkaError) -> bool {
+    matches!(error, KafkaError::MetadataFetch(RDKafkaErrorCode::BrokerTransportFailure))
 }
 
 /// Decides where reading goes on, given the offsets [low, high) that the broker holds.

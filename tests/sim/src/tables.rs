@@ -147,6 +147,12 @@ impl Tables {
         };
         let of = (generation << 40) + lost.epoch;
         self.taken_back = self.taken_back.max(generation);
+        let stands = self.epochs.range(..=lost.epoch).flat_map(|(_, held)| &held.row.partitions);
+        let mut read: BTreeMap<&TopicPartition, i64> = BTreeMap::new();
+        stands.for_each(|taken| *read.entry(&taken.partition).or_default() = taken.to);
+        self.dead.retain(|(partition, offset, _), held| {
+            !meant(held.row.epoch, held.version) || read.get(partition).is_some_and(|upto| offset < upto)
+        });
         for held in self.dead.values_mut().filter(|held| meant(held.row.epoch, held.version)) {
             held.row.outcome = DeadOutcome::Dead;
             (held.version, held.mark) = (of, true);

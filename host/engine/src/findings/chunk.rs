@@ -164,6 +164,10 @@ impl Chunk {
 
     fn fill(&self, batch: &mut ChangeBatch, row: usize, before: &[StoredRowCell]) {
         batch.before_present[row] = 1;
+        // What was not found out is not null: the row before may have had any value.
+        for cells in batch.before.iter_mut().filter(|cells| !cells.is_empty()) {
+            (cells.values[row], cells.states[row]) = (0, cell::UNFIT);
+        }
         for (column, stored) in self.columns.iter().zip(before) {
             // What nobody asks for is not decoded.
             let Some(column) = column.filter(|column| !batch.before[*column].is_empty()) else { continue };
@@ -179,5 +183,34 @@ impl Chunk {
             let cells = &mut batch.before[column];
             (cells.values[row], cells.states[row]) = (value, state);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_found_out_of_the_row_before_does_not_fit_and_is_not_null() {
+        let decl = crate::shard::fakes::options().sources[0].clone();
+        let before = Some(vec![StoredRowCell::Value(7)]);
+        let change = Some(StoredChange { op: Op::Update.into(), before });
+        let stored = StoredFindings {
+            columns: vec![declared(&decl, 1)],
+            texts: Vec::new(),
+            rows: vec![StoredFinding { offset: 5, row: 0, change }],
+        };
+        let mut batch = ChangeBatch::new(decl.columns.len());
+        batch.ops.push(Op::Read);
+        batch.partitions.push(0);
+        batch.offsets.push(5);
+        batch.rows_in_record.push(0);
+        batch.after_present.push(1);
+        batch.before_present.push(0);
+        [1, 2].into_iter().for_each(|column| batch.before[column].push_null());
+        Chunk::new(stored, (0, 9), decl).complete(&mut batch, 0);
+        assert_eq!((batch.ops[0], batch.before_present[0]), (Op::Update, 1));
+        assert_eq!((batch.before[1].values[0], batch.before[1].states[0]), (7, cell::VALUE));
+        assert_eq!(batch.before[2].states[0], cell::UNFIT);
     }
 }

@@ -77,16 +77,15 @@ impl Metric {
     }
 
     /// Everything is restored: from now on windows are corrected as long as is configured now. What was
-    /// forgotten before stays so.
+    /// forgotten before stays so. The write that says how long from now on covers the cells that were judged by
+    /// what was configured then: they are not judged again.
     pub(super) fn settle_kinds(&mut self) {
         let records = self.watermarks.records;
-        for (forgotten, then) in
-            self.kinds.forgotten.iter_mut().zip(self.kinds.then.take().unwrap_or_default())
-        {
-            if !self.kinds.saved {
-                *forgotten = (*forgotten).max(records.saturating_sub(then));
-            }
+        let Some(then) = self.kinds.then.take().filter(|_| !self.kinds.saved) else { return };
+        for (forgotten, then) in self.kinds.forgotten.iter_mut().zip(then) {
+            *forgotten = (*forgotten).max(records.saturating_sub(then));
         }
+        self.store_whole();
     }
 
     /// Puts them into the write, if they are not stored as they are.

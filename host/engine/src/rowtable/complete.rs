@@ -45,8 +45,8 @@ impl RowTable {
             };
             set.insert(key.clone(), stands.then_some(row));
             batch.ops[row] = match (stands, found) {
-                // A row that its version brings back is none that is born.
-                (true, _) if batch.ops[row] == Op::RekeyInsert => Op::RekeyInsert,
+                // A row that its version brings back is none that is born, nor does an overtaken one change anything.
+                _ if batch.ops[row] == Op::RekeyInsert => Op::RekeyInsert,
                 (true, Some(_)) => Op::Update,
                 (true, None) => Op::Insert,
                 (false, Some(_)) => Op::Delete,

@@ -38,7 +38,7 @@ impl RowTable {
                 round: self.round,
                 rebuild: self.rebuild,
                 types,
-                began: self.began.clone(),
+                began: Some(self.began.clone()),
             };
             writes.put(keys.rows_table(&self.source.name), encode_table(&table));
         }
@@ -173,7 +173,9 @@ impl RowTable {
 
     fn restore_table(&mut self, stored: StoredTable) {
         self.truncates = Truncates::of(stored.truncates.into_iter().map(Origin::from));
-        (self.round, self.rebuild, self.began) = (stored.round, stored.rebuild, stored.began);
+        (self.round, self.rebuild) = (stored.round, stored.rebuild);
+        self.begins_unknown = stored.began.is_none();
+        self.began = stored.began.unwrap_or_default();
     }
 
     /// `places`: for each column where its cells stand in stored rows, if they are to be read.

@@ -29,6 +29,14 @@ impl RowTable {
         self.stale = true;
     }
 
+    /// Of a rebuild that an older host has begun it is not known where: by `now` it had.
+    pub fn began_by(&mut self, now: impl FnOnce() -> BTreeMap<TopicPartition, i64>) {
+        if self.rebuild.is_some() && std::mem::take(&mut self.begins_unknown) {
+            self.began.running = now();
+            self.stale = true;
+        }
+    }
+
     /// Gives a rebuild up: the table stays as it is, mended as far as the snapshot came.
     pub fn cancel_rebuild(&mut self) {
         self.rebuild = None;

@@ -65,6 +65,7 @@ impl Shard {
         self.sources.settle(clock, advanced);
         self.end_catchups(boundary, share, &mut writes, &mut rows)?;
         self.end_derived(boundary, &mut writes, &mut rows)?;
+        self.forget_runs();
         self.suspend(epoch);
         let start = (self.monotonic)();
         for table in &mut self.tables {

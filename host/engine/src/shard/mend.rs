@@ -8,10 +8,10 @@ use crate::shapes::Column;
 use crate::stored::{
     Status, StoredMetric, StoredMissed, StoredPartition, StoredPosition, StoredShown, decode_position,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use weir_types::Micros;
-use weir_types::contract::{GuestError, MetricFactory, MetricInfo};
+use weir_types::contract::{GuestError, Input, MetricFactory, MetricInfo};
 use weir_types::live::Condition;
 use weir_types::ports::{StateError, StateStore, WriteSet};
 use weir_types::record::{RecordBatch, TopicPartition};
@@ -30,6 +30,16 @@ fn columns(metric: &Metric) -> Vec<Column> {
     inputs.flat_map(|i| i.needed.iter().chain(&i.watches).map(|c| (i.source, *c))).collect()
 }
 
+/// Whether a metric asks for a column of a source, by their names.
+fn asks(info: &MetricInfo, source: &str, column: &str) -> bool {
+    let reads = |input: &Input| {
+        let fields = input.fields.iter().map(|field| &field.name);
+        let mut all = fields.chain(&input.watches).chain(&info.dimensions);
+        input.source == source && all.any(|name| name == column)
+    };
+    info.inputs.iter().any(reads)
+}
+
 impl Shard {
     /// Looks for columns that cease to fit in a batch.
     pub(super) fn look(&mut self, source: usize) {
@@ -37,6 +47,21 @@ impl Shard {
         let columns = self.opened().flat_map(|m| m.plan.columns_of(source)).collect();
         let before = |p: &TopicPartition| self.head.partitions.get(p).cloned();
         self.shapes.look(source, batch, &columns, &self.shared.partitions, before);
+    }
+
+    /// Forgets the runs of columns that no metric needs, be it one that rests.
+    pub(super) fn forget_runs(&mut self) {
+        if self.shapes.is_empty() {
+            return;
+        }
+        let ours: BTreeSet<Column> = self.opened().flat_map(columns).collect();
+        let resting = self.resting.iter().filter(|(entry, _)| entry.status != Status::Retired);
+        let resting: Vec<&Arc<MetricInfo>> = resting.filter_map(|(_, info)| info.as_ref()).collect();
+        let sources = &self.options.sources;
+        self.shapes.keep(|column| {
+            let (decl, name) = (&sources[column.0], &sources[column.0].columns[column.1].name);
+            ours.contains(&column) || resting.iter().any(|info| asks(info, &decl.name, name))
+        });
     }
 
     /// Suspends the metrics that need a column which is gone. Everything that they were shown is in the write
@@ -162,6 +187,7 @@ impl Shard {
     fn observe_tables(&mut self, metric: &mut Metric, now: Micros) -> Result<(), GuestError> {
         metric.empty_slots()?;
         let mut sources: Vec<usize> = metric.plan.inputs.iter().map(|i| i.source).collect();
+        sources.sort_unstable();
         sources.dedup();
         let monotonic = self.monotonic.clone();
         let epoch = self.head.epoch + 1;

@@ -6,7 +6,7 @@ use crate::stored::{StoredMissed, StoredPlace};
 use crate::versions::Versions;
 use weir_decode::Outcome;
 use weir_types::Micros;
-use weir_types::batch::ChangeBatch;
+use weir_types::batch::{ChangeBatch, Op};
 use weir_types::control::Redriven;
 use weir_types::record::OwnedRecord;
 use weir_types::rows::{DeadLetterRow, DeadOutcome, RedrivenRecord};
@@ -120,6 +120,10 @@ impl Shard {
         }
         let mut others = batch.clone();
         others.retain_from(0, &superseded);
+        if self.options.sources[source].keeps_rows() {
+            // The table is past it: what it changed when it was the newest is not known any more.
+            others.ops.fill(Op::RekeyInsert);
+        }
         batch.retain_from(0, &newest);
         if any {
             // Before it is shown: a metric that fails at it has missed it.

@@ -89,6 +89,32 @@ fn a_value_that_returns_while_its_part_lay_in_the_store_is_emitted() {
     });
 }
 
+#[test]
+fn a_window_is_kept_for_its_own_time_whichever_sessions_had_its_number_before() {
+    let world = world(&[("t.born", Rule::Born, &[Window::Tumbling(MINUTE), SESSION])]);
+    // A restart while sessions are kept together that begin within an hour; the last of them just before its end, so
+    // that it is looked at twice whether they are. Then more windows come than go, and take the numbers of those.
+    let at = |n: i64| BASE + if n < 56 { 3 * n } else { 112 + n } * MINUTE;
+    // Every other birth comes late, and corrects a window that has been closed for long.
+    let late = |n: i64| if n > 100 && n % 2 == 1 { 99 * MINUTE } else { 0 };
+    let mut changes: Vec<Change> = (0..240).map(|n| birth(n, at(n) - late(n), at(n))).collect();
+    changes.insert(20, birth(1000, BASE + HOUR - 2 * SECOND, BASE + HOUR - 2 * SECOND));
+    let mut steps: Vec<Step> =
+        told(&changes).into_iter().flat_map(|told| [told.to_vec(), quiet(1)].concat()).collect();
+    // After a checkpoint.
+    steps.splice(3 * 15..3 * 15, [quiet(70), vec![Step::Restart]].concat());
+    steps.push(Step::Epoch(true));
+    twice(&world, &steps, |left, kills| {
+        assert!(left.outbox.late_events.is_empty());
+        let points = births(&changes);
+        assert_eq!(numbers(&left.rows, "t.born", "1m"), count(&points, Cut::Every(MINUTE)), "{kills:?}");
+        assert_eq!(numbers(&left.rows, "t.born", "session-60s"), count(&points, Cut::Session(MINUTE)));
+        let marks = left.head.watermarks["ticket"];
+        let open = left.rows.iter().filter(|row| !row.is_final && row.end <= marks.closing);
+        assert_eq!(open.count(), 0, "{kills:?}: closed, but not final");
+    });
+}
+
 /// As options have it, but minutes are corrected for so long.
 fn corrected_for(time: Micros) -> World {
     let mut world = world(&[("t.born", Rule::Born, &[Window::Tumbling(MINUTE)])]);
@@ -116,6 +142,19 @@ fn windows_that_were_forgotten_stay_so_when_they_are_corrected_for_longer() {
     let points = births(&changes);
     let counted: Vec<_> = points.iter().filter(|p| p.id != 4).copied().collect();
     assert_eq!(numbers(&left.rows, "t.born", "1m"), count(&counted, Cut::Every(MINUTE)));
+}
+
+#[test]
+fn what_was_counted_stays_counted_over_a_second_restart_when_windows_are_corrected_for_longer() {
+    let changes = [birth(1, BASE, BASE), birth(2, BASE, BASE), birth(3, BASE + 3 * HOUR, BASE + 3 * HOUR)];
+    let [first, second, third] = told(&changes).try_into().expect("three");
+    // The checkpoint has the window open, with one sample; the other is in the cells alone.
+    let mut before = [first.to_vec(), quiet(140)].concat();
+    before.extend([second.to_vec(), quiet(1), third.to_vec(), quiet(2)].concat());
+    let later = [Step::Epoch(true), Step::Restart, Step::Epoch(true)];
+    let left = then(&corrected_for(2 * HOUR), &before, &corrected_for(6 * HOUR), &later);
+    assert!(left.outbox.late_events.is_empty());
+    assert_eq!(numbers(&left.rows, "t.born", "1m"), count(&births(&changes), Cut::Every(MINUTE)));
 }
 
 #[test]

@@ -55,8 +55,9 @@ pub struct StoredTable {
     pub rebuild: Option<StoredRebuild>,
     /// How the columns were declared whose cells are stored.
     pub types: BTreeMap<String, String>,
+    /// None: an older host has not said it.
     #[serde(skip)]
-    pub began: StoredBegan,
+    pub began: Option<StoredBegan>,
 }
 
 /// Where the partitions of a source stood when rebuilds began: what was read before is older than their snapshots.
@@ -71,7 +72,7 @@ pub struct StoredBegan {
 /// Bytes of what is known of a row table.
 pub fn encode_table(table: &StoredTable) -> Vec<u8> {
     let mut bytes = encode_in(TABLE_FORMAT, table);
-    append(&mut bytes, &table.began);
+    append(&mut bytes, table.began.as_ref().unwrap_or(&StoredBegan::default()));
     bytes
 }
 
@@ -80,7 +81,7 @@ pub fn decode_table(bytes: &[u8]) -> Result<StoredTable, StateError> {
     let what = "row table's head";
     let (format, body) = body_of(what, bytes, TABLE_FORMAT)?;
     let (table, rest) = read_first::<StoredTable>(what, body)?;
-    let began = if format == 1 { StoredBegan::default() } else { read(what, rest)? };
+    let began = if format == 1 { None } else { Some(read(what, rest)?) };
     Ok(StoredTable { began, ..table })
 }
 
@@ -220,12 +221,12 @@ mod tests {
     }
 
     #[test]
-    fn a_table_of_the_first_format_was_never_rebuilt() {
+    fn a_table_of_the_first_format_does_not_say_where_rebuilds_began() {
         let partition = TopicPartition { topic: "t".into(), partition: 1 };
         let table = StoredTable { round: 3, ..StoredTable::default() };
         assert_eq!(decode_table(&encode_in(1, &table)).expect("read"), table);
         let finished = BTreeMap::from([(partition, 7)]);
-        let table = StoredTable { began: StoredBegan { finished, ..StoredBegan::default() }, ..table };
+        let table = StoredTable { began: Some(StoredBegan { finished, ..StoredBegan::default() }), ..table };
         let bytes = encode_table(&table);
         assert_eq!(decode_table(&bytes).expect("read"), table);
         assert!(decode_table(&bytes[..bytes.len() - 1]).is_err());

@@ -38,12 +38,18 @@ struct Scene {
 }
 
 fn start(options: &Options, store: &Arc<MemoryStore>, now: Micros) -> Shard {
+    let mut shard = start_and_find_nothing(options, store, now);
+    let partition = TopicPartition { topic: "t".into(), partition: 0 };
+    shard.apply(SourceEvent::Partitions(vec![partition]), now);
+    shard
+}
+
+/// The broker of the partition does not answer.
+fn start_and_find_nothing(options: &Options, store: &Arc<MemoryStore>, now: Micros) -> Shard {
     let loader = &Metrics(metrics());
     let shard = recover(options.clone(), store.clone(), loader, Arc::new(|| Duration::ZERO));
     let mut shard = shard.expect("recovers");
     join_initial(&mut shard, &**store, loader, 1, now).expect("joins");
-    let partition = TopicPartition { topic: "t".into(), partition: 0 };
-    shard.apply(SourceEvent::Partitions(vec![partition]), now);
     shard
 }
 
@@ -334,6 +340,24 @@ fn a_letter_from_before_a_rebuild_waits_for_its_end_and_sets_no_current_value_th
     });
 }
 
+#[test]
+fn the_end_of_a_snapshot_that_is_told_while_no_partition_is_found_ends_the_rebuild_once_all_are() {
+    twice(Format::DebeziumJson, |scene| {
+        scene.read(&[debezium("c", "null", &image(1, 1, 0), 1, 500)]);
+        scene.shard.resnapshot("ticket", Resnapshot::Begin, scene.clock).expect("begins");
+        scene.end_epoch();
+        scene.shard = start_and_find_nothing(&scene.options, &scene.store, scene.clock);
+        scene.shard.resnapshot("ticket", Resnapshot::Finish, scene.clock).expect("finishes");
+        scene.end_epoch();
+        assert_eq!(scene.open(), open_of(&[1]));
+        scene.shard = start(&scene.options, &scene.store, scene.clock);
+        scene.clock += 40 * SECOND;
+        scene.shard.apply(SourceEvent::EndOfPartition { index: 0 }, scene.clock);
+        scene.end_epoch();
+        assert_eq!((scene.shard.rebuild_condition().is_none(), scene.open()), (true, open_of(&[])));
+    });
+}
+
 /// The births of one row in a format, with keys and without.
 const VERSIONED: [(Format, fn(i64, i64, i64) -> Text); 2] =
     [(Format::PlainJson, plain), (Format::CanalJson, born)];
@@ -408,10 +432,9 @@ fn a_row_that_ended_after_its_dead_change_stays_gone_when_that_is_redriven_and_s
         scene.read_broken(&lost);
         scene.read(&[tombstone(1)]);
         assert_eq!(scene.redrive(1, &lost), "applied");
-        assert_eq!(scene.open(), open_of(&[]));
-        let births = scene.births();
+        assert_eq!((scene.births(), scene.open()), (1, open_of(&[])), "it is not born again");
         scene.read(&[lost, tombstone(1)]);
-        assert_eq!((scene.births(), scene.open()), (births, open_of(&[])));
+        assert_eq!((scene.births(), scene.open()), (1, open_of(&[])));
     });
 }
 
