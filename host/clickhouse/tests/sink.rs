@@ -373,7 +373,10 @@ fn a_take_back_of_epochs_without_a_value_leaves_its_generation_behind() {
     for _ in 0..2 {
         sink.take_back(lost, 8).unwrap();
         assert_eq!(engine.ask("SELECT groupArray(epoch) FROM weir.epochs FINAL"), "[3]");
-        assert_eq!(engine.ask("SELECT action, bitShiftRight(version, 40) FROM weir.audit FINAL"), "taken-back\t8");
+        assert_eq!(
+            engine.ask("SELECT action, bitShiftRight(version, 40) FROM weir.audit FINAL"),
+            "taken-back\t8"
+        );
         assert_eq!(sink.max_generation().unwrap(), 8);
     }
 }

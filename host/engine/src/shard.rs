@@ -91,6 +91,7 @@ pub struct Shard {
     told: BTreeMap<&'static str, Condition>,
     stages: BTreeMap<&'static str, u64>,
     bytes: usize,
+    /// Whether anything was read, or was found to be all, since the last epoch.
     read_any: bool,
     must_commit: bool,
     /// Every due row is emitted with the next epoch, tick or not.
@@ -159,7 +160,8 @@ impl Shard {
             SourceEvent::Records(records) => self.read(&records, now),
             SourceEvent::EndOfPartition { index } => {
                 if self.holds.end_of_partition(index) {
-                    self.sources.end_of_partition(index, now);
+                    // The status says so with an epoch, though nothing else has come.
+                    self.read_any |= self.sources.end_of_partition(index, now);
                     self.tables.iter_mut().for_each(|table| table.reached_end(index));
                 }
                 self.take_trials(now);

@@ -219,10 +219,10 @@ impl Sources {
         ours.map(|(partition, stored)| (partition, stored.next)).collect()
     }
 
-    pub fn end_of_partition(&mut self, partition: u32, now: Micros) {
-        if let Some(standing) = self.standings.get_mut(partition as usize) {
-            standing.at.time.at_end = Some(now);
-        }
+    /// A partition is at its end; true if it was not known to be.
+    pub fn end_of_partition(&mut self, partition: u32, now: Micros) -> bool {
+        let Some(standing) = self.standings.get_mut(partition as usize) else { return false };
+        standing.at.time.at_end.replace(now).is_none()
     }
 
     pub fn skipped(&mut self, partition: u32, reason: &str) {
