@@ -1,33 +1,37 @@
-//! The allocator of the host and of what measures it: mimalloc, told to keep what was freed.
-
-use std::ffi::c_long;
+//! The allocator of the host and of what measures it: jemalloc, told to keep what an epoch frees for the next.
 
 /// Batches come and go by the megabyte: an allocator that keeps its pages spares their faults.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// `mi_option_purge_delay` of mimalloc.h, versions 2 and 3: milliseconds until freed memory goes back to the system.
-const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
-
-/// Ten epochs of the usual length, in milliseconds.
-const KEPT_MS: c_long = 10_000;
-
-/// Keeps freed memory for ten epochs, unless `MIMALLOC_PURGE_DELAY` says otherwise. An epoch frees what the next one
-/// takes again: given back after mimalloc's own second, it came as new pages, and clearing those took a fifth of
-/// the time (docs/performance.md).
-pub fn keep_freed() {
-    // SAFETY: sets a number inside the allocator, which reads it whenever it frees; any thread may do so at any time.
-    unsafe { libmimalloc_sys::mi_option_set_default(PURGE_DELAY, KEPT_MS) }
-}
+/// What jemalloc reads at its start; the variable `_RJEM_MALLOC_CONF` goes beyond it. Freed pages go back to the
+/// system over ten epochs, by a thread of its own: an epoch frees what the next one takes again, and clearing new
+/// pages took a fifth of the time (docs/performance.md).
+// SAFETY: the one definition of a symbol that jemalloc leaves to its program, of the type that it declares: a
+// `const char *`, ended by a zero.
+#[unsafe(export_name = "_rjem_malloc_conf")]
+static OPTIONS: &[u8; 61] = b"background_thread:true,dirty_decay_ms:10000,muzzy_decay_ms:0\0";
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::CStr;
+    use std::mem::size_of;
+    use tikv_jemalloc_sys::mallctl;
+
+    /// An option as jemalloc holds it. `T` must be the type that its manual names.
+    fn option<T: Default>(name: &CStr) -> T {
+        let (mut value, mut size) = (T::default(), size_of::<T>());
+        let (to, none) = ((&raw mut value).cast(), std::ptr::null_mut());
+        // SAFETY: `to` has room for `size` bytes, and nothing is set.
+        assert_eq!(unsafe { mallctl(name.as_ptr(), to, &raw mut size, none, 0) }, 0, "{name:?}");
+        assert_eq!(size, size_of::<T>(), "{name:?}");
+        value
+    }
+
     #[test]
-    fn the_option_is_the_one_that_is_meant() {
-        // SAFETY: reads a number inside the allocator.
-        let now = || unsafe { libmimalloc_sys::mi_option_get(super::PURGE_DELAY) };
-        assert_eq!(now(), 1000, "mimalloc 3 waits a second by default");
-        super::keep_freed();
-        assert_eq!(now(), super::KEPT_MS);
+    fn the_allocator_has_read_what_it_is_told() {
+        assert_eq!(option::<isize>(c"opt.dirty_decay_ms"), 10_000);
+        assert_eq!(option::<isize>(c"opt.muzzy_decay_ms"), 0);
+        assert_eq!(option::<u8>(c"background_thread"), 1, "it runs");
     }
 }

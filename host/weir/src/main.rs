@@ -17,6 +17,7 @@ mod wiring;
 use clap::Parser as _;
 use cli::{Cli, Command};
 use std::process::ExitCode;
+use weir_alloc as _; // The allocator.
 
 /// Why a command failed; each kind has an exit code of its own.
 #[derive(Debug)]
@@ -44,7 +45,6 @@ impl From<config::ConfigError> for Failure {
 }
 
 fn main() -> ExitCode {
-    weir_alloc::keep_freed();
     let outcome = match Cli::parse().command {
         Command::Plugin { host, command } => {
             plugin::run(&host, &command).map_err(|e| Failure::Error(format!("{e:#}")))

@@ -11,6 +11,7 @@ mod throughput;
 mod whole;
 
 use clap::{Parser, Subcommand};
+use weir_alloc as _; // As the host does.
 
 #[derive(Parser)]
 struct Cli {
@@ -31,8 +32,6 @@ enum Bench {
 }
 
 fn main() -> anyhow::Result<()> {
-    // As the host does.
-    weir_alloc::keep_freed();
     match Cli::parse().bench {
         Bench::Throughput(options) => throughput::run(&options),
         Bench::Recovery(options) => recovery::run(&options),
