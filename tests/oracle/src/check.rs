@@ -17,7 +17,7 @@ use crate::settings::Settings;
 use crate::standing::{self, Now};
 use crate::time::Kind;
 use anyhow::{Context, Result};
-use jiff::tz::TimeZone;
+use chrono_tz::Tz;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 mod cohort;
@@ -27,7 +27,7 @@ pub struct Task {
     pub metrics: Vec<&'static Metric>,
     /// Metrics loaded while the host ran.
     pub pushed: BTreeSet<String>,
-    pub zone: TimeZone,
+    pub zone: Tz,
     pub settings: Settings,
     pub bounds: Bounds,
     /// All partitions were idle before the host stopped in order: every window that had ended by then is
@@ -136,7 +136,7 @@ impl Check {
         for kind in metric.windows() {
             let mut windowed = Vec::new();
             for (base, samples) in bases.iter().zip(&samples) {
-                windowed.push(recompute::windowed(base, samples, *kind, &task.zone)?);
+                windowed.push(recompute::windowed(base, samples, *kind, task.zone)?);
             }
             let found = store.realtime(metric.name, kind.name())?;
             if task.settled {
@@ -173,7 +173,7 @@ impl Check {
             course: self.courses.get(metric.table.name).context("a table without a course")?,
             bounds: &task.bounds,
         };
-        samples::gather(metric, &self.reading, &aside, &task.zone, &task.settings)
+        samples::gather(metric, &self.reading, &aside, task.zone, &task.settings)
     }
 
     /// Notes what did not count in its windows.

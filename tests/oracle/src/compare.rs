@@ -201,7 +201,8 @@ impl Tally {
         self.sets.entry(key.set).or_default().1 += 1;
         if self.examples.len() < EXAMPLES {
             let Key { window, set, dims, start } = key;
-            let at = jiff::Timestamp::from_microsecond(*start).map_or(start.to_string(), |t| t.to_string());
+            let at =
+                chrono::DateTime::from_timestamp_micros(*start).map_or(start.to_string(), |t| t.to_rfc3339());
             self.examples.push(format!(
                 "{metric} {window} [{set}]={dims:?} {at} {output}: recomputed {expected}, found {found}"
             ));

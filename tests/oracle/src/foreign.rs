@@ -80,8 +80,8 @@ fn with_times(mut row: Map<String, Value>, table: &Table) -> Map<String, Value> 
 
 /// `2026-11-23 08:00:00.123`
 fn milliseconds(text: &str) -> Option<i64> {
-    let civil = jiff::civil::DateTime::strptime("%Y-%m-%d %H:%M:%S%.f", text).ok()?;
-    Some(civil.in_tz("UTC").ok()?.timestamp().as_millisecond())
+    let civil = chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f").ok()?;
+    Some(civil.and_utc().timestamp_millis())
 }
 
 /// Maxwell: the statement's position and the row's number, or the commit, which comes last.

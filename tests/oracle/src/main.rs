@@ -1,6 +1,6 @@
 //! `weir-oracle check`: exit 0 if every number agrees.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, Parser, Subcommand};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -99,8 +99,10 @@ fn check(options: &Options) -> Result<ExitCode> {
     let task = Task {
         metrics: chosen(&options.metrics)?,
         pushed: options.pushed.iter().cloned().collect::<BTreeSet<_>>(),
-        zone: jiff::tz::TimeZone::get(&options.time_zone)
-            .with_context(|| format!("--time-zone: {} is no time zone", options.time_zone))?,
+        zone: options
+            .time_zone
+            .parse()
+            .map_err(|_| anyhow!("--time-zone: {} is no time zone", options.time_zone))?,
         settings: Settings::new(&options.business_hours, &options.thresholds)?,
         bounds: Bounds {
             out_of_orderness: lateness::span(&options.out_of_orderness)?,

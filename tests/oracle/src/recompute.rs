@@ -6,7 +6,7 @@ use crate::results::Key;
 use crate::samples::{Counting, Samples};
 use crate::time::{Kind, SESSION_GAP};
 use anyhow::Result;
-use jiff::tz::TimeZone;
+use chrono_tz::Tz;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
@@ -73,7 +73,7 @@ impl Projection {
 
 /// A period metric's numbers for every subset of its dimensions, without the samples that missed this
 /// kind of window.
-pub fn windowed(metric: &Metric, samples: &Samples, kind: Kind, zone: &TimeZone) -> Result<Windowed> {
+pub fn windowed(metric: &Metric, samples: &Samples, kind: Kind, zone: Tz) -> Result<Windowed> {
     let mut windowed = Windowed::default();
     let Form::Period { outputs, .. } = metric.form else { return Ok(windowed) };
     for projection in projections(metric, &samples.dims) {
@@ -98,7 +98,7 @@ fn fixed(
     projection: &Projection,
     samples: &[Counting],
     kind: Kind,
-    zone: &TimeZone,
+    zone: Tz,
     bags: &mut Bags,
     irregular: &mut HashSet<(u32, i64)>,
 ) -> Result<()> {

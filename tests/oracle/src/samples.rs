@@ -9,7 +9,7 @@ use crate::results::Late;
 use crate::settings::Settings;
 use crate::time::{ALL_KINDS, Kind};
 use anyhow::Result;
-use jiff::tz::TimeZone;
+use chrono_tz::Tz;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// What did not count in its windows.
@@ -73,7 +73,7 @@ pub fn gather(
     metric: &Metric,
     reading: &Reading,
     aside: &Aside<'_>,
-    zone: &TimeZone,
+    zone: Tz,
     settings: &Settings,
 ) -> Result<Samples> {
     let mut samples = Samples { late: aside.late.len(), ahead: aside.ahead.len(), ..Samples::default() };
@@ -129,7 +129,7 @@ impl Samples {
         at: (&Partition, i64),
         mut events: Vec<&Late>,
         aside: &Aside<'_>,
-        zone: &TimeZone,
+        zone: Tz,
     ) -> Result<()> {
         let number = self.number(dims);
         for (time, values) in parts(sample) {
@@ -194,7 +194,7 @@ impl Aside<'_> {
         metric: &Metric,
         at: (&Partition, i64),
         event: &Late,
-        zone: &TimeZone,
+        zone: Tz,
     ) -> Result<Option<String>> {
         let Some(epoch) = self.course.epoch_of(at.0, at.1) else {
             return Ok(Some(format!("{event:?} was taken by no epoch")));

@@ -1,7 +1,8 @@
 //! Windows and business hours, in microseconds since the Unix epoch. Windows are half-open.
 
 use anyhow::{Context, Result, bail};
-use jiff::tz::TimeZone;
+use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone};
+use chrono_tz::Tz;
 
 pub const SECOND: i64 = 1_000_000;
 pub const MINUTE: i64 = 60 * SECOND;
@@ -49,7 +50,7 @@ impl Kind {
 
     /// Start and end of the window that holds `time`; of sliding ones the last, which ends last; of
     /// sessions that of a sample alone.
-    pub fn window(self, time: i64, zone: &TimeZone) -> Result<(i64, i64)> {
+    pub fn window(self, time: i64, zone: Tz) -> Result<(i64, i64)> {
         let (step, length) = match self {
             Kind::Minute => (MINUTE, MINUTE),
             Kind::Quarter => (15 * MINUTE, 15 * MINUTE),
@@ -63,21 +64,28 @@ impl Kind {
     }
 
     /// All windows that hold `time`: one, but thirty of sliding ones.
-    pub fn windows(self, time: i64, zone: &TimeZone) -> Result<impl Iterator<Item = (i64, i64)>> {
+    pub fn windows(self, time: i64, zone: Tz) -> Result<impl Iterator<Item = (i64, i64)>> {
         let (start, end) = self.window(time, zone)?;
         let more = if self == Kind::Sliding { SLIDING_SIZE / SLIDING_STEP } else { 1 };
         Ok((0..more).map(move |back| (start - back * SLIDING_STEP, end - back * SLIDING_STEP)))
     }
 }
 
-fn day(time: i64, zone: &TimeZone) -> Result<(i64, i64)> {
-    let at = jiff::Timestamp::from_microsecond(time).with_context(|| format!("{time} µs is no time"))?;
-    let date = zone.to_datetime(at).date();
-    let begins = |date: jiff::civil::Date| -> Result<i64> {
-        // A midnight that does not exist is the first instant after it.
-        Ok(zone.to_timestamp(date.at(0, 0, 0, 0)).context("a day has no beginning")?.as_microsecond())
-    };
-    Ok((begins(date)?, begins(date.tomorrow().context("the last day of time")?)?))
+/// Start and end of the local day that holds `time`.
+fn day(time: i64, zone: Tz) -> Result<(i64, i64)> {
+    let at = DateTime::from_timestamp_micros(time).with_context(|| format!("{time} µs is no time"))?;
+    let date = at.with_timezone(&zone).date_naive();
+    let next = date.checked_add_days(Days::new(1)).context("the last day of time")?;
+    Ok((begins(date, zone)?, begins(next, zone)?))
+}
+
+/// The first instant of a day: where clocks are put forward over midnight, the one after the gap.
+fn begins(date: NaiveDate, zone: Tz) -> Result<i64> {
+    let midnight = date.and_time(NaiveTime::MIN);
+    // A whole day can be missing, as where the date line is crossed.
+    let moments = (0..=DAY / SECOND).map(|seconds| midnight + TimeDelta::seconds(seconds));
+    let first = moments.filter_map(|local: NaiveDateTime| zone.from_local_datetime(&local).earliest()).next();
+    Ok(first.with_context(|| format!("{date} has no beginning"))?.timestamp_micros())
 }
 
 /// Weekly hours at a fixed distance from UTC.
@@ -161,36 +169,36 @@ mod tests {
     use super::*;
 
     fn at(text: &str) -> i64 {
-        text.parse::<jiff::Timestamp>().unwrap().as_microsecond()
+        text.parse::<DateTime<chrono::Utc>>().unwrap().timestamp_micros()
     }
 
     #[test]
     fn windows_begin_at_their_multiples_and_hold_their_start() {
         let time = at("2026-11-23T08:59:59.999Z");
-        let window = |kind: Kind| kind.window(time, &TimeZone::UTC).unwrap();
+        let window = |kind: Kind| kind.window(time, Tz::UTC).unwrap();
         assert_eq!(window(Kind::Minute), (at("2026-11-23T08:59:00Z"), at("2026-11-23T09:00:00Z")));
         assert_eq!(window(Kind::Quarter), (at("2026-11-23T08:45:00Z"), at("2026-11-23T09:00:00Z")));
         assert_eq!(window(Kind::Hour), (at("2026-11-23T08:00:00Z"), at("2026-11-23T09:00:00Z")));
         assert_eq!(window(Kind::Day), (at("2026-11-23T00:00:00Z"), at("2026-11-24T00:00:00Z")));
-        assert_eq!(Kind::Minute.window(-1, &TimeZone::UTC).unwrap(), (-MINUTE, 0));
+        assert_eq!(Kind::Minute.window(-1, Tz::UTC).unwrap(), (-MINUTE, 0));
     }
 
     #[test]
     fn a_time_lies_in_thirty_sliding_windows_of_five_minutes() {
         let time = at("2026-11-23T08:59:59.999Z");
-        let all: Vec<(i64, i64)> = Kind::Sliding.windows(time, &TimeZone::UTC).unwrap().collect();
+        let all: Vec<(i64, i64)> = Kind::Sliding.windows(time, Tz::UTC).unwrap().collect();
         assert_eq!(all.len(), 30);
         assert_eq!(all[0], (at("2026-11-23T08:59:50Z"), at("2026-11-23T09:04:50Z")));
         assert_eq!(all[29], (at("2026-11-23T08:55:00Z"), at("2026-11-23T09:00:00Z")));
         assert!(all.iter().all(|(start, end)| (*start..*end).contains(&time)));
-        assert_eq!(Kind::Minute.windows(time, &TimeZone::UTC).unwrap().count(), 1);
+        assert_eq!(Kind::Minute.windows(time, Tz::UTC).unwrap().count(), 1);
     }
 
     #[test]
     fn a_day_in_which_clocks_change_has_23_or_25_hours() {
-        let berlin = TimeZone::get("Europe/Berlin").unwrap();
+        let berlin = Tz::Europe__Berlin;
         let length = |text| {
-            let (start, end) = Kind::Day.window(at(text), &berlin).unwrap();
+            let (start, end) = Kind::Day.window(at(text), berlin).unwrap();
             (end - start) / HOUR
         };
         assert_eq!(length("2026-03-29T12:00:00Z"), 23);

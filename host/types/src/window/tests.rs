@@ -34,6 +34,38 @@ fn a_day_begins_after_the_gap_where_midnight_does_not_exist() {
     assert_eq!(day.end - day.start, 23 * HOUR);
 }
 
+/// The first instant of a local day, by another library and another rule than ours.
+fn first_instant(date: chrono::NaiveDate, zone: chrono_tz::Tz) -> Micros {
+    use chrono::TimeZone as _;
+    let midnight = date.and_time(chrono::NaiveTime::MIN);
+    let moments = (0..=DAY / SECOND).map(|seconds| midnight + chrono::TimeDelta::seconds(seconds));
+    let existing = moments.filter_map(|local| zone.from_local_datetime(&local).earliest());
+    existing.map(|first| first.timestamp_micros()).next().expect("no two days in a row are left out")
+}
+
+#[test]
+fn days_follow_one_another_in_every_zone_as_another_library_has_them() {
+    let until = at("2025-01-01T00:00:00Z");
+    let mut compared = 0;
+    for zone in chrono_tz::TZ_VARIANTS {
+        let Ok(ours) = TimeZone::get(zone.name()) else { continue };
+        compared += 1;
+        let ours = Calendar::new(ours);
+        let mut day = ours.day(at("1999-12-31T12:00:00Z"));
+        while day.end < until {
+            let next = ours.day(day.end);
+            let at = chrono::DateTime::from_timestamp_micros(day.end).expect("a time");
+            let date = at.with_timezone(&zone).date_naive();
+            let after = date.checked_add_days(chrono::Days::new(1)).expect("a day after it");
+            let expected = Interval { start: first_instant(date, zone), end: first_instant(after, zone) };
+            assert_eq!(next, expected, "{date} in {zone}");
+            assert_eq!(next.start, day.end, "{date} in {zone}");
+            day = next;
+        }
+    }
+    assert!(compared > 500, "{compared} zones");
+}
+
 #[test]
 fn the_last_microsecond_of_a_day_still_belongs_to_it() {
     let shanghai = calendar("Asia/Shanghai");

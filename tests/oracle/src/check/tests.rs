@@ -117,7 +117,7 @@ fn task(pushed: &[&str]) -> Task {
     Task {
         metrics: Vec::new(),
         pushed: pushed.iter().map(|m| m.to_string()).collect(),
-        zone: TimeZone::UTC,
+        zone: Tz::UTC,
         settings: Settings::new("Mon-Fri 09:00-18:00 UTC", &[]).unwrap(),
         bounds: Bounds::default(),
         settled: false,
@@ -176,7 +176,7 @@ fn recomputed(name: &str, maker: &Maker, late: &[Late]) -> Expected {
         let bases = check.bases(metric);
         let windowed = bases.iter().map(|base| {
             let samples = check.samples(base, &store, &task).unwrap();
-            recompute::windowed(base, &samples, *kind, &task.zone).unwrap()
+            recompute::windowed(base, &samples, *kind, task.zone).unwrap()
         });
         let windowed = windowed.collect();
         all.extend(expected_of(metric, &bases, windowed));
