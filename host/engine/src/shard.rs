@@ -315,11 +315,13 @@ impl Shard {
         let Some(mut entry) = entry else { return Ok(false) };
         let forgotten = crate::metric::forgotten(&entry, &self.keys, store)?;
         self.extra_writes.deletes.extend(forgotten);
-        // Cells of epochs whose writes are on their way.
-        let coming = self.durable + 1..=self.head.epoch;
-        coming.for_each(|epoch| {
-            self.extra_writes.delete(self.keys.cells(name, entry.incarnation, epoch));
-        });
+        // What epochs hold whose writes are on their way.
+        let (durable, keys) = (self.durable, &self.keys);
+        let cells = (durable + 1..=self.head.epoch).map(|epoch| keys.cells(name, entry.incarnation, epoch));
+        self.extra_writes.deletes.extend(cells);
+        let away = self.suspended.iter().map(|s| &s.metric).chain(self.catchups.iter().map(|c| &c.metric));
+        let metrics = self.metrics.iter().chain(away).filter(|m| m.info.name == name);
+        self.extra_writes.deletes.extend(metrics.flat_map(|m| m.chunks_coming(durable, keys)));
         self.rows.outbox.promoted.push(promoted(&entry, true, self.head.epoch + 1));
         entry.status = Status::Retired;
         self.metrics.retain(|m| m.info.name != name);

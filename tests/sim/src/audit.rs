@@ -109,6 +109,7 @@ pub fn audit(world: &mut World, now: Micros) -> Audit {
     auditor.audit.inputs = auditor.changes().count() as u64;
     auditor.epochs();
     auditor.pointers();
+    auditor.leftovers();
     let late = auditor.late();
     OF_EVENTS.into_iter().for_each(|metric| auditor.windows(metric, &late, now));
     OF_ROWS.into_iter().for_each(|metric| auditor.current(metric));
@@ -202,6 +203,24 @@ impl Auditor<'_> {
         for (name, _) in disk.joined.keys().filter(|(name, _)| !disk.metrics.contains_key(name)) {
             if self.world.tables.promoted.get(name).is_none_or(|held| !held.row.retired) {
                 found.push(format!("metric {name} is retired, and still shown"));
+            }
+        }
+        self.found.extend(found);
+    }
+
+    /// Nothing stays in the state of a metric that is gone.
+    fn leftovers(&mut self) {
+        let disk = &self.world.disk;
+        let is_there = |name: &str, incarnation: &str| {
+            disk.metrics.get(name).is_some_and(|metric| metric.incarnation.to_string() == incarnation)
+        };
+        let mut found = Vec::new();
+        for key in disk.keys().map(|key| String::from_utf8_lossy(key).into_owned()) {
+            if let [_, "cells" | "chunk" | "kinds", name, incarnation, ..] =
+                key.split('/').collect::<Vec<_>>()[..]
+                && !is_there(name, incarnation)
+            {
+                found.push(format!("{key} is left of a metric that is gone"));
             }
         }
         self.found.extend(found);

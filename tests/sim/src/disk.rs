@@ -43,6 +43,10 @@ fn hash_of(writes: &WriteSet) -> u64 {
 }
 
 impl Disk {
+    pub fn keys(&self) -> impl Iterator<Item = &Vec<u8>> {
+        self.data.keys()
+    }
+
     /// All or nothing. Epochs must follow each other; only the same write may come again. `listed`: the
     /// metrics of the writer's epochs.
     pub fn write(

@@ -108,6 +108,24 @@ impl Metric {
         Ok(())
     }
 
+    /// Keys of chunks whose writes are on their way, so that the store does not show them yet.
+    pub fn chunks_coming(&self, durable: u64, keys: &Keyspace) -> Vec<Vec<u8>> {
+        let key = |kind: u16, start, part| {
+            let window = &self.plan.kinds[kind as usize].name;
+            keys.chunk(&self.entry.name, self.entry.incarnation, window, start, part)
+        };
+        let mut coming = Vec::new();
+        for (_, group) in self.windows.groups() {
+            let parts =
+                (0..).zip(&group.parts).filter(|(_, p)| p.stored.is_some_and(|epoch| epoch > durable));
+            coming.extend(parts.map(|(part, _)| key(group.kind, group.interval.start, part)));
+        }
+        for (kind, start, parts) in &self.dropped {
+            coming.extend((0..*parts).map(|part| key(*kind, *start, part)));
+        }
+        coming
+    }
+
     fn stored_slots(&mut self, numbers: Vec<u32>, shared: &Shared) -> Result<Vec<StoredSlot>, GuestError> {
         let states = self.instance.save(&numbers)?;
         let mut slots = Vec::with_capacity(numbers.len());
