@@ -16,7 +16,7 @@ use weir_types::schema::{Reading, SourceDecl};
 
 /// A mode's samples, and the types with which they are declared: of dates, of the three DATETIMEs, of
 /// TIME and of DECIMAL.
-const MODES: [(&str, [&str; 6]); 5] = [
+const MODES: [(&str, [&str; 6]); 6] = [
     (
         "debezium-schemaless",
         ["date-days", "datetime-ms", "datetime-ms", "datetime-us", "duration-us", "decimal-base64(3)"],
@@ -28,6 +28,10 @@ const MODES: [(&str, [&str; 6]); 5] = [
     (
         "debezium-time-microseconds",
         ["date-days", "datetime-us", "datetime-us", "datetime-us", "duration-us", "decimal-base64(3)"],
+    ),
+    (
+        "debezium-time-nanoseconds",
+        ["date-days", "datetime-ns", "datetime-ns", "datetime-ns", "duration-ns", "decimal-base64(3)"],
     ),
     (
         "debezium-time-connect-decimal-string",
