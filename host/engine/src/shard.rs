@@ -195,15 +195,14 @@ impl Shard {
 
     /// Shows a source's batch to all metrics, and empties it.
     fn process(&mut self, source: usize, now: Micros) {
-        self.look(source);
-        self.show(source, true, now);
+        if !self.batches[source].is_empty() {
+            self.look(source);
+            self.show(source, true, now);
+        }
     }
 
-    /// `images`: whether it sets current values.
+    /// The same for a batch that is not empty. `images`: whether it sets current values.
     fn show(&mut self, source: usize, images: bool, now: Micros) {
-        if self.batches[source].is_empty() {
-            return;
-        }
         let mut batch = std::mem::take(&mut self.batches[source]);
         self.bytes += batch.size_bytes();
         let monotonic = self.monotonic.clone();

@@ -136,19 +136,21 @@ impl Scout {
             };
             match metadata.topics().iter().find(|t| t.name() == topic) {
                 Some(topic) => {
-                    let all = self.look_at(topic, &mut problems);
-                    let unknown = all.into_iter().filter(|found| !known.contains(&found.partition));
-                    let (read, unread): (Vec<_>, Vec<_>) =
-                        unknown.partition(|found| self.start.contains_key(&found.partition));
-                    fresh.extend(unread);
-                    before.extend(read.into_iter().filter(|found| found.has_leader));
+                    for Listed { partition, has_leader } in self.look_at(topic, &mut problems) {
+                        match self.start.get(&partition) {
+                            _ if known.contains(&partition) => {}
+                            None => fresh.push(Found::unread(partition)),
+                            Some(start) if has_leader => before.push((partition, start)),
+                            Some(_) => {}
+                        }
+                    }
                 }
                 None => problems.push(format!("kafka says nothing about topic `{topic}`; trying again")),
             }
         }
-        self.tell(fresh.into_iter().map(|at| Found::unread(at.partition)).collect(), known);
-        for Listed { partition, .. } in before {
-            match self.resume(&partition) {
+        self.tell(fresh, known);
+        for (partition, start) in before {
+            match self.resume(&partition, start) {
                 Ok(Ok(found)) => self.tell(vec![found], known),
                 Ok(Err(stopped)) => {
                     known.insert(partition);
@@ -232,9 +234,8 @@ impl Scout {
     }
 
     /// How a partition that was read before is read on, or that it is not; an error is what to try again.
-    fn resume(&self, partition: &TopicPartition) -> Result<Result<Found, Finding>, String> {
+    fn resume(&self, partition: &TopicPartition, start: &StartAt) -> Result<Result<Found, Finding>, String> {
         let TopicPartition { topic, partition: id } = partition;
-        let Some(start) = self.start.get(partition) else { return Ok(Ok(Found::unread(partition.clone()))) };
         match self.consumer.client().fetch_watermarks(topic, *id, PATIENCE) {
             Ok((low, high)) => Ok(resume_at(partition, start, low, high).map_err(|reason| {
                 Finding::Stopped { partition: partition.clone(), next: start.next, reason }

@@ -132,7 +132,9 @@ impl Shard {
         }
         for (rows, images) in [(batch, true), (others, false)] {
             self.batches[source] = rows;
-            self.show(source, images, now);
+            if !self.batches[source].is_empty() {
+                self.show(source, images, now);
+            }
         }
         if any {
             return (Redriven::Applied, DeadOutcome::Applied);
