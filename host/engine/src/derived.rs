@@ -7,7 +7,7 @@
 mod finish;
 mod plan;
 
-use crate::keys::KeySpace;
+use crate::keys::{KeySpace, Needed};
 use crate::metric::{Metric, SeriesTable};
 use crate::stored::{Status, StoredMetric, StoredPosition};
 use crate::watermark::Watermarks;
@@ -174,6 +174,11 @@ impl Derived {
     /// Nanoseconds that its epoch's end took, its bases' part included.
     pub fn spent(&mut self, ns: u64) {
         self.cost.busy_ns += ns;
+    }
+
+    /// The texts of its keys.
+    pub fn needs(&self, needed: &mut Needed) {
+        self.spaces.iter().for_each(|space| space.needs(needed));
     }
 
     /// How it stands, for the catalogue.

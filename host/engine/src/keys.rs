@@ -7,11 +7,15 @@ use weir_types::batch::{Cells, Dictionary, cell};
 use weir_types::contract::ValueType;
 use weir_types::key;
 
-/// Texts with dense ids.
+/// Texts with dense ids, which are given out again once nobody needs a text any more.
 #[derive(Debug, Default)]
 pub struct Texts {
     ids: FxHashMap<Arc<str>, u32>,
     texts: Vec<Arc<str>>,
+    /// Ids without a text.
+    free: Vec<u32>,
+    /// How many there were when it was last looked which are needed.
+    kept: usize,
 }
 
 impl Texts {
@@ -20,13 +24,55 @@ impl Texts {
             return *id;
         }
         let text: Arc<str> = text.into();
-        let id = self.texts.len() as u32;
-        self.ids.insert(text.clone(), id);
-        self.texts.push(text);
+        let id = match self.free.pop() {
+            Some(id) => {
+                self.texts[id as usize] = text.clone();
+                id
+            }
+            None => {
+                self.texts.push(text.clone());
+                self.texts.len() as u32 - 1
+            }
+        };
+        self.ids.insert(text, id);
         id
     }
     pub fn get(&self, id: u32) -> &str {
         &self.texts[id as usize]
+    }
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+    /// Whether they have doubled since it was last looked which are needed.
+    pub fn have_doubled(&self) -> bool {
+        self.len() >= 2 * self.kept
+    }
+    /// To be told which of them are needed.
+    pub fn none_needed(&self) -> Needed {
+        Needed(vec![false; self.texts.len()])
+    }
+    /// Forgets those that are not needed.
+    pub fn keep(&mut self, needed: &Needed) {
+        let (none, texts, free) = (Arc::<str>::default(), &mut self.texts, &mut self.free);
+        self.ids.retain(|_, id| {
+            let is_needed = needed.0[*id as usize];
+            if !is_needed {
+                texts[*id as usize] = none.clone();
+                free.push(*id);
+            }
+            is_needed
+        });
+        self.kept = self.len();
+    }
+}
+
+/// Which texts somebody holds, by id.
+#[derive(Debug)]
+pub struct Needed(Vec<bool>);
+
+impl Needed {
+    pub fn add(&mut self, id: i64) {
+        self.0[id as usize] = true;
     }
 }
 
@@ -92,6 +138,16 @@ impl KeySpace {
         let render = |(i, ty): (usize, &ValueType)| key::render(*ty, value(i), |t| texts.get(t).to_string());
         let rendered = || self.types.iter().enumerate().map(render).collect();
         self.rendered[id as usize].get_or_insert_with(rendered).clone()
+    }
+    /// The texts of its keys.
+    pub fn needs(&self, needed: &mut Needed) {
+        let texts: Vec<usize> = (0..self.types.len()).filter(|i| self.types[*i] == ValueType::Text).collect();
+        if texts.is_empty() {
+            return;
+        }
+        for key in (0..self.ids.len() as u32).map(|id| self.ids.get(id)) {
+            texts.iter().filter(|i| key[0] >> **i & 1 == 0).for_each(|i| needed.add(key[i + 1]));
+        }
     }
     /// The key in a form that outlives the process.
     pub fn to_stored(&self, id: u32, texts: &Texts) -> StoredKey {
@@ -246,6 +302,7 @@ impl Projection {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     #[test]
     fn a_key_survives_being_stored_and_read_into_another_process() {
@@ -259,6 +316,26 @@ mod tests {
         let back = second.of_stored(&stored, &mut other).expect("same arity");
         assert_eq!(*second.render(back, &other), ["7", "app", "\\N"]);
         assert_eq!(space.render(id, &texts), second.render(back, &other));
+    }
+
+    #[test]
+    fn the_id_of_a_text_that_nobody_needs_is_given_to_another_and_those_that_are_needed_keep_theirs() {
+        let mut texts = Texts::default();
+        let ids: Vec<u32> = ["a", "b", "c"].map(|text| texts.id(text)).into();
+        let mut space = KeySpace::new(vec![ValueType::Text, ValueType::Text, ValueType::Int]);
+        // Value 1 is null, and value 2 is no text, whatever stands there.
+        space.id(&[0b010, i64::from(ids[1]), i64::from(ids[0]), i64::from(ids[2])]);
+        let mut needed = texts.none_needed();
+        space.needs(&mut needed);
+        assert!(texts.have_doubled());
+        texts.keep(&needed);
+        assert_eq!((texts.len(), texts.id("b"), texts.have_doubled()), (1, ids[1], false));
+        let others: BTreeSet<u32> = ["a", "d", "e"].map(|text| texts.id(text)).into();
+        assert!(others.is_superset(&BTreeSet::from([ids[0], ids[2]])) && !others.contains(&ids[1]));
+        for (text, id) in ["a", "b", "d", "e"].map(|text| (text, texts.id(text))) {
+            assert_eq!(texts.get(id), text);
+        }
+        assert_eq!((texts.len(), texts.have_doubled()), (4, true));
     }
 
     #[test]

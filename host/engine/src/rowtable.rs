@@ -14,7 +14,7 @@ mod slab;
 mod truncates;
 
 use crate::buckets::{BUCKETS, Buckets};
-use crate::keys::{DimColumn, KeyPart, TextMap, Texts};
+use crate::keys::{DimColumn, KeyPart, Needed, TextMap, Texts};
 use crate::stored::{StoredBegan, StoredRebuild};
 use listed::Listed;
 use rustc_hash::FxHashMap;
@@ -260,12 +260,34 @@ impl RowTable {
         }
     }
 
-    /// For each declared column, if it holds texts, how to read them.
+    fn is_text(&self, column: usize) -> bool {
+        self.source.columns[column].ty.value_type() == ValueType::Text
+    }
+
+    /// For each declared column that keys or images have, if it holds texts, how to read them.
     fn text_maps(&self, batch: &ChangeBatch, texts: &mut Texts) -> Vec<Option<TextMap>> {
+        let is_kept = |c: &usize| self.source.primary_key.contains(c) || self.columns.contains(c);
         let map = |c: usize, texts: &mut Texts| TextMap::of(&batch.dictionaries[c], texts);
         (0..self.source.columns.len())
-            .map(|c| (self.source.columns[c].ty.value_type() == ValueType::Text).then(|| map(c, texts)))
+            .map(|c| (self.is_text(c) && is_kept(&c)).then(|| map(c, texts)))
             .collect()
+    }
+
+    /// The texts of its rows. Between batches and epochs it has no others.
+    pub fn needs(&self, needed: &mut Needed) {
+        let texts = |columns: &[usize]| -> Vec<usize> {
+            (0..columns.len()).filter(|at| self.is_text(columns[*at])).collect()
+        };
+        let (of_key, of_image) = (texts(&self.source.primary_key), texts(&self.columns));
+        if of_key.is_empty() && of_image.is_empty() {
+            return;
+        }
+        for (key, slot) in self.rows.iter() {
+            of_key.iter().for_each(|at| needed.add(key[at + 1]));
+            let image = self.rows.image(slot);
+            let values = of_image.iter().filter(|at| image.states[**at] == cell::VALUE);
+            values.for_each(|at| needed.add(image.values[*at]));
+        }
     }
 
     fn add_pending(
@@ -452,9 +474,9 @@ impl RowTable {
         texts: &'a Texts,
     ) -> impl ExactSizeIterator<Item = KeyPart<'a>> + use<'a> {
         self.source.primary_key.iter().zip(&key[1..]).map(|(column, value)| {
-            match self.source.columns[*column].ty.value_type() {
-                ValueType::Text => KeyPart::Text(texts.get(*value as u32)),
-                _ => KeyPart::Value(*value),
+            match self.is_text(*column) {
+                true => KeyPart::Text(texts.get(*value as u32)),
+                false => KeyPart::Value(*value),
             }
         })
     }

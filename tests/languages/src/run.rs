@@ -115,6 +115,7 @@ fn options(components: &[Component]) -> weir_engine::Options {
         windows_metric: BTreeMap::new(),
         hot_slots: 1_000,
         hot_slots_total: 4_000,
+        texts: 1 << 16,
         waiting_bytes: 64 << 20,
         missed_bytes: 1 << 26,
         initial_plugins: components.to_vec(),

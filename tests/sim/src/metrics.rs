@@ -339,8 +339,8 @@ fn make_options(initial: &[&str], is_plain: bool) -> Options {
         table: "ticket".into(),
         format,
         columns: vec![
-            column("id", ColumnType::Int),
-            column("queue_id", ColumnType::Int),
+            column("id", ColumnType::Text),
+            column("queue_id", ColumnType::Text),
             column("status", ColumnType::Text),
             column("amount", ColumnType::Int),
             column("created_at", ColumnType::Time(TimeUnit::Ms)),
@@ -370,6 +370,7 @@ fn make_options(initial: &[&str], is_plain: bool) -> Options {
         stalled_after: Duration::from_secs(3600),
         hot_slots: u64::MAX,
         hot_slots_total: u64::MAX,
+        texts: 8,
         waiting_bytes: 1 << 26,
         missed_bytes: 1 << 26,
         initial_plugins: vec![("simulated.wasm".into(), component(initial, 1))],

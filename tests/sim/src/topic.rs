@@ -250,14 +250,14 @@ impl Topic {
 }
 
 fn key(id: i64) -> String {
-    format!("{{\"id\":{id}}}")
+    format!("{{\"id\":\"{id}\"}}")
 }
 
 /// The fields of a row.
 fn fields(text: &mut String, id: i64, row: Row) {
     let _ = write!(
         text,
-        "\"id\":{id},\"queue_id\":{},\"status\":\"{}\",\"amount\":{},\"created_at\":{},\"updated_at\":{}",
+        "\"id\":\"{id}\",\"queue_id\":\"{}\",\"status\":\"{}\",\"amount\":{},\"created_at\":{},\"updated_at\":{}",
         row.queue,
         if row.open { "open" } else { "shut" },
         row.amount,

@@ -15,7 +15,7 @@ mod restore;
 mod sessions;
 pub mod windows;
 
-use crate::keys::Projection;
+use crate::keys::{Needed, Projection};
 use crate::plan::{KindPlan, Plan};
 use crate::shared::Shared;
 use crate::stored::{Status, StoredMetric};
@@ -213,6 +213,11 @@ impl Metric {
 
     pub fn live_slots(&self) -> u64 {
         self.windows.live()
+    }
+
+    /// The texts of its keys.
+    pub fn needs(&self, needed: &mut Needed) {
+        self.projections.iter().for_each(|set| set.space.needs(needed));
     }
 
     /// How it stands, for the catalogue.

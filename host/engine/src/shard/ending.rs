@@ -75,7 +75,23 @@ impl Shard {
             versions.save(epoch, &self.keys, &mut writes);
         }
         *self.stages.entry("encode").or_default() += ((self.monotonic)() - start).as_nanos() as u64;
+        self.forget_texts();
         Ok(self.close_epoch(boundary, rows, writes, generation, delivered))
+    }
+
+    /// Forgets texts that stand in no key and no row any more, each time that they have doubled: texts like those
+    /// of primary keys come without end. Here no batch is in work that holds others.
+    fn forget_texts(&mut self) {
+        let texts = &self.shared.texts;
+        if texts.len() < self.options.texts || !texts.have_doubled() {
+            return;
+        }
+        let mut needed = texts.none_needed();
+        self.shared.spaces.iter().for_each(|space| space.needs(&mut needed));
+        self.opened().for_each(|metric| metric.needs(&mut needed));
+        self.derived.iter().for_each(|derived| derived.needs(&mut needed));
+        self.tables.iter().for_each(|table| table.needs(&mut needed));
+        self.shared.texts.keep(&needed);
     }
 
     /// The share of its slots that each metric may keep so that all together keep to the total.

@@ -166,6 +166,24 @@ fn a_metric_over_current_values_that_joins_a_running_table_begins_with_its_rows(
     });
 }
 
+#[test]
+fn texts_of_rows_that_are_gone_are_forgotten() {
+    both(&[Told, Every(7)], |kills| {
+        let (mut world, mut reading) = (World::new(), Reading::new(kills));
+        for id in 0..2000 {
+            world.take(&Step::Put(id, 1, true));
+            if id >= 10 {
+                world.take(&Step::Delete(id - 10));
+            }
+            reading.read_all(&world);
+            reading.end_epoch();
+            let texts = reading.shard.shared.texts.len();
+            assert!(texts <= 60, "{texts} texts for ten rows");
+        }
+        assert_eq!(reading.shown(), world.open());
+    });
+}
+
 /// The rows that a table holds must not depend on which of these a test says; so they are written out.
 #[test]
 fn a_truncate_read_late_ends_only_the_rows_that_were_set_before_it() {

@@ -149,7 +149,7 @@ impl World {
                 ];
                 let there = cells.iter().filter(|(name, _)| self.lacks != Some(*name));
                 let cells: String = there.map(|(name, cell)| format!(r#""{name}":{cell},"#)).collect();
-                format!(r#"{{"id":{id},{cells}"updated_at":{at}}}"#)
+                format!(r#"{{"id":"{id}",{cells}"updated_at":{at}}}"#)
             }
         };
         if let ('c', Rekey::None, None | Some("status"), Some((queue, _))) = (op, rekey, self.lacks, after) {
@@ -174,7 +174,7 @@ impl World {
             self.pos,
         );
         let partition = if op == 't' { 1 } else { id as usize % PARTITIONS };
-        let key = (op != 't').then(|| format!(r#"{{"id":{id}}}"#));
+        let key = (op != 't').then(|| format!(r#"{{"id":"{id}"}}"#));
         let sent = Sent { key, value, rekey, is_read: op == 'r', partition };
         self.sent.push(sent.clone());
         self.partitions[partition].push(sent);
