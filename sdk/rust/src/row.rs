@@ -62,7 +62,7 @@ impl<R> Change<R> {
     pub fn after(&self) -> Option<&R> {
         self.after.as_ref()
     }
-    /// The source's event time of the change.
+    /// The source's event time of the change; 1970-01-01T00:00:00Z where its column is null.
     #[inline(always)]
     pub fn time(&self) -> Time {
         self.time

@@ -80,7 +80,7 @@ impl Kafka {
     /// Waits until it takes connections.
     pub fn wait_ready(&mut self) -> Result<()> {
         let port = self.port;
-        let process = self.process.as_mut().context("Kafka is not started")?;
+        let process = self.process()?;
         process.wait_ready(START_LIMIT, || Ok(net::accepts(port)))
     }
 
@@ -94,6 +94,10 @@ impl Kafka {
             process.stop(Duration::from_secs(60))?;
         }
         Ok(())
+    }
+
+    pub fn process(&mut self) -> Result<&mut Process> {
+        self.process.as_mut().context("Kafka is not started")
     }
 
     pub fn check_alive(&mut self) -> Result<()> {

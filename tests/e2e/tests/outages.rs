@@ -56,6 +56,46 @@ fn kafka_may_be_away_at_the_start_and_in_the_middle() -> Result<()> {
 
 #[test]
 #[ignore = "needs servers: run by cargo xtask test"]
+fn a_broker_that_stops_giving_while_it_has_more_makes_the_host_not_ready_and_says_so() -> Result<()> {
+    const TICKETS: i64 = 400_000;
+    let dir = Dir::new("stalled")?;
+    let bins = paths::bins_from_env()?;
+    let clickhouse = ClickHouse::started(&bins, &paths::from_env(paths::CHDB_LIB)?, &dir.0)?;
+    let mut kafka = Kafka::started(&paths::from_env(paths::KAFKA)?, &dir.0)?;
+    let sender = producer(&kafka.bootstrap())?;
+    for id in 0..TICKETS {
+        let (key, value) = (common::key(id), common::insert(id));
+        sender.send(common::TICKET, Some(0), Some(key.as_bytes()), Some(value.as_bytes()), &[], 0)?;
+    }
+    sender.flush(LIMIT)?;
+    let mut config = configuration(&kafka.bootstrap())?;
+    config.keep_sources(&["ticket"]).set("kafka", "stalled_after", "3s").set("epoch", "length", "100ms");
+    // Small fetches and epochs, so that much is left when the broker stops.
+    config.kafka("fetch.message.max.bytes", "16384").kafka("queued.max.messages.kbytes", "64");
+    config.clickhouse(&clickhouse.server());
+    let mut host = Host::new(&bins, &dir.0, net::free_port()?, &config)?;
+    host.launch()?;
+    wait::until("something is read", LIMIT, || {
+        let status = host.api().status().map_err(|e| format!("{e:#}"))?;
+        if status.next_offsets().values().any(|next| *next > 0) { Ok(Some(())) } else { Err(String::new()) }
+    })?;
+    kafka.process()?.freeze();
+    wait_told(&host.api(), "they are not read to their ends")?;
+    let (code, told) = host.api().ready()?;
+    assert_eq!(code, 503, "{told}");
+    assert!(told.contains("nothing has come") && told.contains(common::TICKET), "{told}");
+
+    kafka.process()?.resume();
+    host.wait_read(TICKETS, LIMIT)?;
+    host.wait_ready()?;
+    let status = host.api().get("status")?;
+    assert!(!status["conditions"].to_string().contains("nothing has come"), "{status}");
+    wait_created(&clickhouse, TICKETS)?;
+    host.stop()
+}
+
+#[test]
+#[ignore = "needs servers: run by cargo xtask test"]
 fn clickhouse_may_be_away_at_the_start_and_in_the_middle_while_tiles_move() -> Result<()> {
     let mut world = World::new("clickhouse-away", |_| Ok(()))?;
     world.clickhouse.kill();
