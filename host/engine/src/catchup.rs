@@ -12,15 +12,15 @@ use crate::findings::{Chunk, Findings, Unfound, place};
 use crate::metric::{Metric, Running};
 use crate::shard::BATCH_ROWS;
 use crate::shared::Shared;
-use crate::sources::{Replay, moved_mark, replay};
+use crate::sources::{Replay, greatest_time, moved_mark, replay};
 use crate::stored::{Keyspace, ReplayMark, StoredMissed, StoredPartition, StoredPosition};
 use crate::view::View;
-use crate::watermark::{Bounds, FUTURE, Partition, Reached, Watermarks};
+use crate::watermark::{Bounds, Partition, Reached, Times, Watermarks};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use weir_decode::{Decoder, Outcome};
 use weir_types::Micros;
-use weir_types::batch::{ChangeBatch, Op, cell};
+use weir_types::batch::{ChangeBatch, Op};
 use weir_types::contract::GuestError;
 use weir_types::ports::{StartAt, StateError, StateStore};
 use weir_types::record::{Record, RecordBatch, TopicPartition};
@@ -71,7 +71,7 @@ struct Cursor {
     topic: Option<usize>,
     next: Option<i64>,
     mark: Option<ReplayMark>,
-    time: Partition,
+    times: Times,
     /// Whether its reader came to the end since it began.
     ended: bool,
     /// Whether records were passed over since it began, because the shard had not taken them yet.
@@ -149,12 +149,13 @@ impl CatchUp {
     pub fn join(&mut self, partition: &TopicPartition) {
         let stored = self.position.partitions.get(partition);
         let topic = self.decoder.topics().iter().position(|t| *t == partition.topic);
-        let is_read = self.inputs.iter().any(|s| self.decls[*s].topics.contains(&partition.topic));
+        let reads = |source: &usize| self.decls[*source].topics.contains(&partition.topic);
+        let sources: Vec<usize> = self.inputs.iter().copied().filter(reads).collect();
         self.cursors.push(Cursor {
-            topic: topic.filter(|_| is_read),
+            topic: topic.filter(|_| !sources.is_empty()),
             next: stored.map(|s| s.next),
             mark: stored.and_then(|s| s.mark),
-            time: Partition { greatest: stored.and_then(|s| s.greatest), ..Partition::UNKNOWN },
+            times: Times::new(sources.into_iter(), stored.and_then(|s| s.greatest), Micros::MIN),
             ended: false,
             overran: false,
             found: BTreeMap::new(),
@@ -181,7 +182,7 @@ impl CatchUp {
             let Some(next) = cursor.next else { continue };
             let known = position.partitions.get(&cursor.partition);
             let last = known.filter(|k| k.next == next).and_then(|k| k.last);
-            let stored = StoredPartition { next, last, greatest: cursor.time.greatest, mark: cursor.mark };
+            let stored = StoredPartition { next, last, greatest: cursor.times.least(), mark: cursor.mark };
             position.partitions.insert(cursor.partition.clone(), stored);
         }
         let marks = self.decls.iter().zip(&self.watermarks).map(|(d, w)| (d.name.clone(), *w));
@@ -242,12 +243,8 @@ impl CatchUp {
         {
             return Ok(None);
         }
-        for row in first..batch.len() {
-            let time = batch.event_times.values[row];
-            let counts = !batch.ops[row].is_read() && batch.event_times.states[row] == cell::VALUE;
-            if counts && time <= now.saturating_add(FUTURE) {
-                cursor.time.greatest = cursor.time.greatest.max(Some(time));
-            }
+        if let Some(time) = greatest_time(batch, first, now) {
+            cursor.times.reached(source, time);
         }
         if let Some(found) = &found {
             found.complete(batch, first);
@@ -361,7 +358,7 @@ impl CatchUp {
         for source in self.inputs.iter().filter(|_| joined) {
             let decl = &self.decls[*source];
             let ours = self.cursors.iter().filter(|c| decl.topics.contains(&c.partition.topic));
-            let times: Vec<Partition> = ours.map(|c| c.time).collect();
+            let times: Vec<Partition> = ours.map(|c| c.times.of(*source)).collect();
             let bounds = Bounds { out_of_orderness: decl.out_of_orderness, idle_after: decl.idle_after };
             let own = &mut self.watermarks[*source];
             let read = own.advance(&times, now, bounds, &Reached::default());

@@ -4,7 +4,7 @@ use crate::protocol::{Command, Push, Reply};
 use crate::shard::Redrive;
 use crate::{Options, Ports};
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 use weir_types::control::{Control, ControlError, Redriven, Resnapshot};
 use weir_types::live::CatalogueEntry;
@@ -38,9 +38,18 @@ impl EngineControl {
 
     fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, ControlError> {
         let (reply, answer) = sync_channel(1);
-        let gone = |_| ControlError::Unavailable("the engine is stopping".into());
-        self.commands.send(command(reply)).map_err(|e| gone(e.to_string()))?;
-        answer.recv_timeout(ANSWER).map_err(|e| gone(e.to_string()))?
+        let gone = || ControlError::Unavailable("the engine is stopping".into());
+        self.commands.send(command(reply)).map_err(|_| gone())?;
+        answer.recv_timeout(ANSWER).unwrap_or_else(|error| {
+            Err(match error {
+                RecvTimeoutError::Disconnected => gone(),
+                RecvTimeoutError::Timeout => ControlError::Unavailable(format!(
+                    "the engine has not answered within {} s: /readyz says what it waits for. It may still do what was \
+                     asked: look before asking again",
+                    ANSWER.as_secs()
+                )),
+            })
+        })
     }
 }
 

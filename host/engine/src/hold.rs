@@ -14,7 +14,7 @@ use crate::stored::{StoredDead, StoredHold, StoredSource};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use weir_types::Micros;
-use weir_types::ports::Seek;
+use weir_types::ports::{Seek, StartAt};
 use weir_types::record::{Record, RecordBatch, TopicPartition};
 use weir_types::schema::SourceDecl;
 
@@ -304,7 +304,11 @@ impl Holds {
 
     /// An operator lets a stopped source go on: its stopped partitions with what the broker still
     /// holds of them, the others where they stand. A batch that it held back is read as new.
-    pub fn restart(&mut self, source: &str, next: impl Fn(u32) -> Option<i64>) -> Result<(), ResumeError> {
+    pub fn restart(
+        &mut self,
+        source: &str,
+        place: impl Fn(u32) -> Option<StartAt>,
+    ) -> Result<(), ResumeError> {
         let known = |g: &Group| g.names.iter().any(|n| n == source);
         let group = self.groups.iter().position(known).ok_or(ResumeError::Unknown)?;
         let stopped = std::mem::take(&mut self.groups[group].stopped);
@@ -313,23 +317,23 @@ impl Holds {
         }
         let where_to = |index: u32, name: &TopicPartition| match stopped.contains_key(name) {
             true => None,
-            false => next(index),
+            false => place(index),
         };
-        let at: BTreeMap<u32, Option<i64>> =
+        let at: BTreeMap<u32, Option<StartAt>> =
             self.partitions_of(group).map(|i| (i, where_to(i, &self.partitions[i as usize].name))).collect();
         self.release(group, |index| at.get(&index).copied().flatten());
         Ok(())
     }
 
-    /// The group goes on, each partition from the offset that `next` gives for its index.
-    pub fn release(&mut self, group: usize, next: impl Fn(u32) -> Option<i64>) {
+    /// The group goes on, each partition from the place that `place` gives for its index.
+    pub fn release(&mut self, group: usize, place: impl Fn(u32) -> Option<StartAt>) {
         let Group { names, stored, trial, .. } = &mut self.groups[group];
         (stored.hold, stored.read, stored.dead, *trial) = (None, 0, 0, None);
         tracing::info!(source = %names.join(", "), accepting = stored.accepting, "source goes on");
         let mut seeks = Vec::new();
         for (index, partition) in (0u32..).zip(&mut self.partitions).filter(|(_, p)| p.group == group) {
             partition.gate = Gate::Shut;
-            let to = next(index).map_or(Seek::Earliest, Seek::Offset);
+            let to = place(index).map_or(Seek::Earliest, Seek::At);
             seeks.push((partition.name.clone(), to));
         }
         if !seeks.is_empty() {
@@ -342,7 +346,7 @@ impl Holds {
         &mut self,
         source: &str,
         accept_dead: bool,
-        next: impl Fn(u32) -> Option<i64>,
+        place: impl Fn(u32) -> Option<StartAt>,
     ) -> Result<Option<usize>, ResumeError> {
         let known = |g: &Group| g.names.iter().any(|n| n == source);
         let group = self.groups.iter().position(known).ok_or(ResumeError::Unknown)?;
@@ -359,7 +363,8 @@ impl Holds {
         for (index, partition) in (0u32..).zip(&mut self.partitions).filter(|(_, p)| p.group == group) {
             if let Some((from, _)) = missing.get(&partition.name) {
                 partition.gate = Gate::Shut;
-                seeks.push((partition.name.clone(), Seek::Offset(next(index).unwrap_or(*from))));
+                let to = place(index).unwrap_or(StartAt { next: *from, last: None });
+                seeks.push((partition.name.clone(), Seek::At(to)));
             }
         }
         self.asks.push(Ask::Seek(seeks));

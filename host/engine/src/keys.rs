@@ -14,7 +14,7 @@ pub struct Texts {
     texts: Vec<Arc<str>>,
     /// Ids without a text.
     free: Vec<u32>,
-    /// How many there were when it was last looked which are needed.
+    /// How many were left when those that nobody needs were last forgotten.
     kept: usize,
 }
 
@@ -43,9 +43,13 @@ impl Texts {
     pub fn len(&self) -> usize {
         self.ids.len()
     }
-    /// Whether they have doubled since it was last looked which are needed.
+    /// Whether they have doubled since then.
     pub fn have_doubled(&self) -> bool {
         self.len() >= 2 * self.kept
+    }
+    /// Those that are there now count as needed.
+    pub fn keep_all(&mut self) {
+        self.kept = self.len();
     }
     /// To be told which of them are needed.
     pub fn none_needed(&self) -> Needed {
@@ -62,7 +66,7 @@ impl Texts {
             }
             is_needed
         });
-        self.kept = self.len();
+        self.keep_all();
     }
 }
 
@@ -159,13 +163,43 @@ impl KeySpace {
         };
         self.types.iter().enumerate().map(part).collect()
     }
-    /// The id of a stored key. A key of other arity is not of this space: None.
+    /// The id of a stored key, if it is one of this space. Where a dimension was a number and is a text today, or the
+    /// other way round, it is the key that is rendered alike.
     pub fn of_stored(&mut self, stored: &[StoredPart], texts: &mut Texts) -> Option<u32> {
-        (stored.len() == self.types.len()).then(|| {
-            let key = key_of(stored, texts);
-            self.id(&key)
-        })
+        if stored.len() != self.types.len() {
+            return None;
+        }
+        let mut key = vec![0i64; stored.len() + 1];
+        for (i, (part, ty)) in stored.iter().zip(&self.types).enumerate() {
+            key[i + 1] = match (part, ty) {
+                (StoredPart::Null, _) => {
+                    key[0] |= 1 << i;
+                    0
+                }
+                (StoredPart::Text(text), ValueType::Text) => i64::from(texts.id(text)),
+                (StoredPart::Text(text), ValueType::Int) => number(text)?,
+                (StoredPart::Text(_), _) => return None,
+                (StoredPart::Value(value), ValueType::Text) => i64::from(texts.id(&value.to_string())),
+                (StoredPart::Value(value), _) => *value,
+            };
+        }
+        Some(self.id(&key))
     }
+}
+
+/// The number that is rendered as this text.
+fn number(text: &str) -> Option<i64> {
+    text.parse().ok().filter(|number: &i64| number.to_string() == text)
+}
+
+/// Whether keys over dimensions with these types can be read as keys over those of today; see
+/// [`KeySpace::of_stored`].
+pub fn reads_as(then: &[(String, ValueType)], today: &[(String, ValueType)]) -> bool {
+    use ValueType::{Int, Text};
+    let fits = |((name, ty), (today, now)): (&(String, ValueType), &(String, ValueType))| {
+        name == today && (ty == now || matches!((ty, now), (Int, Text) | (Text, Int)))
+    };
+    then.len() == today.len() && then.iter().zip(today).all(fits)
 }
 
 /// A key's value as it is stored.
@@ -316,6 +350,32 @@ mod tests {
         let back = second.of_stored(&stored, &mut other).expect("same arity");
         assert_eq!(*second.render(back, &other), ["7", "app", "\\N"]);
         assert_eq!(space.render(id, &texts), second.render(back, &other));
+    }
+
+    #[test]
+    fn a_key_of_a_dimension_that_was_retyped_is_the_one_that_is_rendered_alike() {
+        let mut texts = Texts::default();
+        let (value, text) = (StoredPart::Value(-10), StoredPart::Text("-10".into()));
+        let mut of = |ty, part: &StoredPart| {
+            let mut space = KeySpace::new(vec![ty]);
+            let id = space.of_stored(std::slice::from_ref(part), &mut texts)?;
+            Some(space.render(id, &texts)[0].clone())
+        };
+        for ty in [ValueType::Int, ValueType::Text] {
+            for part in [&value, &text] {
+                assert_eq!(of(ty, part).as_deref(), Some("-10"));
+            }
+            assert_eq!(of(ty, &StoredPart::Null).as_deref(), Some("\\N"));
+        }
+        // "010" and "10" would become one.
+        assert_eq!(of(ValueType::Int, &StoredPart::Text("010".into())), None);
+        assert_eq!(of(ValueType::Int, &StoredPart::Text("web".into())), None);
+        assert_eq!(of(ValueType::Bool, &StoredPart::Text("true".into())), None);
+        let typed = |ty| [("queue_id".to_string(), ty)];
+        assert!(reads_as(&typed(ValueType::Int), &typed(ValueType::Text)));
+        assert!(!reads_as(&typed(ValueType::Time), &typed(ValueType::Text)));
+        assert!(!reads_as(&typed(ValueType::Int), &[("agent_id".to_string(), ValueType::Int)]));
+        assert!(!reads_as(&typed(ValueType::Int), &[]));
     }
 
     #[test]

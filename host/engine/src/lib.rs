@@ -88,9 +88,9 @@ pub struct Options {
     pub hot_slots: u64,
     /// The same for all metrics together.
     pub hot_slots_total: u64,
-    /// From so many texts of keys and rows in memory on, those that are not needed are looked for, each time that they
-    /// have doubled.
-    pub texts: usize,
+    /// Texts of keys and rows in memory from which on those that nobody needs are looked for, and again each time that
+    /// the number has doubled since.
+    pub texts_before_sweep: usize,
     /// Bytes of rows that may wait for the sink in memory, whatever it takes to bring them there. Epochs
     /// beyond it wait in the store alone. One epoch more may be in memory, for it is read whole.
     pub waiting_bytes: usize,

@@ -45,6 +45,7 @@ pub fn recover(
     // Everything is loaded where everything is to be emitted again.
     let allowed = lost.is_none().then_some(shard.options.hot_slots);
     let components = restore_metrics(&mut shard, &*store, loader, allowed, &*monotonic)?;
+    shard.shared.texts.keep_all();
     shard.ask();
     shard.revive(lost);
     let (slots, rows) = shard.sizes();

@@ -168,7 +168,8 @@ impl RowTable {
     /// Takes up what a batch changes: for each row the image before the batch, and the last one in it.
     /// True if there is anything.
     pub fn take(&mut self, batch: &ChangeBatch, texts: &mut Texts) -> bool {
-        let maps = self.text_maps(batch, texts);
+        let kept = self.source.primary_key.iter().chain(&self.columns);
+        let maps = self.text_maps(kept, batch, texts);
         let column = |c: &usize| DimColumn { cells: &batch.after[*c], texts: maps[*c].as_ref() };
         let columns: Vec<DimColumn<'_>> = self.columns.iter().map(column).collect();
         let width = self.source.primary_key.len() + 1;
@@ -264,16 +265,21 @@ impl RowTable {
         self.source.columns[column].ty.value_type() == ValueType::Text
     }
 
-    /// For each declared column that keys or images have, if it holds texts, how to read them.
-    fn text_maps(&self, batch: &ChangeBatch, texts: &mut Texts) -> Vec<Option<TextMap>> {
-        let is_kept = |c: &usize| self.source.primary_key.contains(c) || self.columns.contains(c);
-        let map = |c: usize, texts: &mut Texts| TextMap::of(&batch.dictionaries[c], texts);
-        (0..self.source.columns.len())
-            .map(|c| (self.is_text(c) && is_kept(&c)).then(|| map(c, texts)))
-            .collect()
+    /// For each declared column how to read its texts, if it is one of these and has some.
+    fn text_maps<'a>(
+        &self,
+        columns: impl Iterator<Item = &'a usize>,
+        batch: &ChangeBatch,
+        texts: &mut Texts,
+    ) -> Vec<Option<TextMap>> {
+        let mut maps: Vec<Option<TextMap>> = self.source.columns.iter().map(|_| None).collect();
+        for column in columns.filter(|column| self.is_text(**column)) {
+            maps[*column].get_or_insert_with(|| TextMap::of(&batch.dictionaries[*column], texts));
+        }
+        maps
     }
 
-    /// The texts of its rows. Between batches and epochs it has no others.
+    /// The texts of its rows, and perhaps of some that went. Between epochs it has no others.
     pub fn needs(&self, needed: &mut Needed) {
         let texts = |columns: &[usize]| -> Vec<usize> {
             (0..columns.len()).filter(|at| self.is_text(columns[*at])).collect()
@@ -282,9 +288,9 @@ impl RowTable {
         if of_key.is_empty() && of_image.is_empty() {
             return;
         }
-        for (key, slot) in self.rows.iter() {
+        for slot in self.rows.slots() {
+            let (key, image) = (self.rows.key(slot), self.rows.image(slot));
             of_key.iter().for_each(|at| needed.add(key[at + 1]));
-            let image = self.rows.image(slot);
             let values = of_image.iter().filter(|at| image.states[**at] == cell::VALUE);
             values.for_each(|at| needed.add(image.values[*at]));
         }
@@ -473,11 +479,9 @@ impl RowTable {
         key: &'a [i64],
         texts: &'a Texts,
     ) -> impl ExactSizeIterator<Item = KeyPart<'a>> + use<'a> {
-        self.source.primary_key.iter().zip(&key[1..]).map(|(column, value)| {
-            match self.is_text(*column) {
-                true => KeyPart::Text(texts.get(*value as u32)),
-                false => KeyPart::Value(*value),
-            }
+        self.source.primary_key.iter().zip(&key[1..]).map(|(column, value)| match self.is_text(*column) {
+            true => KeyPart::Text(texts.get(*value as u32)),
+            false => KeyPart::Value(*value),
         })
     }
 

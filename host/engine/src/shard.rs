@@ -74,6 +74,8 @@ pub struct Shard {
     store: Arc<dyn StateStore>,
     /// Epochs up to this one are durable.
     durable: u64,
+    /// Of metrics that rest: chunks of epochs up to the one named, which are not.
+    coming: BTreeMap<String, (u64, Vec<Vec<u8>>)>,
     decoder: Decoder,
     /// Topic of the decoder by partition index; None where no source reads it.
     topics: Vec<Option<usize>>,
@@ -129,6 +131,7 @@ impl Shard {
             keys: Keyspace::new(&options.shard),
             store,
             durable: head.epoch,
+            coming: BTreeMap::new(),
             decoder: Decoder::new(&decls),
             topics: Vec::new(),
             batches: decls.iter().map(|d| ChangeBatch::new(d.columns.len())).collect(),
@@ -195,10 +198,12 @@ impl Shard {
 
     /// Shows a source's batch to all metrics, and empties it.
     fn process(&mut self, source: usize, now: Micros) {
-        if !self.batches[source].is_empty() {
-            self.look(source);
-            self.show(source, true, now);
+        if self.batches[source].is_empty() {
+            // Texts of repeats may be in it.
+            return self.batches[source].clear();
         }
+        self.look(source);
+        self.show(source, true, now);
     }
 
     /// The same for a batch that is not empty. `images`: whether it sets current values.
@@ -236,18 +241,25 @@ impl Shard {
         failed.sort();
         failed.dedup_by_key(|(at, _)| *at);
         for (at, reason) in failed.into_iter().rev() {
-            let mut metric = self.metrics.remove(at);
-            tracing::error!(metric = %metric.info.name, %reason, "metric quarantined: push a mended version");
+            let metric = self.metrics.remove(at);
             match self.positions.get(&metric.info.name) {
                 // It came back in this very epoch: what is stored is where its own reader stood.
                 Some(None) => drop(self.positions.remove(&metric.info.name)),
                 _ => drop(self.positions.insert(metric.info.name.clone(), Some(self.position_before()))),
             }
-            metric.entry.status = Status::Quarantined { epoch: self.head.epoch, reason };
-            self.resting.push((metric.entry, Some(metric.info)));
-            self.catalogue_changed = true;
+            self.rest(metric, self.head.epoch, reason);
             self.must_commit = true;
         }
+    }
+
+    /// A metric has failed, and is no more than what is stored of it.
+    fn rest(&mut self, mut metric: Metric, epoch: u64, reason: String) {
+        tracing::error!(metric = %metric.info.name, %reason, "metric quarantined: push a mended version");
+        let coming = metric.chunks_coming(self.durable, &self.keys);
+        self.coming.insert(metric.info.name.clone(), (self.head.epoch + 1, coming));
+        metric.entry.status = Status::Quarantined { epoch, reason };
+        self.resting.push((metric.entry, Some(metric.info)));
+        self.catalogue_changed = true;
     }
 
     /// A metric joins from the running epoch on, which must not have begun.
@@ -307,20 +319,19 @@ impl Shard {
     /// A metric leaves for good. After an error it is still there.
     pub fn retire(&mut self, name: &str, store: &dyn StateStore) -> Result<bool, StateError> {
         let named = |e: &StoredMetric| e.name == name && e.status != Status::Retired;
-        let running = self.metrics.iter().map(|m| &m.entry).chain(self.derived.iter().map(|d| &d.entry));
-        let away = self.suspended.iter().map(|s| &s.metric).chain(self.catchups.iter().map(|c| &c.metric));
-        let mut all = running.chain(away.map(|m| &m.entry)).chain(self.resting.iter().map(|(e, _)| e));
-        let entry = all.find(|e| named(e)).cloned();
+        let running = self.opened().map(|m| &m.entry).chain(self.derived.iter().map(|d| &d.entry));
+        let entry = running.chain(self.resting.iter().map(|(e, _)| e)).find(|e| named(e)).cloned();
         let Some(mut entry) = entry else { return Ok(false) };
         let forgotten = crate::metric::forgotten(&entry, &self.keys, store)?;
         self.extra_writes.deletes.extend(forgotten);
         // What epochs hold whose writes are on their way.
         let (durable, keys) = (self.durable, &self.keys);
         let cells = (durable + 1..=self.head.epoch).map(|epoch| keys.cells(name, entry.incarnation, epoch));
-        self.extra_writes.deletes.extend(cells);
-        let away = self.suspended.iter().map(|s| &s.metric).chain(self.catchups.iter().map(|c| &c.metric));
-        let metrics = self.metrics.iter().chain(away).filter(|m| m.info.name == name);
-        self.extra_writes.deletes.extend(metrics.flat_map(|m| m.chunks_coming(durable, keys)));
+        let opened = self.opened().filter(|metric| metric.info.name == name);
+        let chunks = opened.flat_map(|metric| metric.chunks_coming(durable, keys));
+        let coming: Vec<Vec<u8>> = cells.chain(chunks).collect();
+        self.extra_writes.deletes.extend(coming);
+        self.extra_writes.deletes.extend(self.coming.remove(name).into_iter().flat_map(|(_, chunks)| chunks));
         self.rows.outbox.promoted.push(promoted(&entry, true, self.head.epoch + 1));
         entry.status = Status::Retired;
         self.metrics.retain(|m| m.info.name != name);
@@ -389,6 +400,8 @@ impl Shard {
     /// Epochs up to this one are known to be durable.
     pub fn durable(&mut self, epoch: u64) {
         self.durable = self.durable.max(epoch);
+        let durable = self.durable;
+        self.coming.retain(|_, (until, _)| *until > durable);
     }
 
     /// Metrics that have an instance: those that run, wait for a column, or catch up.

@@ -2,7 +2,7 @@
 
 use crate::deadset::{self, DeadSet};
 use crate::stored::{Head, Keyspace, ReplayMark, StoredPartition, StoredPlace};
-use crate::watermark::{Bounds, FUTURE, Partition, Reached, Watermarks};
+use crate::watermark::{Bounds, FUTURE, Partition, Reached, Times, Watermarks};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use weir_types::Micros;
@@ -35,7 +35,7 @@ struct Place {
     from: Option<i64>,
     last: Option<(i64, u64)>,
     mark: Option<ReplayMark>,
-    time: Partition,
+    times: Times,
     counts: Counts,
 }
 
@@ -87,6 +87,16 @@ pub fn moved_mark(mark: Option<ReplayMark>, origin: Origin) -> ReplayMark {
     ReplayMark { source_time, ..ReplayMark::from(origin) }
 }
 
+/// The greatest event time that counts of the rows from `first` on: snapshot reads and times in the future do not.
+#[inline]
+pub fn greatest_time(batch: &ChangeBatch, first: usize, now: Micros) -> Option<Micros> {
+    let counts = |row: &usize| {
+        let is_event = !batch.ops[*row].is_read() && batch.event_times.states[*row] == cell::VALUE;
+        is_event && batch.event_times.values[*row] <= now.saturating_add(FUTURE)
+    };
+    (first..batch.len()).filter(counts).map(|row| batch.event_times.values[row]).max()
+}
+
 impl Sources {
     pub fn new(decls: Vec<Arc<SourceDecl>>, head: &Head) -> Sources {
         let marks = decls.iter().map(|d| head.watermarks.get(&d.name).copied().unwrap_or_default());
@@ -116,16 +126,17 @@ impl Sources {
     pub fn join(&mut self, partition: TopicPartition, now: Micros) {
         let stored = self.absent.remove(&partition);
         let reads = |(i, d): (usize, &Arc<SourceDecl>)| d.topics.contains(&partition.topic).then_some(i);
+        let sources: Vec<usize> = self.decls.iter().enumerate().filter_map(reads).collect();
         self.standings.push(Standing {
-            sources: self.decls.iter().enumerate().filter_map(reads).collect(),
             at: Place {
                 next: stored.as_ref().map(|s| s.next),
                 from: None,
                 last: stored.as_ref().and_then(|s| s.last),
                 mark: stored.as_ref().and_then(|s| s.mark),
-                time: Partition { greatest: stored.and_then(|s| s.greatest), at_end: None, last_record: now },
+                times: Times::new(sources.iter().copied(), stored.and_then(|s| s.greatest), now),
                 counts: Counts::default(),
             },
+            sources,
             total: Counts::default(),
             dead: self.stored_dead.remove(&partition).unwrap_or_default(),
             redriven: 0,
@@ -140,7 +151,7 @@ impl Sources {
 
     /// A record came; false if its offset was consumed before (a reader that went back).
     #[inline]
-    pub fn read(&mut self, record: &Record<'_>, now: Micros) -> bool {
+    pub fn read(&mut self, record: &Record<'_>) -> bool {
         let standing = &mut self.standings[record.partition as usize];
         if standing.at.next.is_some_and(|next| record.offset < next) {
             return false;
@@ -150,8 +161,7 @@ impl Sources {
         }
         standing.at.from.get_or_insert(record.offset);
         standing.at.next = Some(record.offset + 1);
-        standing.at.time.at_end = None;
-        standing.at.time.last_record = now;
+        standing.at.times.at_end = None;
         standing.at.counts.read += 1;
         true
     }
@@ -194,13 +204,13 @@ impl Sources {
     /// The host could not read for a while: what came meanwhile is still on its way, so nobody was quiet.
     pub fn held_up(&mut self, now: Micros) {
         for standing in &mut self.standings {
-            standing.at.time.last_record = standing.at.time.last_record.max(now);
+            standing.at.times.came(None, now);
         }
     }
 
     /// There is more to read than has come.
     pub fn not_caught_up(&mut self, partition: u32) {
-        self.standings[partition as usize].at.time.at_end = None;
+        self.standings[partition as usize].at.times.at_end = None;
     }
 
     /// Sources that read a partition.
@@ -208,9 +218,10 @@ impl Sources {
         &self.standings[partition as usize].sources
     }
 
-    /// The next offset to be read, if any was read before.
-    pub fn next_of(&self, partition: u32) -> Option<i64> {
-        self.standings[partition as usize].at.next
+    /// Where reading of a partition goes on, if any of it was read before.
+    pub fn place_of(&self, partition: u32) -> Option<StartAt> {
+        let at = &self.standings[partition as usize].at;
+        at.next.map(|next| StartAt { next, last: at.last })
     }
 
     /// The next offsets of all partitions of these topics of which anything was read.
@@ -222,7 +233,7 @@ impl Sources {
     /// A partition is at its end; true if it was not known to be.
     pub fn end_of_partition(&mut self, partition: u32, now: Micros) -> bool {
         let Some(standing) = self.standings.get_mut(partition as usize) else { return false };
-        standing.at.time.at_end.replace(now).is_none()
+        standing.at.times.at_end.replace(now).is_none()
     }
 
     pub fn skipped(&mut self, partition: u32, reason: &str) {
@@ -230,9 +241,10 @@ impl Sources {
         *skipped.entry(reason.to_string()).or_default() += 1;
     }
 
-    pub fn dead(&mut self, record: &Record<'_>) {
+    pub fn dead(&mut self, record: &Record<'_>, now: Micros) {
         let standing = &mut self.standings[record.partition as usize];
         standing.at.counts.dead += 1;
+        standing.at.times.came(None, now);
         standing.dead.add(record.offset, record.key);
     }
 
@@ -284,13 +296,20 @@ impl Sources {
     /// The partitions of a source that are not read to their ends.
     pub fn behind(&self, source: usize) -> impl Iterator<Item = &TopicPartition> {
         let ours = self.standings.iter().filter(move |s| s.sources.contains(&source));
-        ours.filter(|s| s.at.time.at_end.is_none()).map(|s| &s.partition)
+        ours.filter(|s| s.at.times.at_end.is_none()).map(|s| &s.partition)
     }
 
     /// The partitions of a source, and whether each is read to its end.
     pub fn ends_of(&self, source: usize) -> Vec<(u32, bool)> {
         let ours = self.standings.iter().enumerate().filter(|(_, s)| s.sources.contains(&source));
-        ours.map(|(index, s)| (index as u32, s.at.time.at_end.is_some())).collect()
+        ours.map(|(index, s)| (index as u32, s.at.times.at_end.is_some())).collect()
+    }
+
+    /// A record of a source came, be it a repeat. Others say nothing of whether it is quiet: what of its own is still to
+    /// come is told by the end alone.
+    #[inline]
+    pub fn came(&mut self, partition: u32, source: usize, now: Micros) {
+        self.standings[partition as usize].at.times.came(Some(source), now);
     }
 
     /// Whether the rows of a record, from `first` on, are repeats; moves the mark if not.
@@ -308,16 +327,17 @@ impl Sources {
         decision
     }
 
-    /// Event times of the rows from `first` on move the partition's greatest.
+    /// Event times of a source's rows from `first` on move the partition's greatest.
     #[inline]
-    pub fn advance(&mut self, partition: u32, batch: &ChangeBatch, first: usize, now: Micros) {
-        let standing = &mut self.standings[partition as usize];
-        for row in first..batch.len() {
-            let time = batch.event_times.values[row];
-            let counts = !batch.ops[row].is_read() && batch.event_times.states[row] == cell::VALUE;
-            if counts && time <= now.saturating_add(FUTURE) {
-                standing.at.time.greatest = standing.at.time.greatest.max(Some(time));
-            }
+    pub fn advance(
+        &mut self,
+        partition: u32,
+        source: usize,
+        (batch, first): (&ChangeBatch, usize),
+        now: Micros,
+    ) {
+        if let Some(time) = greatest_time(batch, first, now) {
+            self.standings[partition as usize].at.times.reached(source, time);
         }
     }
 
@@ -326,7 +346,8 @@ impl Sources {
     }
 
     fn times_of(&self, source: usize) -> Vec<Partition> {
-        let joined = self.standings.iter().filter(|s| s.sources.contains(&source)).map(|s| s.at.time);
+        let joined =
+            self.standings.iter().filter(|s| s.sources.contains(&source)).map(|s| s.at.times.of(source));
         let absent = !self.have_joined(&self.decls[source].topics);
         joined.chain(absent.then_some(Partition::UNKNOWN)).collect()
     }
@@ -355,8 +376,10 @@ impl Sources {
 
     /// Whether every partition of every source is idle.
     pub fn all_idle(&self, now: Micros) -> bool {
-        let idle =
-            |s: &Standing| s.sources.iter().all(|i| s.at.time.is_idle(now, Self::bounds(&self.decls[*i])));
+        let idle = |s: &Standing| {
+            let is_idle = |i: &usize| s.at.times.of(*i).is_idle(now, Self::bounds(&self.decls[*i]));
+            s.sources.iter().all(is_idle)
+        };
         let all_joined = self.decls.iter().all(|decl| self.have_joined(&decl.topics));
         all_joined && !self.standings.is_empty() && self.standings.iter().all(idle)
     }
@@ -364,7 +387,7 @@ impl Sources {
     /// Greatest event time seen anywhere.
     pub fn greatest(&self) -> Option<Micros> {
         let absent = self.absent.values().filter_map(|s| s.greatest);
-        self.standings.iter().filter_map(|s| s.at.time.greatest).chain(absent).max()
+        self.standings.iter().filter_map(|s| s.at.times.greatest()).chain(absent).max()
     }
 
     /// Whether anything was ever read, in this process or before.
@@ -390,8 +413,8 @@ impl Sources {
         let mut stored = self.absent.clone();
         for s in &self.standings {
             if let Some(next) = s.at.next {
-                let entry =
-                    StoredPartition { next, last: s.at.last, greatest: s.at.time.greatest, mark: s.at.mark };
+                let (last, greatest, mark) = (s.at.last, s.at.times.least(), s.at.mark);
+                let entry = StoredPartition { next, last, greatest, mark };
                 stored.insert(s.partition.clone(), entry);
             }
         }
@@ -404,12 +427,12 @@ impl Sources {
     }
 
     pub fn status(&self, now: Micros) -> Vec<SourceStatus> {
-        let partition = |s: &Standing, decl: &SourceDecl| PartitionStatus {
+        let partition = |s: &Standing, of: usize, decl: &SourceDecl| PartitionStatus {
             partition: s.partition.clone(),
             next_offset: s.at.next.unwrap_or(0),
-            caught_up: s.at.time.at_end.is_some(),
-            idle: s.at.time.is_idle(now, Self::bounds(decl)),
-            greatest_event_time: s.at.time.greatest,
+            caught_up: s.at.times.at_end.is_some(),
+            idle: s.at.times.of(of).is_idle(now, Self::bounds(decl)),
+            greatest_event_time: s.at.times.of(of).greatest,
             counts: s.total.clone(),
             redriven: s.redriven,
         };
@@ -421,7 +444,7 @@ impl Sources {
                 .standings
                 .iter()
                 .filter(|s| s.sources.contains(&i))
-                .map(|s| partition(s, decl))
+                .map(|s| partition(s, i, decl))
                 .collect(),
         };
         self.decls.iter().enumerate().map(source).collect()

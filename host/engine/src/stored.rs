@@ -2,6 +2,7 @@
 //! value begins with the version of its format.
 
 mod findings;
+mod kinds;
 mod outbox;
 mod position;
 mod rows;
@@ -16,6 +17,7 @@ use weir_types::ports::{StateError, reserved};
 use weir_types::record::TopicPartition;
 
 pub use findings::{StoredChange, StoredFinding, StoredFindings, StoredSpan};
+pub use kinds::{StoredKinds, decode_kinds, encode_kinds};
 pub use outbox::{decode_outbox, encode_outbox};
 pub use position::{
     StoredMissed, StoredPosition, StoredRun, StoredRunStart, StoredShown, decode_position, encode_position,
@@ -240,18 +242,6 @@ pub struct StoredMetric {
     /// The last epoch at whose end a checkpoint of it was written; 0 = none.
     pub checkpoint: u64,
     pub state_version: u32,
-}
-
-/// The windows of one metric, in the order of their numbers in chunks. Written when it changes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct StoredKinds {
-    /// In which days begin.
-    pub time_zone: String,
-    pub windows: Vec<String>,
-    /// How long each is corrected, in microseconds.
-    pub correct_for: Vec<Micros>,
-    /// Windows that end by then are forgotten, whatever `correct_for` becomes.
-    pub forgotten: Vec<Micros>,
 }
 
 /// The one value that says where the shard stands. Written with every epoch.

@@ -9,14 +9,14 @@ pub const BEGINNING: Micros = Micros::MIN;
 /// How far ahead of the clock a time may be before it is taken for an error.
 pub const FUTURE: Micros = 5 * weir_types::MINUTE;
 
-/// One partition's part in its source's watermark.
+/// One partition's part in a source's watermark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Partition {
-    /// Greatest event time of its changes (snapshot reads and times in the future apart).
+    /// Greatest event time of the source's changes in it (snapshot reads and times in the future apart).
     pub greatest: Option<Micros>,
     /// The clock when it was last found at its end, if no record has come since.
     pub at_end: Option<Micros>,
-    /// The clock when its last record came, or when it was first seen.
+    /// The clock when the source's last record came, or when the partition was first seen.
     pub last_record: Micros,
 }
 
@@ -61,6 +61,67 @@ impl Partition {
             None => self.greatest,
         };
         known.unwrap_or(BEGINNING)
+    }
+}
+
+/// One partition's part in the watermarks of all sources that read it. Each goes by its own changes: those of another
+/// table on the same topic say nothing of its times, be they earlier or later.
+#[derive(Clone, Debug)]
+pub struct Times {
+    /// The clock when it was last found at its end, if no record has come since.
+    pub at_end: Option<Micros>,
+    by_source: Vec<OfSource>,
+}
+
+/// What a partition has brought of one source.
+#[derive(Clone, Copy, Debug)]
+struct OfSource {
+    source: usize,
+    greatest: Option<Micros>,
+    last_record: Micros,
+}
+
+impl Times {
+    /// `greatest`: of any of them, as far as it is known; `now`: when the partition is first seen.
+    pub fn new(sources: impl Iterator<Item = usize>, greatest: Option<Micros>, now: Micros) -> Times {
+        let by_source = sources.map(|source| OfSource { source, greatest, last_record: now });
+        Times { at_end: None, by_source: by_source.collect() }
+    }
+
+    /// Its part in the watermark of one of its sources.
+    pub fn of(&self, source: usize) -> Partition {
+        let of_source = self.by_source.iter().find(|of| of.source == source);
+        of_source.map_or(Partition::UNKNOWN, |of| Partition {
+            greatest: of.greatest,
+            at_end: self.at_end,
+            last_record: of.last_record,
+        })
+    }
+
+    /// A record of a source came; None: one of which that cannot be told.
+    pub fn came(&mut self, source: Option<usize>, now: Micros) {
+        let ours = self.by_source.iter_mut().filter(|of| source.is_none_or(|source| of.source == source));
+        ours.for_each(|of| of.last_record = of.last_record.max(now));
+    }
+
+    /// A source has come to this event time.
+    #[inline]
+    pub fn reached(&mut self, source: usize, time: Micros) {
+        if let Some(of) = self.by_source.iter_mut().find(|of| of.source == source) {
+            of.greatest = of.greatest.max(Some(time));
+        }
+    }
+
+    /// The greatest event time of any source.
+    pub fn greatest(&self) -> Option<Micros> {
+        self.by_source.iter().filter_map(|of| of.greatest).max()
+    }
+
+    /// How far all of them have come: what each may begin with after a restart. Watermarks, which are stored by source,
+    /// do not go back for it.
+    pub fn least(&self) -> Option<Micros> {
+        // None is less than any.
+        self.by_source.iter().map(|of| of.greatest).min().flatten()
     }
 }
 

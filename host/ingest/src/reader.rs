@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError};
 use std::time::Duration;
-use weir_types::ports::{Monotonic, Seek};
+use weir_types::ports::{Monotonic, Seek, StartAt};
 use weir_types::record::{RecordBatch, SourceEvent, TopicPartition};
 
 /// Longest wait in one call, so that nothing goes unserved for longer.
@@ -306,28 +306,30 @@ impl Reader {
         let partition = &self.partitions[index as usize];
         let TopicPartition { topic, partition: id } = &partition.name;
         let moved = match seek {
-            Seek::Offset(next) => Ok(next),
+            Seek::At(place) => Ok(place),
             Seek::Earliest => self
                 .consumer
                 .client()
                 .fetch_watermarks(topic, *id, Duration::from_secs(1))
-                .map(|(low, _)| low)
+                .map(|(low, _)| StartAt { next: low, last: None })
                 .map_err(|e| e.to_string()),
         };
-        let moved = moved.and_then(|next| {
+        let moved = moved.and_then(|place: StartAt| {
+            // The last consumed record is compared first, as at a start: nothing was compared while it was held.
+            let begin = place.last.map_or(place.next, |(offset, _)| offset);
             match partition.assigned {
-                true => self.consumer.reassign(topic, *id, Offset::Offset(next))?,
-                false => self.consumer.assign(topic, *id, Offset::Offset(next))?,
+                true => self.consumer.reassign(topic, *id, Offset::Offset(begin))?,
+                false => self.consumer.assign(topic, *id, Offset::Offset(begin))?,
             }
-            Ok(next)
+            Ok((begin, place))
         });
         match moved {
-            Ok(next) => {
+            Ok((begin, StartAt { next, last })) => {
                 tracing::info!(topic, partition = id, next, "reading of the partition goes on");
                 let partition = &mut self.partitions[index as usize];
                 let name = partition.name.clone();
                 *partition =
-                    Partition { assigned: true, position: Some(next), ..Partition::new(name, next, None) };
+                    Partition { assigned: true, position: Some(begin), ..Partition::new(name, next, last) };
                 self.troubles.remove(&index);
                 self.pending.push_back(SourceEvent::Moved { index, next });
                 if self.paused {
@@ -497,7 +499,7 @@ impl Reader {
             // Only the record to compare with is gone.
             Ok((low, high)) if next <= high && last.is_some_and(|last| last < low) => {
                 warn_not_compared(name, last.unwrap_or(next));
-                self.partitions[index as usize].seek = Some(Seek::Offset(next));
+                self.partitions[index as usize].seek = Some(Seek::At(StartAt { next, last: None }));
                 return;
             }
             _ => format!(

@@ -60,7 +60,7 @@ pub enum Finding {
     End(TopicPartition, i64),
     /// It was read up to `next` before, and must not be read on.
     Stopped { partition: TopicPartition, next: i64, reason: String },
-    /// A topic is not there at the moment: when it is again, it may be another one.
+    /// A topic is not there at the moment, or nobody says so: when it is again, it may be another one.
     Missing { topic: String },
     /// A round is over; what is wrong, if anything.
     Round(Option<String>),
@@ -93,6 +93,9 @@ impl Scout {
         loop {
             let problems = match self.round(&mut known) {
                 Round::Silence(reason) => {
+                    if silence.is_none() {
+                        self.all_were_away();
+                    }
                     let (rounds, reason) = match silence.take() {
                         Some((rounds, told)) if rounds < ROUNDS_OF_A_REASON => (rounds + 1, told),
                         _ => (0, reason),
@@ -137,8 +140,10 @@ impl Scout {
             match metadata.topics().iter().find(|t| t.name() == topic) {
                 Some(topic) => {
                     for Listed { partition, has_leader } in self.look_at(topic, &mut problems) {
+                        if known.contains(&partition) {
+                            continue;
+                        }
                         match self.start.get(&partition) {
-                            _ if known.contains(&partition) => {}
                             None => fresh.push(Found::unread(partition)),
                             Some(start) if has_leader => before.push((partition, start)),
                             Some(_) => {}
@@ -182,6 +187,13 @@ impl Scout {
                 // Without a leader: the others have theirs.
                 Err(_) => {}
             }
+        }
+    }
+
+    /// Nobody saw what became of the topics meanwhile, or whether the same brokers answer afterwards.
+    fn all_were_away(&self) {
+        for topic in &self.topics {
+            let _gone = self.findings.send(Finding::Missing { topic: topic.clone() });
         }
     }
 

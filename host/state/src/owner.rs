@@ -181,7 +181,7 @@ async fn await_silence(
             Ok(meta) if meta.e_tag == found.version.e_tag => {}
             Ok(_) => {
                 return Err(OpenError::Locked(format!(
-                    "{place} is in use by another host, {owner}: stop that one, or start this one with --take-over"
+                    "{place} is in use by another host, {owner}: stop that one, or (`weir run`) take it over with --take-over"
                 )));
             }
             Err(object_store::Error::NotFound { .. }) => break,

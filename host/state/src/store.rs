@@ -8,6 +8,7 @@ use slatedb::object_store::{self, ObjectStore, ObjectStoreExt as _, PutMode, Put
 use slatedb::{CloseReason, Db, ErrorKind, WriteBatch, WriteHandle};
 use std::future::Future;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -122,9 +123,7 @@ impl Store {
         size: usize,
         future: impl Future<Output = Result<T, StateError>>,
     ) -> Result<T, StateError> {
-        let Some(runtime) = &self.runtime else {
-            return Err(StateError::Unavailable(format!("{} is closed", self.place)));
-        };
+        let Some(runtime) = &self.runtime else { return Err(self.is_closed()) };
         runtime.block_on(async {
             match tokio::time::timeout(self.patience, future).await {
                 Ok(result) => result,
@@ -212,11 +211,12 @@ impl Store {
         Ok(())
     }
 
-    /// The first keys of the database, at most `most`.
-    pub(crate) fn first_keys(&self, most: usize) -> Result<Vec<Vec<u8>>, StateError> {
-        self.run("a scan", 0, async {
+    /// The keys of the database that follow this one, at most `most`.
+    pub(crate) fn keys_after(&self, key: &[u8], most: usize) -> Result<Vec<Vec<u8>>, StateError> {
+        let range = (Bound::Excluded(key), Bound::Unbounded);
+        self.run_long(async {
             let failed = |e: slatedb::Error| self.error("a scan", &e);
-            let mut entries = self.db.scan(..).await.map_err(failed)?;
+            let mut entries = self.db.scan_with_options(range, &scanning()).await.map_err(failed)?;
             let mut keys = Vec::new();
             while keys.len() < most
                 && let Some(entry) = entries.next().await.map_err(failed)?
@@ -225,6 +225,18 @@ impl Store {
             }
             Ok(keys)
         })
+    }
+
+    /// Runs one call to its end: a scan may read much, and nothing goes on without it.
+    fn run_long<T>(&self, future: impl Future<Output = Result<T, StateError>>) -> Result<T, StateError> {
+        match &self.runtime {
+            Some(runtime) => runtime.block_on(future),
+            None => Err(self.is_closed()),
+        }
+    }
+
+    fn is_closed(&self) -> StateError {
+        StateError::Unavailable(format!("{} is closed", self.place))
     }
 
     /// The greatest generation that is known here.
@@ -288,16 +300,9 @@ impl StateStore for Store {
     }
 
     fn scan(&self, prefix: &[u8]) -> Result<KeyValues, StateError> {
-        let Some(runtime) = &self.runtime else {
-            return Err(StateError::Unavailable(format!("{} is closed", self.place)));
-        };
-        // Without a time limit: a scan at recovery may read much, and nothing goes on without it.
-        runtime.block_on(async {
-            let options = ScanOptions::new()
-                .with_read_ahead_bytes(4 << 20)
-                .with_max_fetch_tasks(4)
-                .with_cache_blocks(false);
+        self.run_long(async {
             let failed = |e: slatedb::Error| self.error("a scan", &e);
+            let options = scanning();
             let mut entries = self.db.scan_prefix_with_options(prefix, .., &options).await.map_err(failed)?;
             let mut found = KeyValues::new();
             while let Some(entry) = entries.next().await.map_err(failed)? {
@@ -434,6 +439,11 @@ pub(crate) async fn listed_generation(objects: &dyn ObjectStore) -> Result<u64, 
 /// Ten digits, so that listings are in order for people too.
 pub(crate) fn generation_path(number: u64) -> Path {
     Path::from(format!("generation/{number:010}"))
+}
+
+/// Reads ahead: on an object store each block would be a request of its own, one after the other.
+fn scanning() -> ScanOptions {
+    ScanOptions::new().with_read_ahead_bytes(4 << 20).with_max_fetch_tasks(4).with_cache_blocks(false)
 }
 
 fn blob_path(name: &str) -> Path {

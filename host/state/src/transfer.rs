@@ -179,7 +179,7 @@ impl Filling<'_> {
                 Err(error) => Err(self.store.object_error("reading an object", &error)),
             }
         })?;
-        Ok(!marked && self.store.first_keys(1)?.is_empty())
+        Ok(!marked && self.store.keys_after(&[], 1)?.is_empty())
     }
 
     fn mark(&self) -> Result<(), StateError> {
@@ -212,11 +212,11 @@ impl Filling<'_> {
     }
 
     fn clear(&self) -> Result<(), StateError> {
+        let mut last = Vec::new();
         loop {
-            let keys = self.store.first_keys(10_000)?;
-            if keys.is_empty() {
-                return Ok(());
-            }
+            let keys = self.store.keys_after(&last, 10_000)?;
+            let Some(newest) = keys.last() else { return Ok(()) };
+            last.clone_from(newest);
             self.write(WriteSet { puts: Vec::new(), deletes: keys })?;
         }
     }

@@ -149,8 +149,8 @@ pub struct StartAt {
 /// Where reading of a partition is to go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seek {
-    /// At this offset.
-    Offset(i64),
+    /// As at a start.
+    At(StartAt),
     /// At the first record that the broker holds.
     Earliest,
 }

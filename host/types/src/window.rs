@@ -184,7 +184,12 @@ pub fn pane_length(windows: &[Window]) -> Option<Micros> {
         Window::Sliding { size, step } => Some(gcd(size, step)),
         Window::Session { .. } | Window::Now => None,
     });
-    let by_borders = lengths.reduce(gcd).map(|l| l.min(DAY));
+    let by_borders = lengths.reduce(gcd).map(|l| match l {
+        ..=DAY => l,
+        // Divisors of longer ones are not looked for one by one.
+        _ if l > 1000 * DAY => gcd(l, DAY),
+        _ => greatest_divisor(l, DAY),
+    });
     let gaps = windows.iter().filter_map(|w| match *w {
         Window::Session { gap } => Some(gap),
         _ => None,
@@ -209,6 +214,11 @@ pub fn pane_start(time: Micros, length: Micros, day: Option<Interval>) -> Micros
 
 fn gcd(a: Micros, b: Micros) -> Micros {
     if b == 0 { a } else { gcd(b, a % b) }
+}
+
+/// Whether the calendar has it: years −9999 to 9999.
+pub fn is_time(time: Micros) -> bool {
+    Timestamp::from_microsecond(time).is_ok()
 }
 
 /// jiff's timestamp of a time; times beyond its range (years −9999 to 9999) stop at its ends.

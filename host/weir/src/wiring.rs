@@ -17,7 +17,7 @@ const HOT_SLOTS: u64 = 250_000;
 /// Slots of all metrics together.
 const HOT_SLOTS_TOTAL: u64 = 2_000_000;
 /// Texts of keys and rows: some ten megabytes before it is looked which are needed.
-const TEXTS: usize = 1 << 17;
+const TEXTS_BEFORE_SWEEP: usize = 1 << 17;
 /// Rows of some tens of seconds under full load, so that a ClickHouse that only hesitates costs no reading
 /// of the state; small beside the gigabyte that a host may take, and one delivery is well within what
 /// ClickHouse takes at once.
@@ -82,7 +82,7 @@ pub fn engine_options(config: &Config, initial_plugins: Vec<(String, Vec<u8>)>) 
             .collect(),
         hot_slots: config.limits.hot_slots.unwrap_or(HOT_SLOTS),
         hot_slots_total: config.limits.hot_slots_total.unwrap_or(HOT_SLOTS_TOTAL),
-        texts: TEXTS,
+        texts_before_sweep: TEXTS_BEFORE_SWEEP,
         waiting_bytes: config.limits.waiting.map_or(WAITING_BYTES, |size| size.0),
         missed_bytes: config.limits.missed.map_or(MISSED_BYTES, |size| size.0 as u64),
         initial_plugins,

@@ -10,12 +10,12 @@ use weir_e2e::host::{Api, Host};
 use weir_e2e::kafka::Kafka;
 use weir_e2e::{net, paths, wait};
 
-/// Waits until `/readyz` or the status names this part.
-fn wait_told(api: &Api, part: &str) -> Result<()> {
-    wait::until(&format!("the host tells that {part} is away"), LIMIT, || {
+/// Waits until the status has this in its conditions: the name of a part, or words of a reason.
+fn wait_told(api: &Api, text: &str) -> Result<()> {
+    wait::until(&format!("the host tells `{text}`"), LIMIT, || {
         let status = api.get("status").map_err(|e| format!("{e:#}"))?;
         let conditions = status["conditions"].to_string();
-        if conditions.contains(part) { Ok(Some(())) } else { Err(status.to_string()) }
+        if conditions.contains(text) { Ok(Some(())) } else { Err(status.to_string()) }
     })
 }
 

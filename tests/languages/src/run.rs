@@ -115,7 +115,7 @@ fn options(components: &[Component]) -> weir_engine::Options {
         windows_metric: BTreeMap::new(),
         hot_slots: 1_000,
         hot_slots_total: 4_000,
-        texts: 1 << 16,
+        texts_before_sweep: 1 << 17,
         waiting_bytes: 64 << 20,
         missed_bytes: 1 << 26,
         initial_plugins: components.to_vec(),

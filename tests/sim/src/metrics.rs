@@ -370,7 +370,7 @@ fn make_options(initial: &[&str], is_plain: bool) -> Options {
         stalled_after: Duration::from_secs(3600),
         hot_slots: u64::MAX,
         hot_slots_total: u64::MAX,
-        texts: 8,
+        texts_before_sweep: 8,
         waiting_bytes: 1 << 26,
         missed_bytes: 1 << 26,
         initial_plugins: vec![("simulated.wasm".into(), component(initial, 1))],

@@ -365,7 +365,7 @@ impl ReaderHandle for Handle {
     fn seek(&self, to: &[(TopicPartition, Seek)]) {
         self.obey(|reading| {
             for (partition, seek) in to {
-                let next = if let Seek::Offset(next) = seek { *next } else { 0 };
+                let next = if let Seek::At(place) = seek { place.next } else { 0 };
                 reading.seeks[partition.partition as usize] = Some(next);
             }
         });

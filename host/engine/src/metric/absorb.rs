@@ -12,7 +12,7 @@ use weir_types::Micros;
 use weir_types::contract::{GuestError, PackedColumn, Parts, Samples, ValueType, pack};
 use weir_types::record::Rekey;
 use weir_types::rows::{DeadLetterRow, DeadOutcome, LateEventRow};
-use weir_types::window::{Calendar, Interval};
+use weir_types::window::{Calendar, Interval, is_time};
 
 /// Parts into which one span may be cut at the most; a longer one is rejected.
 const MAX_SPAN_PARTS: i64 = 100_000;
@@ -156,8 +156,9 @@ impl Metric {
             self.dead_letter(batch.partitions[row], batch.offsets[row], reason, run);
             return None;
         }
-        let too_long = until.is_some_and(|u| u < time || (u - time) / self.plan.pane > MAX_SPAN_PARTS);
-        if too_long {
+        let length = until.map_or(Some(0), |until| until.checked_sub(time));
+        let is_span = length.is_some_and(|l| l >= 0 && l / self.plan.pane <= MAX_SPAN_PARTS);
+        if !is_span || !is_time(time) {
             self.cost.rejected += 1;
             return None;
         }

@@ -4,6 +4,7 @@
 //! Of its keys the host remembers where they are, and nothing else. See docs/adr/0010-cold-slots.md.
 
 use super::evaluate::SLOTS_PER_CALL;
+use super::restore::not_ours;
 use super::sessions::{Run, SessionKey};
 use super::windows::{Group, Numbers, Part, Place, SLOTS_PER_PART};
 use super::{Metric, MetricError};
@@ -112,7 +113,8 @@ impl Metric {
         let (mut offsets, mut bytes) = (vec![0u32], Vec::new());
         for stored in chunk.slots {
             let space = &mut self.projections[stored.set as usize].space;
-            let Some(key) = space.of_stored(&stored.key, &mut shared.texts) else { continue };
+            let key = space.of_stored(&stored.key, &mut shared.texts);
+            let key = key.ok_or_else(|| not_ours(&self.entry.name, &stored.key))?;
             let number = self.numbers.take();
             self.windows.add(group, stored.set, key, stored.epoch_first, number, Some(chunk.part));
             if let Some(slot) = self.windows.get_mut(number) {

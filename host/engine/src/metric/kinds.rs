@@ -1,10 +1,12 @@
-//! Which windows a metric has, and how long they are corrected: stored with it, so that its state is read and
-//! judged as it was written, whatever the configuration says today.
+//! Which windows and dimensions a metric has, and how long windows are corrected: stored with it, so that its state
+//! is read and judged as it was written, whatever the configuration says today.
 
 use super::{Metric, MetricError};
+use crate::keys::reads_as;
 use crate::plan::KindPlan;
-use crate::stored::{Keyspace, StoredKinds, decode, encode};
+use crate::stored::{Keyspace, StoredKinds, decode_kinds, encode_kinds};
 use weir_types::Micros;
+use weir_types::contract::ValueType;
 use weir_types::ports::{StateError, StateStore, WriteSet};
 use weir_types::window::{Calendar, Interval};
 
@@ -45,7 +47,8 @@ impl Kinds {
 }
 
 impl Metric {
-    /// Reads what its windows were. Refuses a state of other windows: their numbers cannot become those of these.
+    /// Reads what its windows and dimensions were. Refuses a state of other windows, whose numbers cannot become those
+    /// of these, and one of other keys.
     pub(super) fn restore_kinds(
         &mut self,
         store: &dyn StateStore,
@@ -55,25 +58,32 @@ impl Metric {
         let key = keys.kinds(&self.entry.name, self.entry.incarnation);
         // An older host has stored none: they are taken to be what they are now.
         let Some(bytes) = store.get(&key)? else { return Ok(()) };
-        let stored: StoredKinds = decode("windows of a metric", &bytes)?;
+        let stored = decode_kinds(&bytes)?;
         let now = self.kinds_now(calendar);
         if (&stored.time_zone, &stored.windows) != (&now.time_zone, &now.windows) {
-            return Err(StateError::Corrupt(format!(
-                "metric {}: its state is of the windows {} in the time zone {}, and it is now configured with {} in {}: what \
-                 it has counted is not theirs. Configure it as before, retire it, and then change it and push it anew; or \
-                 begin on a fresh state directory",
-                self.entry.name,
-                stored.windows.join(", "),
-                stored.time_zone,
-                now.windows.join(", "),
-                now.time_zone
-            ))
-            .into());
+            let of = |kinds: &StoredKinds| format!("{} in {}", kinds.windows.join(", "), kinds.time_zone);
+            return Err(self.is_not_of("windows", &of(&stored), &of(&now)));
         }
-        self.kinds.saved = stored.correct_for == now.correct_for;
+        let (then, today) = (stored.dimensions.as_ref(), now.dimensions.as_ref());
+        if let (Some(then), Some(today)) = (then, today)
+            && !reads_as(then, today)
+        {
+            return Err(self.is_not_of("dimensions", &dimensions_of(then), &dimensions_of(today)));
+        }
+        self.kinds.saved = stored.correct_for == now.correct_for && then == today;
         self.kinds.forgotten = stored.forgotten;
         self.kinds.then = Some(stored.correct_for);
         Ok(())
+    }
+
+    fn is_not_of(&self, what: &str, then: &str, now: &str) -> MetricError {
+        let text = format!(
+            "metric {}: its state is of the {what} {then}, and it is now configured with {now}: what it has counted is not \
+             theirs. Configure it as before, retire it, and then change it and push it anew; or begin on a fresh state \
+             directory",
+            self.entry.name
+        );
+        StateError::Corrupt(text).into()
     }
 
     /// Everything is restored: from now on windows are corrected as long as is configured now. What was
@@ -92,7 +102,7 @@ impl Metric {
     pub fn save_kinds(&self, keys: &Keyspace, calendar: &Calendar, writes: &mut WriteSet) {
         if !self.kinds.saved {
             let key = keys.kinds(&self.entry.name, self.entry.incarnation);
-            writes.put(key, encode(&self.kinds_now(calendar)));
+            writes.put(key, encode_kinds(&self.kinds_now(calendar)));
         }
     }
 
@@ -108,6 +118,14 @@ impl Metric {
             windows: kinds.iter().map(|kind| kind.name.to_string()).collect(),
             correct_for: kinds.iter().map(|kind| kind.correct_for).collect(),
             forgotten: self.kinds.forgotten.clone(),
+            dimensions: Some(
+                self.info.dimensions.iter().cloned().zip(self.plan.dimension_types.clone()).collect(),
+            ),
         }
     }
+}
+
+fn dimensions_of(dimensions: &[(String, ValueType)]) -> String {
+    let all: Vec<String> = dimensions.iter().map(|(name, ty)| format!("{name} {ty:?}")).collect();
+    all.join(", ")
 }

@@ -4,6 +4,7 @@ use super::cold::Chunks;
 use super::sessions::Run;
 use super::windows::Place;
 use super::{Metric, MetricError};
+use crate::keys::StoredKey;
 use crate::shared::Shared;
 use crate::stored::{ChunkHead, StoredCells, StoredChunk, decode, epoch_of};
 use crate::watermark::Watermarks;
@@ -92,7 +93,8 @@ impl Metric {
         let mut keys = 0;
         for stored in &chunk.slots {
             let space = &mut self.projections[stored.set as usize].space;
-            let Some(key) = space.of_stored(&stored.key, &mut shared.texts) else { continue };
+            let key = space.of_stored(&stored.key, &mut shared.texts);
+            let key = key.ok_or_else(|| not_ours(&self.entry.name, &stored.key))?;
             keys += 1;
             if !is_session {
                 self.windows.index_cold(group, stored.set, key, chunk.part);
@@ -135,9 +137,8 @@ impl Metric {
         let mut numbers = Vec::new();
         let (mut offsets, mut bytes) = (vec![0u32], Vec::new());
         for stored in stored.cells {
-            let Some(key) = shared.spaces[self.space].of_stored(&stored.key, &mut shared.texts) else {
-                continue;
-            };
+            let key = shared.spaces[self.space].of_stored(&stored.key, &mut shared.texts);
+            let key = key.ok_or_else(|| not_ours(&self.entry.name, &stored.key))?;
             let pane = match self.plan.is_now {
                 true => self.cells.now_pane(),
                 false => self.pane_at(stored.pane, &shared.calendar),
@@ -191,4 +192,12 @@ impl Metric {
         }
         self.make_due(slots);
     }
+}
+
+/// Its counts must not be left out.
+pub(super) fn not_ours(metric: &str, key: &StoredKey) -> StateError {
+    StateError::Corrupt(format!(
+        "metric {metric}: the stored key {key:?} is none of its dimensions as they are today. Configure and declare them as \
+         before, retire the metric, and then change it and push it anew; or begin on a fresh state directory"
+    ))
 }

@@ -5,7 +5,6 @@ use super::RowTable;
 use crate::keys::Texts;
 use rustc_hash::FxHashMap;
 use weir_types::batch::{ChangeBatch, Op, cell};
-use weir_types::contract::ValueType;
 
 /// Where a row stands that a change finds.
 #[derive(Clone, Copy)]
@@ -29,7 +28,7 @@ impl RowTable {
     /// Makes an insert, an update with both images or a delete of each row, which says only what its key
     /// has from now on. A delete of a key that nothing is known of is no event.
     pub fn complete(&self, batch: &mut ChangeBatch, texts: &mut Texts) {
-        let maps = self.text_maps(batch, texts);
+        let maps = self.text_maps(self.source.primary_key.iter(), batch, texts);
         let mut key = vec![0i64; self.source.primary_key.len() + 1];
         // What the batch made of a key so far: the row that set it, or none.
         let mut set: FxHashMap<Vec<i64>, Option<usize>> = FxHashMap::default();
@@ -71,9 +70,8 @@ impl RowTable {
                     (image.values[i], image.states[i])
                 }
             };
-            let is_text = self.source.columns[*column].ty.value_type() == ValueType::Text;
             let value = match found {
-                Found::Table(_) if is_text && state == cell::VALUE => {
+                Found::Table(_) if self.is_text(*column) && state == cell::VALUE => {
                     let text = texts.get(value as u32);
                     i64::from(batch.dictionaries[*column].code(text.as_bytes()))
                 }

@@ -10,7 +10,6 @@ use crate::stored::{
 };
 use std::collections::BTreeMap;
 use weir_types::batch::{Origin, cell};
-use weir_types::contract::ValueType;
 use weir_types::ports::{StateError, StateStore, WriteSet};
 use weir_types::record::TopicPartition;
 use weir_types::schema::SourceDecl;
@@ -89,8 +88,7 @@ impl RowTable {
     /// The rows of these keys, as they are stored. One without a slot is gone.
     fn stored_rows(&self, epoch: u64, found: &[(&[i64], Option<u32>)], texts: &Texts) -> Vec<u8> {
         let mut rows = RowsWriter::new(epoch, found.len());
-        let is_text = |column: &usize| self.source.columns[*column].ty.value_type() == ValueType::Text;
-        let cells_text: Vec<bool> = self.columns.iter().map(is_text).collect();
+        let cells_text: Vec<bool> = self.columns.iter().map(|column| self.is_text(*column)).collect();
         for (key, slot) in found {
             let parts = self.key_parts(key, texts);
             let Some(slot) = *slot else {

@@ -146,6 +146,10 @@ impl Slab {
     pub fn iter(&self) -> impl Iterator<Item = (&[i64], u32)> {
         self.keys.iter()
     }
+    /// All slots that were ever used, in the order of memory. Those of rows that went still hold what was in them.
+    pub fn slots(&self) -> impl Iterator<Item = u32> {
+        0..self.metas.len()
+    }
     /// Slots of a stored bucket, in no order.
     pub fn in_bucket(&self, bucket: usize) -> &[u32] {
         &self.buckets[bucket]

@@ -291,13 +291,10 @@ impl Shard {
     /// Bases that failed when they were asked once more: what they did in this epoch is in its write.
     fn rest_broken(&mut self, broken: BTreeMap<usize, String>, epoch: u64) {
         for (at, reason) in broken.into_iter().rev() {
-            let mut metric = self.metrics.remove(at);
-            tracing::error!(metric = %metric.info.name, %reason, "metric quarantined: push a mended version");
+            let metric = self.metrics.remove(at);
             let position = self.position_of(&metric);
             self.positions.insert(metric.info.name.clone(), Some(position));
-            metric.entry.status = Status::Quarantined { epoch, reason };
-            self.resting.push((metric.entry, Some(metric.info)));
-            self.catalogue_changed = true;
+            self.rest(metric, epoch, reason);
         }
     }
 }

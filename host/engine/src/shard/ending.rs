@@ -74,8 +74,8 @@ impl Shard {
         for versions in self.versions.iter_mut().flatten() {
             versions.save(epoch, &self.keys, &mut writes);
         }
-        *self.stages.entry("encode").or_default() += ((self.monotonic)() - start).as_nanos() as u64;
         self.forget_texts();
+        *self.stages.entry("encode").or_default() += ((self.monotonic)() - start).as_nanos() as u64;
         Ok(self.close_epoch(boundary, rows, writes, generation, delivered))
     }
 
@@ -83,7 +83,7 @@ impl Shard {
     /// of primary keys come without end. Here no batch is in work that holds others.
     fn forget_texts(&mut self) {
         let texts = &self.shared.texts;
-        if texts.len() < self.options.texts || !texts.have_doubled() {
+        if texts.len() < self.options.texts_before_sweep || !texts.have_doubled() {
             return;
         }
         let mut needed = texts.none_needed();

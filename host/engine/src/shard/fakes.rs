@@ -242,7 +242,7 @@ pub fn options() -> Options {
         stalled_after: std::time::Duration::from_secs(60),
         hot_slots: u64::MAX,
         hot_slots_total: u64::MAX,
-        texts: 16,
+        texts_before_sweep: 16,
         waiting_bytes: 1 << 26,
         missed_bytes: 1 << 26,
         initial_plugins: vec![("counting.wasm".into(), b"counting".to_vec())],

@@ -17,11 +17,13 @@ const BASE: Micros = 1_795_392_000_000_000; // 2026-11-23T00:00:00Z
 /// Files of lengths (u32, little-endian) and bytes of keys and values, in turn.
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/shard/golden");
 /// What each has, and what it had besides when it was new.
-const FILES: [(&str, &[&str]); 3] = [
+const FILES: [(&str, &[&str]); 4] = [
     ("format-1", &[]),
     ("format-2", &["0/dead/", "0/kinds/", "0/declared"]),
     // Of the row table it says where rebuilds began.
     ("format-3", &["0/dead/", "0/kinds/", "0/declared"]),
+    // Beside windows it says which dimensions a metric has.
+    ("format-4", &["0/dead/", "0/kinds/", "0/declared"]),
 ];
 /// Names the file that [`write_a_golden_state`] makes.
 const NAME: &str = "WEIR_GOLDEN";

@@ -137,8 +137,10 @@ pub struct World {
 
 impl World {
     fn all_partitions(&self) -> impl Iterator<Item = TopicPartition> {
-        let topics = self.options.sources.iter().flat_map(|source| &source.topics);
-        topics.flat_map(|topic| partitions_of(topic, self.partitions))
+        let mut topics: Vec<&String> =
+            self.options.sources.iter().flat_map(|source| &source.topics).collect();
+        topics.dedup();
+        topics.into_iter().flat_map(|topic| partitions_of(topic, self.partitions))
     }
 }
 

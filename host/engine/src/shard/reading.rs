@@ -64,7 +64,7 @@ impl Shard {
         let letters = self.rows.outbox.dead_letters.len();
         for at in range {
             let record = records.get(at);
-            if (trial.is_none() && !self.holds.admits(&record)) || !self.sources.read(&record, now) {
+            if (trial.is_none() && !self.holds.admits(&record)) || !self.sources.read(&record) {
                 continue;
             }
             newest[record.partition as usize] = Some(at);
@@ -112,7 +112,9 @@ impl Shard {
             }
         }
         let newer = self.rows.outbox.dead_letters.split_off(letters);
-        let others = newer.into_iter().filter(|d| !batch.contains_key(&d.partition));
+        let (ours, others): (Vec<_>, Vec<_>) =
+            newer.into_iter().partition(|d| batch.contains_key(&d.partition));
+        self.bytes -= ours.iter().map(letter_bytes).sum::<usize>();
         self.rows.outbox.dead_letters.extend(others);
         let names = self.holds.hold(group, tally, batch, now);
         let reason = self.holds.text(&names[0]).unwrap_or_default();
@@ -148,7 +150,7 @@ impl Shard {
     /// epoch has a gap in its middle.
     pub fn restart(&mut self, source: &str, now: Micros) -> Result<(), ResumeError> {
         let sources = &self.sources;
-        self.holds.restart(source, |partition| sources.next_of(partition))?;
+        self.holds.restart(source, |partition| sources.place_of(partition))?;
         self.audit("source-restarted", source, "the gap is accepted".into(), now);
         Ok(())
     }
@@ -170,14 +172,14 @@ impl Shard {
     /// A group that held goes on where its partitions stand.
     fn release(&mut self, group: usize) {
         let sources = &self.sources;
-        self.holds.release(group, |partition| sources.next_of(partition));
+        self.holds.release(group, |partition| sources.place_of(partition));
         self.must_commit = true;
     }
 
     /// An operator lets a source that holds go on.
     pub fn resume(&mut self, source: &str, accept_dead: bool, now: Micros) -> Result<(), ResumeError> {
         let sources = &self.sources;
-        let released = self.holds.resume(source, accept_dead, |partition| sources.next_of(partition))?;
+        let released = self.holds.resume(source, accept_dead, |partition| sources.place_of(partition))?;
         if let Some(group) = released {
             self.release(group);
         }
@@ -202,6 +204,7 @@ impl Shard {
             Outcome::Applied { source, rows } => {
                 let batch = &mut self.batches[source];
                 let first = batch.len() - rows as usize;
+                self.sources.came(partition, source, now);
                 match self.sources.replay(partition, batch, first) {
                     Replay::Repeat => {
                         batch.truncate(first);
@@ -221,7 +224,7 @@ impl Shard {
                     self.sources.skipped(partition, "repeat");
                     return None;
                 }
-                self.sources.advance(partition, batch, first, now);
+                self.sources.advance(partition, source, (batch, first), now);
                 let versions = self.versions[source].as_ref();
                 self.sources.applied(record, || place_of(batch, first, versions));
                 None
@@ -231,7 +234,7 @@ impl Shard {
                 None
             }
             Outcome::Dead(reason) => {
-                self.sources.dead(record);
+                self.sources.dead(record, now);
                 let row = self.dead_letter(record, reason.code(), reason.to_string(), now);
                 let dead = StoredDead {
                     partition: row.partition.clone(),
@@ -239,6 +242,7 @@ impl Shard {
                     code: row.code.clone(),
                     reason: row.reason.clone(),
                 };
+                self.bytes += letter_bytes(&row);
                 self.rows.outbox.dead_letters.push(row);
                 Some(dead)
             }
@@ -263,4 +267,9 @@ impl Shard {
             epoch: self.head.epoch + 1,
         }
     }
+}
+
+/// What a dead letter adds to its epoch.
+fn letter_bytes(letter: &DeadLetterRow) -> usize {
+    size_of::<DeadLetterRow>() + letter.key.len() + letter.value.len()
 }

@@ -8,7 +8,7 @@ use weir_decode::Outcome;
 use weir_types::Micros;
 use weir_types::batch::{ChangeBatch, Op};
 use weir_types::control::Redriven;
-use weir_types::record::OwnedRecord;
+use weir_types::record::{OwnedRecord, TopicPartition};
 use weir_types::rows::{DeadLetterRow, DeadOutcome, RedrivenRecord};
 
 /// A dead letter, and the record that it was made of.
@@ -68,6 +68,13 @@ impl Shard {
             // A metric that fails in this epoch reads it by itself, as it stands in the topic.
             return Redriven::Refused("it was read a moment ago: try again".into());
         }
+        if self.may_read_again(partition, name, offset) {
+            return Redriven::Refused(
+                "rows of its partition lack a column from before it on: should metrics stop for that, they read it \
+                 again by themselves. Try again once a row has the column, or once those metrics are mended"
+                    .into(),
+            );
+        }
         let record = one.record.at(partition, offset);
         let (answer, outcome) = match self.decoder.decode(topic, &record, &mut self.batches) {
             Outcome::Applied { source, .. } if self.tables[source].is_rebuilt_since(name, offset) => {
@@ -95,6 +102,13 @@ impl Shard {
         self.redriven.push(RedrivenRecord { partition: letter.partition.clone(), offset, outcome });
         self.rows.outbox.dead_letters.push(letter);
         answer
+    }
+
+    /// Whether a metric may be stopped for a column that is gone, with a position before this record.
+    fn may_read_again(&self, partition: u32, name: &TopicPartition, offset: i64) -> bool {
+        let sources = self.sources.sources_of(partition).iter();
+        let mut begun = sources.flat_map(|source| self.shapes.begun(*source, name));
+        begun.any(|start| start.before.as_ref().is_none_or(|stood| stood.next <= offset))
     }
 
     /// Shows the rows of the record that stands alone in its source's batch, as far as they are no repeats. They

@@ -193,10 +193,7 @@ fn a_state_of_other_windows_or_of_another_time_zone_is_refused() {
     let windows = vec![Window::Tumbling(5 * MINUTE), Window::Day];
     other.options.windows_metric.insert("t.born".into(), windows);
     let text = refusal(&plain(), &other);
-    assert!(
-        text.contains("windows 1m, day in the time zone UTC") && text.contains("5m, day in UTC"),
-        "{text}"
-    );
+    assert!(text.contains("windows 1m, day in UTC") && text.contains("5m, day in UTC"), "{text}");
     let mut other = plain();
     other.options.time_zone = jiff::tz::TimeZone::get("Europe/Berlin").expect("bundled zone");
     let text = refusal(&plain(), &other);
@@ -290,4 +287,83 @@ fn a_clock_that_was_set_back_makes_no_sample_one_of_the_future() {
         assert!(left.outbox.dead_letters.is_empty(), "{:?}", left.outbox.dead_letters);
         assert_eq!(numbers(&left.rows, "t.born", "1m"), count(&births(&changes), Cut::Every(MINUTE)));
     });
+}
+
+/// Texts of the queues in place of their numbers.
+fn quoted(steps: &[[Step; 2]], queues: std::ops::Range<i64>) -> Vec<[Step; 2]> {
+    let mut steps = steps.to_vec();
+    for entry in steps
+        .iter_mut()
+        .flatten()
+        .filter_map(|step| if let Step::Read(all) = step { Some(all) } else { None })
+        .flatten()
+    {
+        for queue in queues.clone() {
+            let (number, text) = (format!("\"queue_id\":{queue},"), format!("\"queue_id\":\"{queue}\","));
+            entry.value = entry.value.take().map(|value| value.replace(&number, &text));
+        }
+    }
+    steps
+}
+
+#[test]
+fn counts_of_a_dimension_that_became_a_text_or_a_number_go_on_under_the_keys_that_they_had() {
+    let windows = [Window::Tumbling(HOUR), Window::Session { gap: MINUTE }];
+    let world_of = |queue: ColumnType, hot_slots| {
+        let mut world = world(&[("t.born", Rule::Born, &windows)]);
+        let mut source = (*world.options.sources[0]).clone();
+        source.columns[1].ty = queue;
+        world.options.sources = vec![Arc::new(source)];
+        world.options.hot_slots = hot_slots;
+        world
+    };
+    let birth =
+        |n: i64| Change::birth(0, n + 1, n % 7 - 2, "new", BASE + n * 50 * SECOND, BASE + n * 50 * SECOND);
+    let changes: Vec<Change> = (0..60).map(birth).collect();
+    let (numbers_told, texts_told) = (told(&changes), quoted(&told(&changes), -2..5));
+    let told_as = |ty| if ty == ColumnType::Int { &numbers_told } else { &texts_told };
+    for (then_type, type_now) in [(ColumnType::Int, ColumnType::Text), (ColumnType::Text, ColumnType::Int)] {
+        for (hot_slots, cells) in [(u64::MAX, 0), (u64::MAX, 20), (5, 0), (5, 20)] {
+            // What is in a checkpoint, and what is in cells since.
+            let mut before: Vec<Step> = told_as(then_type)[..30 - cells].concat();
+            before.extend(quiet(140));
+            before.extend(told_as(then_type)[30 - cells..30].concat());
+            before.extend(quiet(1));
+            let mut later: Vec<Step> = told_as(type_now)[30..].concat();
+            later.extend([Step::Epoch(true), Step::Restart]);
+            later.extend(quiet(140));
+            later.extend([Step::Restart, Step::Epoch(true)]);
+            let left = then(&world_of(then_type, hot_slots), &before, &world_of(type_now, hot_slots), &later);
+            assert!(left.outbox.late_events.is_empty());
+            for (window, cut) in [("1h", Cut::Every(HOUR)), ("session-60s", Cut::Session(MINUTE))] {
+                let expected = count(&births(&changes), cut);
+                assert_eq!(
+                    numbers(&left.rows, "t.born", window),
+                    expected,
+                    "{then_type:?}, {hot_slots}, {window}"
+                );
+            }
+        }
+    }
+    let text = refusal(&world_of(ColumnType::Int, 5), &world_of(ColumnType::Time(TimeUnit::Ms), 5));
+    assert!(
+        text.contains("dimensions queue_id Int, status Text") && text.contains("queue_id Time"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_key_that_is_no_number_is_not_left_out_where_its_dimension_is_one_today() {
+    let text_world = |queue: ColumnType| with_source(|source| source.columns[1].ty = queue);
+    let mut told = told(&[birth(1, BASE, BASE)]);
+    if let Step::Read(entries) = &mut told[0][1] {
+        entries[0].value =
+            entries[0].value.take().map(|value| value.replace("\"queue_id\":1", "\"queue_id\":\"web\""));
+    }
+    let store = run_undelivered(&text_world(ColumnType::Text), &[told.concat(), quiet(70)].concat());
+    let after = text_world(ColumnType::Int);
+    let refused =
+        recover(after.options.clone(), store, &Metrics(after.metrics.clone()), Arc::new(|| Duration::ZERO));
+    let text = refused.err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(text.contains("web") && text.contains("none of its dimensions"), "{text}");
 }

@@ -2,7 +2,7 @@
 
 use super::fakes::options;
 use super::harness::*;
-use super::oracle::{Cut, assert_law, births};
+use super::oracle::{Cut, assert_law, births, count, numbers};
 use super::tally::{Rule, Tally, tally};
 use std::sync::Arc;
 use weir_types::contract::Input;
@@ -225,4 +225,60 @@ fn the_slower_of_two_sources_decides_when_a_window_closes_whichever_it_is() {
             assert!(left.rows.iter().any(|r| r.is_final && r.series.window == "1h"), "{kills:?}");
         });
     }
+}
+
+#[test]
+fn a_table_that_nobody_declared_keeps_no_window_open_however_busy_its_partition_is() {
+    let changes: Vec<Change> =
+        births_between(0, 30).into_iter().map(|change| Change { partition: 0, ..change }).collect();
+    let records = entries(&changes);
+    let mut steps = Vec::new();
+    for minute in 1..=34 {
+        let mut part: Vec<Entry> = records.iter().skip((minute as usize - 1) * 6).take(6).cloned().collect();
+        let mut other = Entry { partition: 1, offset: minute, ..records[0].clone() };
+        other.value = other.value.map(|value| value.replace("\"ticket\"", "\"audit_log\""));
+        part.push(other);
+        steps.extend([Step::Clock(BASE + minute * MINUTE), Step::Read(part)]);
+        steps.extend([Step::End(0), Step::End(1), Step::Epoch(false)]);
+    }
+    twice(&world(), &steps, |left, kills| {
+        assert_nothing_late(left, &changes, kills);
+        let is_final = |r: &&weir_types::rows::RealtimeRow| r.is_final && r.series.window == "1m";
+        let last = left.rows.iter().filter(is_final).map(|r| r.end).max();
+        assert!(last >= Some(BASE + 28 * MINUTE), "{kills:?}: {last:?}");
+    });
+}
+
+#[test]
+fn what_a_table_brings_hours_later_is_not_late_because_another_of_its_topic_is_further() {
+    let mut world = world();
+    let other =
+        SourceDecl { name: "other".into(), table: "other".into(), ..(*world.options.sources[0]).clone() };
+    world.options.sources.push(Arc::new(other));
+    let mut info = world.metrics[0].info().clone();
+    info.inputs[0].source = "other".into();
+    world.metrics = vec![Arc::new(Tally { info, rule: Rule::Born })];
+    world.partitions = 1;
+    // Each ticket of this moment is followed by a row of twelve hours ago.
+    let mut all = Vec::new();
+    for change in births_between(0, 60).into_iter().map(|change| Change { partition: 0, ..change }) {
+        let (created, updated) = (change.created - 12 * HOUR, change.updated - 12 * HOUR);
+        all.extend([change.clone(), Change { id: change.id + 1_000_000, created, updated, ..change }]);
+    }
+    let mut records = entries(&all);
+    for record in records.iter_mut().skip(1).step_by(2) {
+        record.value = record.value.take().map(|value| value.replace("\"ticket\"", "\"other\""));
+    }
+    let mut steps = Vec::new();
+    for (minute, part) in (1..).zip(records.chunks(12)) {
+        steps.extend([Step::Clock(BASE + minute * MINUTE), Step::Read(part.to_vec())]);
+        steps.extend([Step::End(0), Step::Epoch(false)]);
+    }
+    steps.extend(silence(60, 64).into_iter().filter(|step| !matches!(step, Step::End(1))));
+    let ours: Vec<Change> = all.into_iter().skip(1).step_by(2).collect();
+    twice(&world, &steps, |left, kills| {
+        assert!(left.outbox.late_events.is_empty(), "{kills:?}: {:?}", left.outbox.late_events[0]);
+        let expected = count(&births(&ours), Cut::Every(MINUTE));
+        assert_eq!(numbers(&left.rows, "t.born", "1m"), expected, "{kills:?}");
+    });
 }

@@ -270,6 +270,20 @@ fn each_late_part_of_a_span_is_a_late_event_of_its_own() {
 }
 
 #[test]
+fn a_span_from_the_beginning_of_time_and_a_point_that_no_calendar_has_count_nowhere() {
+    let windows = [Window::Tumbling(MINUTE)];
+    let world = world(&[("t.lasting", Rule::Lasting, &windows), ("t.born", Rule::Born, &windows)]);
+    let far = Micros::MIN / 1000 * 1000;
+    let changes = [Change::birth(0, 1, 1, "new", far, BASE), Change::birth(0, 2, 1, "new", BASE, BASE)];
+    twice(&world, &steps(&changes, 1), |left, kills| {
+        assert!(left.outbox.late_events.is_empty(), "{kills:?}");
+        let expected = last(&births(&changes[1..]), Cut::Every(MINUTE));
+        assert_eq!(numbers(&left.rows, "t.lasting", "1m"), expected, "{kills:?}");
+        assert_eq!(numbers(&left.rows, "t.born", "1m").len(), 4, "{kills:?}");
+    });
+}
+
+#[test]
 fn a_time_varying_value_is_that_of_the_epochs_clock() {
     let world = world(&[("t.aging", Rule::Aging, &[Window::Now])]);
     let rows: Vec<Change> = (0..40)

@@ -320,11 +320,40 @@ fn a_partition_that_is_held_gives_nothing_until_it_is_moved_and_others_go_on() {
     }
     // Nothing, or what was on its way when it was held; never all of it.
     assert_eq!(seen.records[&0].len(), 100);
-    handle.seek(&[(place(0), Seek::Offset(40))]);
+    handle.seek(&[(place(0), Seek::At(StartAt { next: 40, last: None }))]);
     let mut again = Seen { names: seen.names.clone(), ..Seen::default() };
     again.until(&events, |s| s.count() == 110 && s.ends.contains_key(&0));
     let offsets: Vec<i64> = again.records[&0].iter().map(|(offset, _)| *offset).collect();
     assert_eq!((again.moved, offsets), (vec![(0, 40)], (40..150).collect::<Vec<i64>>()));
+}
+
+#[test]
+fn a_partition_that_is_moved_goes_on_only_after_the_record_that_was_consumed_last() {
+    let broker = started(2);
+    for partition in 0..2 {
+        produce(&broker, partition, (0..100).map(|n| n.to_string()));
+    }
+    let (handle, events) = read(&broker, &BTreeMap::new(), 64);
+    let mut seen = Seen::default();
+    seen.until(&events, |s| s.count() == 200);
+    handle.hold(&[place(0), place(1)]);
+    let of_99 = {
+        let start = [(place(1), StartAt { next: 61, last: None })].into();
+        let (_other, events) = read(&broker, &start, 64);
+        let mut seen = Seen::default();
+        seen.until(&events, |s| s.count() == 139);
+        seen.last[&1].1
+    };
+    // Partition 0 is another than it was; partition 1 is the same.
+    let to = |next, last| Seek::At(StartAt { next, last: Some(last) });
+    handle.seek(&[(place(0), to(50, (49, 12345))), (place(1), to(100, (99, of_99)))]);
+    produce(&broker, 1, (100..110).map(|n| n.to_string()));
+    let mut again = Seen { names: seen.names.clone(), ..Seen::default() };
+    again.until(&events, |s| s.stopped.contains_key(&0) && s.count() == 10);
+    assert!(again.stopped[&0].contains("made anew") && again.stopped.len() == 1, "{:?}", again.stopped);
+    let offsets: Vec<i64> = again.records[&1].iter().map(|(offset, _)| *offset).collect();
+    assert_eq!(offsets, (100..110).collect::<Vec<i64>>());
+    assert!(!again.records.contains_key(&0));
 }
 
 #[test]
@@ -336,7 +365,7 @@ fn what_was_fetched_before_a_move_never_comes_after_it() {
     let mut seen = Seen::default();
     seen.until(&events, |s| s.count() > 0);
     for target in [0, 1500, 3999, 700] {
-        handle.seek(&[(place(0), Seek::Offset(target))]);
+        handle.seek(&[(place(0), Seek::At(StartAt { next: target, last: None }))]);
         let moves = seen.moved.len();
         seen.until(&events, |s| s.moved.len() > moves);
         seen.records.clear();

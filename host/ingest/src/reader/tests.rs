@@ -68,7 +68,8 @@ fn an_end_before_the_record_to_compare_does_not_give_up_the_comparison() {
 #[test]
 fn nothing_counts_until_a_move_that_waits_is_done() {
     let name = TopicPartition { topic: "t".into(), partition: 0 };
-    let mut partition = Partition { seek: Some(Seek::Offset(5)), ..Partition::new(name, 5, None) };
+    let mut partition =
+        Partition { seek: Some(Seek::At(StartAt { next: 5, last: None })), ..Partition::new(name, 5, None) };
     assert_eq!(partition.judge(5, || 0), Fate::PassedOver);
     assert!(!partition.ends_at(6));
     assert_eq!((partition.next, partition.position), (5, None));

@@ -202,3 +202,19 @@ fn a_place_without_state_and_a_file_that_is_there_are_refused() {
     let text = export_to(&nowhere, &file).unwrap_err().to_string();
     assert!(text.contains("there already"), "{text}");
 }
+
+#[test]
+fn a_large_state_is_replaced_by_a_small_one_and_nothing_of_it_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let (from, to, file) = (place(&folder, "from"), place(&folder, "to"), folder.path().join("file"));
+    let store = open(&from);
+    write(&store, &pairs(&[("0/head", "small")]));
+    drop(store);
+    export_to(&from, &file).unwrap();
+    let store = open(&to);
+    // More keys than one write deletes.
+    write(&store, &(0..25_000u32).map(|n| (format!("0/{n:06}").into_bytes(), vec![1; 100])).collect());
+    drop(store);
+    import_from(&file, &to, true).unwrap();
+    assert_eq!(data(&open(&to)), pairs(&[("0/head", "small")]));
+}

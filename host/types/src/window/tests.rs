@@ -90,6 +90,23 @@ fn panes_divide_every_window() {
     assert_eq!(pane_length(&[Sliding { size: 5 * MINUTE, step: 10 * SECOND }]), Some(10 * SECOND));
     assert_eq!(pane_length(&[Day]), Some(15 * MINUTE));
     assert_eq!(pane_length(&[Now]), None);
+    assert_eq!(pane_length(&[Tumbling(36 * HOUR)]), Some(18 * HOUR));
+    assert_eq!(pane_length(&[Sliding { size: 72 * HOUR, step: 36 * HOUR }]), Some(18 * HOUR));
+    assert_eq!(pane_length(&[Tumbling(7 * DAY)]), Some(DAY));
+    assert_eq!(pane_length(&[Tumbling(5000 * DAY + HOUR)]), Some(HOUR));
+}
+
+#[test]
+fn a_window_longer_than_a_day_holds_all_of_each_of_its_panes() {
+    let utc = calendar("UTC");
+    for hours in 1..200 {
+        let window = Window::Tumbling(hours * HOUR);
+        let length = pane_length(&[window]).expect("cut by time");
+        for time in (-400..400).map(|n| n * 37 * MINUTE) {
+            let pane = tumbling_start(time, length);
+            assert_eq!(utc.intervals(window, pane), utc.intervals(window, time), "{hours} h");
+        }
+    }
 }
 
 #[test]

@@ -117,7 +117,7 @@ fn options(sources: &[Arc<SourceDecl>], components: &[(String, Vec<u8>)]) -> wei
         windows_metric: BTreeMap::new(),
         hot_slots: 250_000,
         hot_slots_total: 2_000_000,
-        texts: 1 << 16,
+        texts_before_sweep: 1 << 17,
         waiting_bytes: 64 << 20,
         missed_bytes: 1 << 26,
         initial_plugins: components.to_vec(),

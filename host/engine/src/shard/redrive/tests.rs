@@ -485,3 +485,63 @@ fn the_rows_after_a_truncate_stand_when_it_and_they_are_sent_again() {
         assert_eq!((scene.births(), scene.open()), (3, open_of(&[])));
     });
 }
+
+/// A birth whose row lacks the time of its birth.
+fn without_time(id: i64, pos: i64) -> Text {
+    let image = image(id, 1, 0);
+    let cut = image.find("\"created_at\"").expect("a column");
+    let end = cut + image[cut..].find(',').expect("another follows") + 1;
+    debezium("c", "null", &[&image[..cut], &image[end..]].concat(), id, pos)
+}
+
+#[test]
+fn a_letter_behind_a_row_that_lacks_a_column_waits_since_metrics_that_stop_for_it_read_it_again() {
+    twice(Format::DebeziumJson, |scene| {
+        let (lacking, meant) = (without_time(1, 100), debezium("c", "null", &image(2, 1, 0), 2, 200));
+        scene.read(&[lacking, (meant.0.clone(), Some(BROKEN.into()))]);
+        assert_eq!(scene.redrive(1, &meant), "refused");
+        // The column is back.
+        scene.read(&[debezium("c", "null", &image(3, 1, 0), 3, 300)]);
+        assert_eq!(scene.redrive(1, &meant), "applied");
+        assert_eq!(scene.births(), 2);
+    });
+}
+
+#[test]
+fn dead_letters_and_nothing_but_they_end_an_epoch_by_their_bytes() {
+    twice(Format::DebeziumJson, |scene| {
+        let broken = |n: i64| (Some(format!("{{\"id\":{n}}}")), Some("x".repeat(1000)));
+        let mut batch = RecordBatch::default();
+        for (offset, (key, value)) in (0..100).map(|n| (n, broken(n))) {
+            let (key, value) = (key.as_deref().map(str::as_bytes), value.as_deref().map(str::as_bytes));
+            batch.push(Record {
+                partition: 0,
+                offset,
+                timestamp: None,
+                key,
+                value,
+                rekey: Default::default(),
+            });
+        }
+        scene.next = 100;
+        scene.shard.apply(SourceEvent::Records(batch), scene.clock);
+        assert!(scene.shard.epoch_bytes() >= 100 * 1000);
+        scene.end_epoch();
+        assert_eq!(scene.shard.epoch_bytes(), 0);
+    });
+}
+
+#[test]
+fn repeats_leave_nothing_behind_in_an_epoch_that_brings_nothing_else() {
+    twice(Format::DebeziumJson, |scene| {
+        scene.read(&[debezium("c", "null", &image(1, 1, 0), 1, 9_000)]);
+        let repeat = |n: i64| {
+            let image = image(n, 1, 0).replace("\"open\"", &format!("\"{}\"", "s".repeat(n as usize)));
+            debezium("c", "null", &image, n, n)
+        };
+        let repeats: Vec<Text> = (100..200).map(repeat).collect();
+        scene.read(&repeats);
+        assert_eq!(scene.shard.epoch_bytes(), 0);
+        assert_eq!(scene.births(), 1);
+    });
+}

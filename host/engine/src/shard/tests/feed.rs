@@ -97,7 +97,7 @@ impl Feed {
                         let index =
                             self.tapes.iter().position(|t| t.name == name).expect("a known partition");
                         let tape = &mut self.tapes[index];
-                        let next = if let Seek::Offset(offset) = seek { offset } else { tape.low as i64 };
+                        let next = if let Seek::At(place) = seek { place.next } else { tape.low as i64 };
                         (tape.next, tape.held, tape.ended, tape.told) = (next as usize, false, false, false);
                         self.queue.push_back(SourceEvent::Moved { index: index as u32, next });
                     }
