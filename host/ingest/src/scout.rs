@@ -24,6 +24,9 @@ const ROUNDS_TO_ENDS: u32 = 20;
 /// For so many rounds the same reason is told while no broker answers: with several brokers each
 /// has a reason of its own, and they take turns.
 const ROUNDS_OF_A_REASON: u32 = 20;
+/// After so many rounds without an answer, some ten seconds, topics may have been made anew meanwhile. A broker that
+/// is only slow is not made slower by reading again what was fetched.
+const ROUNDS_OF_AN_ABSENCE: u32 = 8;
 
 /// A partition that may be read.
 #[derive(Debug)]
@@ -93,13 +96,13 @@ impl Scout {
         loop {
             let problems = match self.round(&mut known) {
                 Round::Silence(reason) => {
-                    if silence.is_none() {
-                        self.all_were_away();
-                    }
                     let (rounds, reason) = match silence.take() {
                         Some((rounds, told)) if rounds < ROUNDS_OF_A_REASON => (rounds + 1, told),
                         _ => (0, reason),
                     };
+                    if rounds == ROUNDS_OF_AN_ABSENCE {
+                        self.all_were_away();
+                    }
                     silence = Some((rounds, reason.clone()));
                     vec![reason]
                 }
