@@ -83,9 +83,7 @@ impl Metric {
         chunks: &Chunks<'_>,
     ) -> Result<bool, MetricError> {
         let Some(held) = self.windows.group_ref(group) else { return Ok(false) };
-        let window = &self.plan.kinds[held.kind as usize].name;
-        let key =
-            chunks.keys.chunk(&self.entry.name, self.entry.incarnation, window, held.interval.start, part);
+        let key = self.chunk_key(chunks.keys, held.kind, held.interval.start, part);
         if !self.windows.warm(group, part) {
             return Ok(false);
         }

@@ -4,6 +4,7 @@ use super::Metric;
 use crate::keys::{KeyPart, key_group};
 use crate::shared::Shared;
 use crate::stored::{Keyspace, StoredCell, StoredCells, StoredChunk, StoredMetric, StoredSlot, encode};
+use weir_types::Micros;
 use weir_types::contract::{GuestError, States, pack};
 use weir_types::ports::{StateError, StateStore, WriteSet};
 
@@ -50,19 +51,15 @@ impl Metric {
         keys: &Keyspace,
         writes: &mut WriteSet,
     ) -> Result<(), GuestError> {
-        let (name, incarnation) = (self.entry.name.clone(), self.entry.incarnation);
-        let key_of = |kind: u16, start, part| {
-            keys.chunk(&name, incarnation, &self.plan.kinds[kind as usize].name, start, part)
-        };
         for (kind, start, parts) in std::mem::take(&mut self.dropped) {
-            (0..parts).for_each(|part| writes.delete(key_of(kind, start, part)));
+            (0..parts).for_each(|part| writes.delete(self.chunk_key(keys, kind, start, part)));
         }
         let groups: Vec<u32> = self.windows.groups().map(|(id, _)| id).collect();
         for id in groups {
             self.store_group(id, epoch, shared, keys, writes)?;
         }
         for covered in std::mem::take(&mut self.stored_cells) {
-            writes.delete(keys.cells(&name, incarnation, covered));
+            writes.delete(keys.cells(&self.entry.name, self.entry.incarnation, covered));
         }
         self.entry.checkpoint = epoch;
         self.entry.state_version = self.info.state_version;
@@ -86,10 +83,8 @@ impl Metric {
             part.stored = (!part.slots.is_empty()).then_some(epoch);
             touched.push((at, part.slots.clone()));
         }
-        let (name, incarnation) = (self.entry.name.clone(), self.entry.incarnation);
-        let window = self.plan.kinds[kind as usize].name.clone();
         for (part, numbers) in touched {
-            let key = keys.chunk(&name, incarnation, &window, interval.start, part);
+            let key = self.chunk_key(keys, kind, interval.start, part);
             if numbers.is_empty() {
                 writes.delete(key);
                 continue;
@@ -108,20 +103,23 @@ impl Metric {
         Ok(())
     }
 
+    /// The key of a part of one of its windows.
+    pub(super) fn chunk_key(&self, keys: &Keyspace, kind: u16, start: Micros, part: u32) -> Vec<u8> {
+        let window = &self.plan.kinds[kind as usize].name;
+        keys.chunk(&self.entry.name, self.entry.incarnation, window, start, part)
+    }
+
     /// Keys of chunks whose writes are on their way, so that the store does not show them yet.
     pub fn chunks_coming(&self, durable: u64, keys: &Keyspace) -> Vec<Vec<u8>> {
-        let key = |kind: u16, start, part| {
-            let window = &self.plan.kinds[kind as usize].name;
-            keys.chunk(&self.entry.name, self.entry.incarnation, window, start, part)
-        };
         let mut coming = Vec::new();
         for (_, group) in self.windows.groups() {
             let parts =
                 (0..).zip(&group.parts).filter(|(_, p)| p.stored.is_some_and(|epoch| epoch > durable));
-            coming.extend(parts.map(|(part, _)| key(group.kind, group.interval.start, part)));
+            let key = |part| self.chunk_key(keys, group.kind, group.interval.start, part);
+            coming.extend(parts.map(|(part, _)| key(part)));
         }
         for (kind, start, parts) in &self.dropped {
-            coming.extend((0..*parts).map(|part| key(*kind, *start, part)));
+            coming.extend((0..*parts).map(|part| self.chunk_key(keys, *kind, *start, part)));
         }
         coming
     }
