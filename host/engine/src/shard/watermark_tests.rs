@@ -263,7 +263,7 @@ fn what_a_table_brings_hours_later_is_not_late_because_another_of_its_topic_is_f
     let mut all = Vec::new();
     for change in births_between(0, 60).into_iter().map(|change| Change { partition: 0, ..change }) {
         let (created, updated) = (change.created - 12 * HOUR, change.updated - 12 * HOUR);
-        all.extend([change.clone(), Change { id: change.id + 1_000_000, created, updated, ..change }]);
+        all.extend([change, Change { id: change.id + 1_000_000, created, updated, ..change }]);
     }
     let mut records = entries(&all);
     for record in records.iter_mut().skip(1).step_by(2) {
