@@ -43,7 +43,7 @@ impl Texts {
     pub fn len(&self) -> usize {
         self.ids.len()
     }
-    /// Whether they have doubled since then.
+    /// Whether they have doubled since those that nobody needs were last forgotten.
     pub fn have_doubled(&self) -> bool {
         self.len() >= 2 * self.kept
     }

@@ -247,13 +247,18 @@ impl Shard {
                 Some(None) => drop(self.positions.remove(&metric.info.name)),
                 _ => drop(self.positions.insert(metric.info.name.clone(), Some(self.position_before()))),
             }
-            self.rest(metric, self.head.epoch, reason);
-            self.must_commit = true;
+            self.rest(metric, reason);
         }
     }
 
-    /// A metric has failed, and is no more than what is stored of it.
-    fn rest(&mut self, mut metric: Metric, epoch: u64, reason: String) {
+    /// A metric has failed, and rests where it last stood.
+    fn rest(&mut self, metric: Metric, reason: String) {
+        self.rest_since(self.head.epoch, metric, reason);
+        self.must_commit = true;
+    }
+
+    /// From an epoch on a metric is no more than what is stored of it.
+    fn rest_since(&mut self, epoch: u64, mut metric: Metric, reason: String) {
         tracing::error!(metric = %metric.info.name, %reason, "metric quarantined: push a mended version");
         let coming = metric.chunks_coming(self.durable, &self.keys);
         self.coming.insert(metric.info.name.clone(), (self.head.epoch + 1, coming));

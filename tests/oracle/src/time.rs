@@ -1,7 +1,7 @@
 //! Windows and business hours, in microseconds since the Unix epoch. Windows are half-open.
 
 use anyhow::{Context, Result, bail};
-use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone};
+use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, TimeZone};
 use chrono_tz::Tz;
 
 pub const SECOND: i64 = 1_000_000;
@@ -83,8 +83,8 @@ fn day(time: i64, zone: Tz) -> Result<(i64, i64)> {
 fn begins(date: NaiveDate, zone: Tz) -> Result<i64> {
     let midnight = date.and_time(NaiveTime::MIN);
     // A whole day can be missing, as where the date line is crossed.
-    let moments = (0..=DAY / SECOND).map(|seconds| midnight + TimeDelta::seconds(seconds));
-    let first = moments.filter_map(|local: NaiveDateTime| zone.from_local_datetime(&local).earliest()).next();
+    let mut moments = (0..=DAY / SECOND).map(|seconds| midnight + TimeDelta::seconds(seconds));
+    let first = moments.find_map(|local| zone.from_local_datetime(&local).earliest());
     Ok(first.with_context(|| format!("{date} has no beginning"))?.timestamp_micros())
 }
 

@@ -294,7 +294,7 @@ impl Shard {
             let metric = self.metrics.remove(at);
             let position = self.position_of(&metric);
             self.positions.insert(metric.info.name.clone(), Some(position));
-            self.rest(metric, epoch, reason);
+            self.rest_since(epoch, metric, reason);
         }
     }
 }

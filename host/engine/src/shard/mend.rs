@@ -151,12 +151,12 @@ impl Shard {
             if metric.plan.is_now {
                 match self.observe_tables(&mut metric, now) {
                     Ok(()) => self.rejoin(metric),
-                    Err(error) => self.rest_where_it_stood(metric, error.to_string()),
+                    Err(error) => self.rest(metric, error.to_string()),
                 }
                 continue;
             }
             if let Some(reason) = self.cannot_catch_up(&metric.plan, &position) {
-                self.rest_where_it_stood(metric, reason);
+                self.rest(metric, reason);
                 continue;
             }
             tracing::info!(metric = %metric.info.name, "what the metric missed is read again");
@@ -171,12 +171,6 @@ impl Shard {
         self.positions.insert(metric.info.name.clone(), None);
         self.metrics.push(metric);
         self.catalogue_changed = true;
-        self.must_commit = true;
-    }
-
-    /// A metric fails while it is not among the running ones: it rests where it last stood.
-    fn rest_where_it_stood(&mut self, metric: Metric, reason: String) {
-        self.rest(metric, self.head.epoch, reason);
         self.must_commit = true;
     }
 
@@ -252,7 +246,7 @@ impl Shard {
             Err(CatchUpError::State(error)) => return Err(error),
             Err(error) => {
                 let metric = self.catchups.remove(at).metric;
-                self.rest_where_it_stood(metric, error.to_string());
+                self.rest(metric, error.to_string());
             }
         }
         Ok(())
@@ -271,7 +265,7 @@ impl Shard {
         if let Some(at) = self.catchups.iter().position(|c| c.metric.info.name == metric) {
             let metric = self.catchups.remove(at).metric;
             let reason = format!("what it missed cannot be read: {reason}; retire it and push it anew");
-            self.rest_where_it_stood(metric, reason);
+            self.rest(metric, reason);
         }
     }
 
@@ -286,7 +280,7 @@ impl Shard {
         let mut run = Running { shared, rows, epoch, now, monotonic: &*monotonic };
         match catchup.arrive(&mut run) {
             Ok(metric) => self.rejoin(metric),
-            Err((metric, error)) => self.rest_where_it_stood(*metric, error.to_string()),
+            Err((metric, error)) => self.rest(*metric, error.to_string()),
         }
     }
 
@@ -311,7 +305,7 @@ impl Shard {
                 Ok(()) => {}
                 Err(CatchUpError::State(error)) => return Err(error),
                 Err(error) => {
-                    self.rest_where_it_stood(catchup.metric, error.to_string());
+                    self.rest(catchup.metric, error.to_string());
                     continue;
                 }
             }
@@ -325,7 +319,7 @@ impl Shard {
                     self.positions.insert(catchup.metric.info.name.clone(), Some(catchup.position()));
                     going.push(catchup);
                 }
-                Err(MetricError::Guest(error)) => self.rest_where_it_stood(catchup.metric, error.to_string()),
+                Err(MetricError::Guest(error)) => self.rest(catchup.metric, error.to_string()),
                 Err(MetricError::State(error)) => return Err(error),
             }
         }

@@ -300,8 +300,8 @@ fn deleted_offsets_stop_the_partition_until_the_first_that_is_left_is_asked_for(
     assert_eq!(seen.moved, [(0, low)]);
 }
 
-#[test]
-fn a_partition_that_is_held_gives_nothing_until_it_is_moved_and_others_go_on() {
+/// Two partitions of which a hundred records each were read.
+fn hundred_each() -> (MockBroker, Box<dyn ReaderHandle>, Receiver<SourceEvent>, Seen) {
     let broker = started(2);
     for partition in 0..2 {
         produce(&broker, partition, (0..100).map(|n| n.to_string()));
@@ -309,6 +309,12 @@ fn a_partition_that_is_held_gives_nothing_until_it_is_moved_and_others_go_on() {
     let (handle, events) = read(&broker, &BTreeMap::new(), 64);
     let mut seen = Seen::default();
     seen.until(&events, |s| s.count() == 200);
+    (broker, handle, events, seen)
+}
+
+#[test]
+fn a_partition_that_is_held_gives_nothing_until_it_is_moved_and_others_go_on() {
+    let (broker, handle, events, mut seen) = hundred_each();
     handle.hold(&[place(0)]);
     for partition in 0..2 {
         produce(&broker, partition, (100..150).map(|n| n.to_string()));
@@ -329,13 +335,7 @@ fn a_partition_that_is_held_gives_nothing_until_it_is_moved_and_others_go_on() {
 
 #[test]
 fn a_partition_that_is_moved_goes_on_only_after_the_record_that_was_consumed_last() {
-    let broker = started(2);
-    for partition in 0..2 {
-        produce(&broker, partition, (0..100).map(|n| n.to_string()));
-    }
-    let (handle, events) = read(&broker, &BTreeMap::new(), 64);
-    let mut seen = Seen::default();
-    seen.until(&events, |s| s.count() == 200);
+    let (broker, handle, events, seen) = hundred_each();
     handle.hold(&[place(0), place(1)]);
     let of_99 = {
         let start = [(place(1), StartAt { next: 61, last: None })].into();
